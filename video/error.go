@@ -1,0 +1,82 @@
+package video
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Code says what kind of failure an Error is. The codes are part of the wire
+// contract: they stand in every problem+json answer and are the type of every
+// failed activity.
+type Code string
+
+// The codes, in the order in which the HTTP statuses of the contract list them.
+const (
+	Invalid          Code = "invalid"           // 400: the request is wrong; sending it again can't help
+	Unauthenticated  Code = "unauthenticated"   // 401: nobody is signed in
+	Forbidden        Code = "forbidden"         // 403: signed in, but not allowed
+	NotFound         Code = "not_found"         // 404: never existed, or is not visible to the caller
+	Conflict         Code = "conflict"          // 409: not possible in the present state, or fenced by a later epoch
+	Gone             Code = "gone"              // 410: existed and is no more, for good
+	TooLarge         Code = "too_large"         // 413: over a limit
+	UnsupportedMedia Code = "unsupported_media" // 415: not a video, or one that can't be processed
+	RateLimited      Code = "rate_limited"      // 429: too many requests
+	Unavailable      Code = "unavailable"       // 503: something we need is down; trying again later helps
+	Internal         Code = "internal"          // 500: a fault of ours
+)
+
+// Codes lists every code, for tables that must have a row for each.
+var Codes = []Code{
+	Invalid, Unauthenticated, Forbidden, NotFound, Conflict, Gone,
+	TooLarge, UnsupportedMedia, RateLimited, Unavailable, Internal,
+}
+
+// Permanent reports whether trying the same thing again is pointless.
+func (c Code) Permanent() bool {
+	switch c {
+	case RateLimited, Unavailable, Internal:
+		return false
+	default:
+		return true
+	}
+}
+
+// Error is a failure with a code from the place that knows what it means.
+// Detail is a sentence that any user may read: no secrets, no addresses, no
+// names. The cause, for logs only, is what Unwrap returns.
+type Error struct {
+	Code   Code
+	Detail string
+	cause  error
+}
+
+// Errorf makes an Error whose detail is safe to show to users.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Because returns a copy of e that carries cause for the logs.
+func (e *Error) Because(cause error) *Error {
+	with := *e
+	with.cause = cause
+	return &with
+}
+
+// Error includes the cause: it is meant for logs. Users are shown Detail.
+func (e *Error) Error() string {
+	if e.cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Code, e.Detail, e.cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Detail)
+}
+
+// Unwrap returns the cause, or nil.
+func (e *Error) Unwrap() error { return e.cause }
+
+// CodeOf returns the code of the first Error in err's tree, or Internal.
+func CodeOf(err error) Code {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return Internal
+}
