@@ -25,7 +25,8 @@ func NewID() ID {
 // address with anything else in it can't have been issued by us.
 func ParseID(s string) (ID, error) {
 	b, err := idEncoding.DecodeString(strings.ToUpper(s))
-	if err != nil || len(b) != 16 || s != strings.ToLower(s) || len(s) != 26 {
+	// Encoding it again refuses the spellings that decode to the same bits.
+	if err != nil || strings.ToLower(idEncoding.EncodeToString(b)) != s || len(b) != 16 {
 		return "", Errorf(NotFound, "There is no such video.")
 	}
 	return ID(s), nil
