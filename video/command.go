@@ -1,0 +1,178 @@
+package video
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Command is something that people ask of a video: the name of a Temporal
+// signal, of an update, and of an HTTP action.
+type Command string
+
+// The commands.
+const (
+	Pause   Command = "pause"
+	Resume  Command = "resume"
+	Cancel  Command = "cancel"
+	Delete  Command = "delete"
+	Approve Command = "approve"
+	Reject  Command = "reject"
+	Publish Command = "publish"
+	Restore Command = "restore"
+	Hold    Command = "hold"
+	Release Command = "release"
+)
+
+// Role is what somebody is to a video.
+type Role string
+
+// The roles that commands are given to. Whoever may send Temporal signals is an operator.
+const (
+	Owner    Role = "owner"
+	Reviewer Role = "reviewer"
+	Operator Role = "operator"
+)
+
+// rule is one line of the table: in these stages these roles may ask for it.
+type rule struct {
+	command Command
+	stages  []Stage
+	roles   []Role
+}
+
+// table is THE table of commands by stage. The refusals of the workflow, the
+// API's `actions`, the buttons of the page and the diagram in docs/states.md
+// are all derived from it. A command may have several lines.
+var table = []rule{
+	{Pause, BeforePublication, []Role{Owner, Operator}},
+	{Resume, append(slices.Clone(BeforePublication), Draft), []Role{Owner, Operator}},
+	{Cancel, append(slices.Clone(BeforePublication), Draft), []Role{Owner, Operator}},
+	{Delete, everyStageBut(Purged), []Role{Owner, Operator}},
+	{Approve, []Stage{Reviewing}, []Role{Reviewer, Operator}},
+	{Reject, []Stage{Reviewing}, []Role{Reviewer, Operator}},
+	{Publish, []Stage{Scheduled}, []Role{Owner, Operator}},
+	{Publish, []Stage{Reviewing}, []Role{Operator}},
+	{Restore, []Stage{Canceled}, []Role{Operator}},
+	{Hold, everyStageBut(Rejected, Purging, Purged), []Role{Operator}},
+	{Release, everyStageBut(Rejected, Purging, Purged), []Role{Operator}},
+}
+
+// Commands lists every command, in the order of the table.
+var Commands = []Command{Pause, Resume, Cancel, Delete, Approve, Reject, Publish, Restore, Hold, Release}
+
+func everyStageBut(out ...Stage) []Stage {
+	return slices.DeleteFunc(slices.Clone(Stages), func(s Stage) bool { return slices.Contains(out, s) })
+}
+
+// ParseCommand returns the command of that name, or NotFound.
+func ParseCommand(name string) (Command, error) {
+	if c := Command(name); slices.Contains(Commands, c) {
+		return c, nil
+	}
+	return "", Errorf(NotFound, "There is no command %q.", name)
+}
+
+// State is all that decides whether a command is allowed.
+type State struct {
+	Stage  Stage  `json:"stage"`
+	Paused bool   `json:"paused"`
+	Ending Ending `json:"ending,omitempty"`
+	Held   bool   `json:"held,omitempty"` // under legal hold
+	// Done remembers the commands that were decisions and took effect, so that
+	// asking again is a success although the stage has moved on.
+	Done []Command `json:"-"`
+}
+
+// Repeats reports whether c asks for what is already so. Repeating a command is
+// a success that changes nothing.
+func (s State) Repeats(c Command) bool {
+	leaving := s.Ending != "" || s.Stage == PendingDeletion || s.Stage == Purging
+	switch c {
+	case Pause:
+		return s.Paused && !leaving
+	case Resume:
+		return !s.Paused && !leaving && s.Stage.OnTheWay()
+	case Cancel:
+		return s.Ending == ByCancellation || s.Stage == Canceled
+	case Delete:
+		return s.Ending == ByDeletion || s.Stage == PendingDeletion || s.Stage == Purging
+	case Hold:
+		return s.Held
+	case Release:
+		return !s.Held && s.in(Release)
+	default:
+		return slices.Contains(s.Done, c)
+	}
+}
+
+// Check returns nil when c is allowed now or repeats what is already so.
+// Otherwise it returns Gone (nothing is left to command) or Conflict, with a
+// sentence that says why and what is possible instead.
+func (s State) Check(c Command) error {
+	switch {
+	case s.Stage == Purged:
+		return Errorf(Gone, "This video has been erased.")
+	case s.Repeats(c):
+		return nil
+	case s.Ending != "" && !s.duringEnding(c):
+		return s.refusal(c, fmt.Sprintf("it is already ending (%s)", s.Ending))
+	case !s.in(c):
+		return s.refusal(c, "it is "+s.Stage.words())
+	}
+	return nil
+}
+
+// duringEnding lists what can still be asked once a life is ending.
+func (s State) duringEnding(c Command) bool {
+	switch c {
+	case Delete, Hold, Release:
+		return true
+	case Restore:
+		return s.Stage == Canceled
+	case Resume, Cancel:
+		return s.Stage == Draft
+	}
+	return false
+}
+
+func (s State) in(c Command) bool {
+	return slices.ContainsFunc(table, func(r rule) bool {
+		return r.command == c && slices.Contains(r.stages, s.Stage)
+	})
+}
+
+func (s State) refusal(c Command, why string) error {
+	possible := "nothing can be asked of it any more"
+	if can := s.Actions(Owner, Reviewer, Operator); len(can) > 0 {
+		words := make([]string, len(can))
+		for i, a := range can {
+			words[i] = string(a)
+		}
+		possible = "possible now: " + strings.Join(words, ", ")
+	}
+	return Errorf(Conflict, "The video can't take %q, because %s; %s.", string(c), why, possible)
+}
+
+func (s Stage) words() string { return strings.ReplaceAll(string(s), "_", " ") }
+
+// Actions lists what someone in any of the roles can ask for now with an effect.
+func (s State) Actions(roles ...Role) []Command {
+	can := []Command{}
+	for _, c := range Commands {
+		if s.Permits(c, roles...) && !s.Repeats(c) && s.Check(c) == nil {
+			can = append(can, c)
+		}
+	}
+	return can
+}
+
+// Permits reports whether any of the roles may ask for c in this stage; it says
+// nothing about whether c makes sense now. A repeated command is open to
+// whoever could have given it first.
+func (s State) Permits(c Command, roles ...Role) bool {
+	return slices.ContainsFunc(table, func(r rule) bool {
+		return r.command == c && (slices.Contains(r.stages, s.Stage) || s.Repeats(c)) &&
+			slices.ContainsFunc(roles, func(role Role) bool { return slices.Contains(r.roles, role) })
+	})
+}

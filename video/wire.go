@@ -1,0 +1,127 @@
+package video
+
+import "time"
+
+// Names of the workflow that outsiders rely on. Signals and updates are named by
+// the commands.
+const (
+	LifecycleWorkflow = "Lifecycle"
+	StatusQuery       = "status"
+
+	// UploadedSignal is the gateway's word that every byte has been stored. It
+	// carries no payload, and sending it twice is harmless.
+	UploadedSignal = "uploaded"
+
+	ControlQueue  = "reelflow-control"
+	TransferQueue = "reelflow-transfer"
+	MediaQueue    = "reelflow-media"
+
+	// Search attributes: Keyword, Keyword, Bool, Bool.
+	StageAttribute   = "VideoStage"
+	OwnerAttribute   = "VideoOwner"
+	PausedAttribute  = "VideoPaused"
+	OverdueAttribute = "VideoOverdue"
+)
+
+// CommandRequest is the optional payload of signals and updates.
+type CommandRequest struct {
+	KeepDraft bool `json:"keep_draft,omitempty"` // cancel only: keep the video as a draft
+}
+
+// Policy holds the durations that govern a life. They travel with the workflow,
+// so a later change of settings does not change a promise already made.
+type Policy struct {
+	DeleteGrace  time.Duration `json:"delete_grace"`  // from hidden to the purge
+	OverdueAfter time.Duration `json:"overdue_after"` // a purge longer than this is reported
+	CancelGrace  time.Duration `json:"cancel_grace"`  // how long operators can restore
+	DraftTTL     time.Duration `json:"draft_ttl"`
+	RejectedTTL  time.Duration `json:"rejected_ttl"` // how long the reason can be read
+	UploadStall  time.Duration `json:"upload_stall"`
+	UploadIdle   time.Duration `json:"upload_idle"` // without a byte for this long an upload expires
+	PublishDelay time.Duration `json:"publish_delay"`
+}
+
+// LifecycleInput starts a Lifecycle. It holds ids and settings only: nothing
+// that names a person or a video goes into Temporal.
+type LifecycleInput struct {
+	ID        ID        `json:"id"`
+	Owner     string    `json:"owner"` // opaque
+	Primary   string    `json:"primary"`
+	Backups   []string  `json:"backups"`
+	Policy    Policy    `json:"policy"`
+	Review    bool      `json:"review,omitempty"`
+	PublishAt time.Time `json:"publish_at,omitzero"`
+	KeepDraft bool      `json:"keep_draft,omitempty"` // a cancel without a payload keeps a draft
+
+	// Stray starts the purge of a video whose workflow was terminated or deleted
+	// by an operator.
+	Stray bool `json:"stray,omitempty"`
+
+	// Carried is what an earlier run handed over; nil in the first.
+	Carried *Carried `json:"carried,omitempty"`
+}
+
+// Carried is what a run hands to the next when it continues as new.
+type Carried struct {
+	State
+	Done    []Command `json:"done_commands,omitempty"`
+	Epoch   int64     `json:"epoch"`
+	Refused int       `json:"refused,omitempty"`
+	Plan    Plan      `json:"plan,omitzero"`
+}
+
+// Plan is how the media work of a video is cut.
+type Plan struct {
+	Pieces     int  `json:"pieces"`
+	Renditions int  `json:"renditions"`
+	Audio      bool `json:"audio"`
+}
+
+// Status answers the query `status` and every update.
+type Status struct {
+	ID         ID                   `json:"id"`
+	Stage      Stage                `json:"stage"`
+	Paused     bool                 `json:"paused"`
+	Ending     Ending               `json:"ending,omitempty"`
+	WaitingFor string               `json:"waiting_for,omitempty"`
+	Actions    []Command            `json:"actions"`
+	Deadlines  map[string]time.Time `json:"deadlines,omitempty"` // publish_at, purge_at, expires_at, overdue_at
+	Done       int                  `json:"done"`
+	Total      int                  `json:"total"`
+	Refused    int                  `json:"refused,omitempty"` // signals that were refused
+}
+
+// Counts are the things an S3 listing shows of a video.
+type Counts struct {
+	Objects       int `json:"objects"`
+	Versions      int `json:"versions"`
+	DeleteMarkers int `json:"delete_markers"`
+	Multiparts    int `json:"multiparts"`
+}
+
+// Empty reports whether a listing showed nothing at all.
+func (c Counts) Empty() bool { return c == Counts{} }
+
+// StoreReceipt says what was erased from one store and what an independent
+// listing found there afterwards.
+type StoreReceipt struct {
+	Store      string `json:"store"`
+	Removed    Counts `json:"removed"`
+	FoundAfter Counts `json:"found_after"`
+}
+
+// Receipt is the proof of an erasure, and the result of a Lifecycle. It names no
+// person and no video: only the SHA-256 of the id.
+type Receipt struct {
+	VideoSHA256    string         `json:"video_sha256"`
+	Reason         Ending         `json:"reason"`
+	HiddenAt       time.Time      `json:"hidden_at"`
+	KeyDestroyedAt time.Time      `json:"key_destroyed_at"`
+	Stores         []StoreReceipt `json:"stores"`
+}
+
+// Rejection is why a video was refused, in words for its author.
+type Rejection struct {
+	Code    string `json:"code"` // not_a_video, damaged, too_long, unsupported, moderation, reviewer
+	Message string `json:"message"`
+}
