@@ -1,0 +1,138 @@
+package workflows
+
+import (
+	"context"
+	"time"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// Activities is all that a life needs of the outside world. Each is idempotent
+// and resumes from what is durable; each writes only under the epoch of its Leg
+// and looks into the ledger first, so that a worker that was frozen, or a
+// workflow that was reset, can't write into a later leg or bring back what was
+// erased.
+//
+// A refusal because of a later epoch fails with video.Conflict, one because the
+// life is ending or over with video.Gone; both are final. Whatever may pass is
+// video.Unavailable or video.Internal and is retried.
+type Activities interface {
+	// Control writes the control row of the video: it fences every leg below
+	// Epoch, tells the gateways to end a transfer, and returns the row as it now
+	// stands once no gateway holds the upload any more.
+	Control(context.Context, ControlInput) (ControlRow, error)
+	// Show writes a stage that no other activity enters into the catalog.
+	Show(context.Context, ShowInput) error
+	// CheckUpload says how far the upload is.
+	CheckUpload(context.Context, Leg) (UploadState, error)
+
+	// SealUpload checks that the manifest holds every byte of the upload, and
+	// closes it.
+	SealUpload(context.Context, Leg) (Sealed, error)
+	// Probe looks at what was uploaded and plans the work, or says why it is refused.
+	Probe(context.Context, Leg) (Probed, error)
+	// EncodePiece encodes one piece in every rendition.
+	EncodePiece(context.Context, PieceInput) (Probed, error)
+	// EncodeAudio encodes the sound, whole.
+	EncodeAudio(context.Context, Leg) (Probed, error)
+	// Package joins the pieces into encrypted HLS segments, makes poster and
+	// previews, and drops the pieces.
+	Package(context.Context, Leg) error
+
+	// CopyReplica brings one backup store up to the manifest.
+	CopyReplica(context.Context, StoreInput) error
+	// Publish makes the video visible everywhere at one moment.
+	Publish(context.Context, Leg) error
+
+	// Hide makes the video invisible, for a deletion.
+	Hide(context.Context, HideInput) error
+	// DestroyKey commits the ledger's record of the erasure, then destroys the
+	// key. After it there is no way back.
+	DestroyKey(context.Context, DestroyInput) error
+	// PurgeReplica erases everything of the video from one store.
+	PurgeReplica(context.Context, StoreInput) error
+	// CloseReceipt lists every store once more, completes the ledger there,
+	// forgets the video in the catalog and returns the receipt. A store where
+	// anything is found again fails with video.Conflict, so that it is purged again.
+	CloseReceipt(context.Context, DestroyInput) (video.Receipt, error)
+}
+
+// Leg identifies one stretch of work; every durable write is fenced by Epoch.
+type Leg struct {
+	ID    video.ID `json:"id"`
+	Epoch int64    `json:"epoch"`
+}
+
+// ControlInput is what has just been asked of a life.
+type ControlInput struct {
+	Leg
+	video.State
+	Draft   bool `json:"draft,omitempty"` // kept; not to be written to until it is taken up again
+	Refused int  `json:"refused,omitempty"`
+}
+
+// ControlRow is the control row as it stands. Its epoch may be above the one
+// asked for, when the workflow was reset.
+type ControlRow struct {
+	Epoch  int64        `json:"epoch"`
+	Ending video.Ending `json:"ending,omitempty"`
+}
+
+// ShowInput is a stage to be shown to readers of the catalog.
+type ShowInput struct {
+	Leg
+	Stage      video.Stage      `json:"stage"`
+	WaitingFor string           `json:"waiting_for,omitempty"`
+	Overdue    bool             `json:"overdue,omitempty"`
+	PublishAt  time.Time        `json:"publish_at,omitzero"`
+	ExpiresAt  time.Time        `json:"expires_at,omitzero"`
+	Failure    *video.Rejection `json:"failure,omitempty"`
+}
+
+// UploadState is how far an upload is.
+type UploadState struct {
+	Complete   bool      `json:"complete"`
+	Offset     int64     `json:"offset"`
+	LastByteAt time.Time `json:"last_byte_at"`
+}
+
+// Sealed is a finished upload.
+type Sealed struct {
+	Bytes    int64            `json:"bytes"`
+	Segments int              `json:"segments"`
+	Rejected *video.Rejection `json:"rejected,omitempty"`
+}
+
+// Probed is the outcome of looking at the media: a plan, or a rejection.
+type Probed struct {
+	Plan     video.Plan       `json:"plan,omitzero"`
+	Rejected *video.Rejection `json:"rejected,omitempty"`
+}
+
+// PieceInput names one piece of the plan, counted from 0.
+type PieceInput struct {
+	Leg
+	Piece int `json:"piece"`
+}
+
+// StoreInput names one store.
+type StoreInput struct {
+	Leg
+	Store string `json:"store"`
+}
+
+// HideInput says when a deletion was asked for and when its grace ends.
+type HideInput struct {
+	Leg
+	HiddenAt time.Time `json:"hidden_at"`
+	PurgeAt  time.Time `json:"purge_at"`
+}
+
+// DestroyInput says why a life ends. Reject, when set, keeps the video in the
+// stage rejected, so that its author can read why.
+type DestroyInput struct {
+	Leg
+	Reason   video.Ending     `json:"reason"`
+	HiddenAt time.Time        `json:"hidden_at"`
+	Failure  *video.Rejection `json:"failure,omitempty"`
+}
