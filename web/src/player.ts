@@ -1,0 +1,68 @@
+// Plays one video, and stops at once when it is told to or refused a key.
+import Hls from "hls.js";
+import { playback } from "./api";
+
+/** Same-origin form of an address of the API, whatever name this page was opened under. */
+const here = (address: string) => {
+  const u = new URL(address, location.href);
+  return u.pathname + u.search;
+};
+
+export class Player {
+  private hls: Hls | null = null;
+  private playing = false;
+
+  constructor(
+    private readonly element: HTMLVideoElement,
+    private readonly id: string,
+    private readonly onRefused: () => void,
+  ) {
+    element.addEventListener("error", () => this.playing && !this.hls && this.refused());
+  }
+
+  async start(): Promise<void> {
+    if (this.playing) return;
+    this.playing = true;
+    const addresses = await playback(this.id);
+    if (!this.playing) return; // stopped meanwhile
+    if (addresses.poster) this.element.poster = here(addresses.poster);
+    if (Hls.isSupported()) this.attach(here(addresses.hls));
+    else this.element.src = here(addresses.hls);
+    this.element.hidden = false;
+  }
+
+  stop(): void {
+    this.playing = false;
+    this.hls?.destroy();
+    this.hls = null;
+    this.element.pause();
+    this.element.removeAttribute("src");
+    this.element.removeAttribute("poster");
+    this.element.load(); // drops what is buffered
+    this.element.hidden = true;
+  }
+
+  private attach(source: string): void {
+    this.hls = new Hls({
+      workerPath: "/assets/hls.worker.js",
+      startPosition: 0.07, // B-frames leave a hole before the first picture
+      // What is buffered can be watched after a deletion: keep little.
+      maxBufferLength: 8,
+      maxMaxBufferLength: 8,
+      backBufferLength: 8,
+    });
+    this.hls.on(Hls.Events.ERROR, (_, e) => {
+      const status = e.response?.code;
+      if (status === 401 || status === 410) this.refused();
+      else if (e.fatal && e.type === Hls.ErrorTypes.MEDIA_ERROR) this.hls?.recoverMediaError();
+      else if (e.fatal && e.type === Hls.ErrorTypes.NETWORK_ERROR) setTimeout(() => this.hls?.startLoad(), 1000);
+    });
+    this.hls.loadSource(source);
+    this.hls.attachMedia(this.element);
+  }
+
+  private refused(): void {
+    this.stop();
+    this.onRefused();
+  }
+}
