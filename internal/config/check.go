@@ -1,0 +1,162 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// check notes everything that is wrong with the values. It shows no value that
+// may hold a secret.
+func (c *Config) check(f *findings) {
+	f.note("http-addr", checkListen(c.HTTPAddr))
+	f.note("url", checkURL(Address(c.URL), "http", "https"))
+	f.note("token", notEmpty(string(c.Token)))
+	f.note("data-dir", notEmpty(c.DataDir))
+	f.note("database-url", checkURL(c.DatabaseURL, "sqlite", "postgres", "postgresql"))
+	f.note("vault", checkURL(c.Vault))
+	f.note("auth", checkAuth(c.Auth))
+	f.note("moderation-url", optional(c.ModerationURL, "http", "https"))
+	f.note("webhook-url", optional(c.WebhookURL, "http", "https"))
+	f.note("role", oneOf(c.Role, "all", "control", "transfer", "media"))
+	f.note("log-level", checkLevel(c.LogLevel))
+	f.note("log-format", oneOf(c.LogFormat, "auto", "text", "json"))
+	c.checkStores(f)
+	c.checkNumbers(f)
+}
+
+func (c *Config) checkStores(f *findings) {
+	names := map[string]bool{}
+	one := func(setting string, a Address) {
+		name, err := checkStore(a)
+		if err == nil && names[name] {
+			err = fmt.Errorf("two stores are named %q", name)
+		}
+		f.note(setting, err)
+		names[name] = true
+	}
+	one("primary", c.Primary)
+	for _, a := range c.Backups {
+		one("backups", a)
+	}
+}
+
+func (c *Config) checkNumbers(f *findings) {
+	least := func(setting string, d, least time.Duration) {
+		if d < least && !f.bad[setting] {
+			f.note(setting, fmt.Errorf("%v is too short; the least is %v", d, least))
+		}
+	}
+	least("delete-grace", c.DeleteGrace, 0)
+	least("overdue-after", c.OverdueAfter, 0)
+	least("cancel-grace", c.CancelGrace, 0)
+	least("draft-ttl", c.DraftTTL, time.Second)
+	least("rejected-ttl", c.RejectedTTL, 0)
+	least("upload-stall", c.UploadStall, time.Second)
+	least("upload-idle", c.UploadIdle, time.Second)
+	least("publish-delay", c.PublishDelay, 0)
+	least("operator-window", c.OperatorWindow, 0)
+	least("audit-every", c.AuditEvery, time.Second)
+	least("max-duration", c.MaxDuration, time.Second)
+	if c.MaxBytes < 1 && !f.bad["max-bytes"] {
+		f.note("max-bytes", fmt.Errorf("%d is too small; the least is 1", c.MaxBytes))
+	}
+}
+
+func checkListen(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not an address; write HOST:PORT or :PORT", address)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("%q is not a port", port)
+	}
+	return nil
+}
+
+func notEmpty(text string) error {
+	if text == "" {
+		return errors.New("must not be empty")
+	}
+	return nil
+}
+
+func oneOf(value string, allowed ...string) error {
+	if !slices.Contains(allowed, value) {
+		return fmt.Errorf("%q is not one of %s", value, strings.Join(allowed, ", "))
+	}
+	return nil
+}
+
+func checkLevel(level string) error {
+	if new(slog.Level).UnmarshalText([]byte(level)) != nil {
+		return fmt.Errorf("%q is not one of debug, info, warn, error", level)
+	}
+	return nil
+}
+
+// checkURL demands one of the schemes, or any when none is given. The error of
+// url.Parse repeats the address with its password, so it is not passed on.
+func checkURL(a Address, schemes ...string) error {
+	u, err := url.Parse(string(a))
+	if err != nil || u.Scheme == "" || u.Host+u.Path == "" {
+		return errors.New("is not a URL")
+	}
+	if len(schemes) > 0 && !slices.Contains(schemes, u.Scheme) {
+		return fmt.Errorf("the scheme %q is not one of %s", u.Scheme, strings.Join(schemes, ", "))
+	}
+	return nil
+}
+
+func optional(a Address, schemes ...string) error {
+	if a == "" {
+		return nil
+	}
+	return checkURL(a, schemes...)
+}
+
+func checkAuth(auth string) error {
+	if auth == "dev" {
+		return nil
+	}
+	if err := checkURL(Address(auth), "http", "https"); err != nil {
+		return fmt.Errorf("neither dev nor the URL of an issuer: %w", err)
+	}
+	return nil
+}
+
+// checkStore returns the store's name.
+func checkStore(a Address) (string, error) {
+	if err := checkURL(a, "s3"); err != nil {
+		return "", fmt.Errorf("a store: %w", err)
+	}
+	u, err := url.Parse(string(a))
+	if err != nil {
+		return "", errors.New("is not a URL")
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return "", errors.New("a store: the parameters can't be read")
+	}
+	bucket := strings.Trim(u.Path, "/")
+	switch {
+	case u.Host == "":
+		return "", errors.New("a store needs a host: s3://HOST/BUCKET")
+	case bucket == "" || strings.Contains(bucket, "/"):
+		return "", errors.New("a store needs one bucket: s3://HOST/BUCKET")
+	case query.Get("name") == "":
+		return "", errors.New("a store needs a name: …&name=NAME")
+	}
+	if tls := query.Get("tls"); tls != "" {
+		if _, err := strconv.ParseBool(tls); err != nil {
+			return "", errors.New("a store's tls is true or false")
+		}
+	}
+	return query.Get("name"), nil
+}

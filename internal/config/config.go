@@ -1,0 +1,81 @@
+// Package config holds the one Config that every reelflow program reads: flags
+// and environment variables are one list (--http-addr is REELFLOW_HTTP_ADDR), a
+// flag wins over the environment and the environment over the default. A Config
+// is made once, at the start of a program, and never changes. It is plain data
+// and creates nothing; what lies below DataDir is made by the packages that own
+// it. Temporal's own TEMPORAL_* variables stay with the SDK's envconfig.
+package config
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// Config is every setting there is. The help texts are its documentation.
+type Config struct {
+	HTTPAddr    string  `name:"http-addr" env:"REELFLOW_HTTP_ADDR" default:"127.0.0.1:8080" group:"Addresses" help:"Where the gateway listens."`
+	URL         string  `name:"url" env:"REELFLOW_URL" default:"http://127.0.0.1:8080" group:"Addresses" help:"The gateway, as the command line reaches it."`
+	Token       Secret  `name:"token" env:"REELFLOW_TOKEN" default:"dev:me" placeholder:"TOKEN" group:"Addresses" help:"Who the command line is: a bearer token; dev:me by default."`
+	DataDir     string  `name:"data-dir" env:"REELFLOW_DATA_DIR" default:".reelflow" group:"Addresses" help:"Everything that the laptop stack keeps."`
+	Scratch     string  `name:"scratch" env:"REELFLOW_SCRATCH" placeholder:"DIR" group:"Addresses" help:"Where media work is done, in memory: /dev/shm if there is one, else the system's temporary directory."`
+	DatabaseURL Address `name:"database-url" env:"REELFLOW_DATABASE_URL" placeholder:"URL" group:"Addresses" help:"The catalog: sqlite://FILE or postgres://…; catalog.db in the data directory by default."`
+	Vault       Address `name:"vault" env:"REELFLOW_VAULT" placeholder:"URL" group:"Addresses" help:"Home of the keys of videos: file://DIR; vault in the data directory by default."`
+
+	Primary Address   `name:"primary" env:"REELFLOW_PRIMARY" default:"s3://reelflow:reelflow-local@127.0.0.1:9001/reelflow?region=us-east-1&tls=false&name=primary" placeholder:"URL" group:"Stores" help:"The primary store: s3://[KEY:SECRET@]HOST[:PORT]/BUCKET?region=…&tls=…&name=…. Without credentials the AWS SDK's default chain serves."`
+	Backups Addresses `name:"backups" env:"REELFLOW_BACKUPS" default:"s3://reelflow:reelflow-local@127.0.0.1:9002/reelflow?region=us-east-1&tls=false&name=backup-a,s3://reelflow:reelflow-local@127.0.0.1:9003/reelflow?region=us-east-1&tls=false&name=backup-b" placeholder:"URL,…" group:"Stores" help:"The backup stores, comma separated."`
+
+	DeleteGrace    time.Duration `name:"delete-grace" env:"REELFLOW_DELETE_GRACE" default:"168h" group:"Lives" help:"From hidden to the purge."`
+	OverdueAfter   time.Duration `name:"overdue-after" env:"REELFLOW_OVERDUE_AFTER" default:"168h" group:"Lives" help:"A purge that takes longer than this after the end of the grace is reported."`
+	CancelGrace    time.Duration `name:"cancel-grace" env:"REELFLOW_CANCEL_GRACE" default:"0s" group:"Lives" help:"How long operators can restore a canceled video."`
+	DraftTTL       time.Duration `name:"draft-ttl" env:"REELFLOW_DRAFT_TTL" default:"168h" group:"Lives" help:"How long a draft is kept."`
+	RejectedTTL    time.Duration `name:"rejected-ttl" env:"REELFLOW_REJECTED_TTL" default:"24h" group:"Lives" help:"How long an author can read why a video was rejected."`
+	UploadStall    time.Duration `name:"upload-stall" env:"REELFLOW_UPLOAD_STALL" default:"60s" group:"Lives" help:"Without a byte for this long an upload is said to be stalled."`
+	UploadIdle     time.Duration `name:"upload-idle" env:"REELFLOW_UPLOAD_IDLE" default:"24h" group:"Lives" help:"Without a byte for this long an upload expires."`
+	PublishDelay   time.Duration `name:"publish-delay" env:"REELFLOW_PUBLISH_DELAY" default:"0s" group:"Lives" help:"Least time between upload and publication."`
+	OperatorWindow time.Duration `name:"operator-window" env:"REELFLOW_OPERATOR_WINDOW" default:"72h" group:"Lives" help:"How long operators can look at the workflow of an erased video."`
+	AuditEvery     time.Duration `name:"audit-every" env:"REELFLOW_AUDIT_EVERY" default:"1h" group:"Lives" help:"How often the audit looks for what was left behind; at least 1s."`
+
+	MaxBytes    int64         `name:"max-bytes" env:"REELFLOW_MAX_BYTES" default:"287600000" group:"Limits" help:"Largest upload, in bytes."`
+	MaxDuration time.Duration `name:"max-duration" env:"REELFLOW_MAX_DURATION" default:"10m" group:"Limits" help:"Longest video."`
+
+	Auth                 string `name:"auth" env:"REELFLOW_AUTH" default:"dev" placeholder:"dev|URL" group:"People" help:"Who signs people in: dev (bearer dev:NAME, no proof asked), or the URL of an OIDC issuer."`
+	OIDCAudience         string `name:"oidc-audience" env:"REELFLOW_OIDC_AUDIENCE" placeholder:"NAME" group:"People" help:"Audience that tokens must be made for."`
+	OIDCClientID         string `name:"oidc-client-id" env:"REELFLOW_OIDC_CLIENT_ID" placeholder:"ID" group:"People" help:"Client id of the pages at the issuer."`
+	OIDCClientSecretFile string `name:"oidc-client-secret-file" env:"REELFLOW_OIDC_CLIENT_SECRET_FILE" placeholder:"FILE" group:"People" help:"File that holds the client secret."`
+	OperatorClaim        string `name:"operator-claim" env:"REELFLOW_OPERATOR_CLAIM" placeholder:"CLAIM" group:"People" help:"Claim that makes somebody an operator."`
+
+	SigningKey    Secret  `name:"signing-key" env:"REELFLOW_SIGNING_KEY" placeholder:"KEY" group:"Services" help:"Key that signs receipts."`
+	ImportAllow   string  `name:"import-allow" env:"REELFLOW_IMPORT_ALLOW" placeholder:"HOST,…" group:"Services" help:"Hosts that imports may fetch from."`
+	ModerationURL Address `name:"moderation-url" env:"REELFLOW_MODERATION_URL" placeholder:"URL" group:"Services" help:"Moderation service."`
+	WebhookURL    Address `name:"webhook-url" env:"REELFLOW_WEBHOOK_URL" placeholder:"URL" group:"Services" help:"Where changes are announced."`
+
+	Role      string `name:"role" env:"REELFLOW_ROLE" default:"all" placeholder:"all|control|transfer|media" group:"Process" help:"Work that a worker takes: all, control, transfer or media."`
+	LogLevel  string `name:"log-level" env:"REELFLOW_LOG_LEVEL" default:"info" placeholder:"LEVEL" group:"Process" help:"Least level that is logged: debug, info, warn or error."`
+	LogFormat string `name:"log-format" env:"REELFLOW_LOG_FORMAT" default:"auto" placeholder:"FORMAT" group:"Process" help:"How logs are written: text, json, or auto (text on a terminal, else json)."`
+}
+
+// Policy is the part of the settings that travels with each video.
+func (c *Config) Policy() video.Policy {
+	return video.Policy{
+		DeleteGrace:  c.DeleteGrace,
+		OverdueAfter: c.OverdueAfter,
+		CancelGrace:  c.CancelGrace,
+		DraftTTL:     c.DraftTTL,
+		RejectedTTL:  c.RejectedTTL,
+		UploadStall:  c.UploadStall,
+		UploadIdle:   c.UploadIdle,
+		PublishDelay: c.PublishDelay,
+	}
+}
+
+// complete fills in the defaults that follow from other settings.
+func (c *Config) complete() {
+	if c.DatabaseURL == "" {
+		c.DatabaseURL = Address("sqlite://" + filepath.Join(c.DataDir, "catalog.db"))
+	}
+	if c.Vault == "" {
+		c.Vault = Address("file://" + filepath.Join(c.DataDir, "vault"))
+	}
+}

@@ -1,0 +1,160 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+type program struct {
+	Config `embed:""`
+}
+
+func parse(t *testing.T, args ...string) (Config, error) {
+	t.Helper()
+	var p program
+	_, err := Parse(&p, &p.Config, args, kong.Writers(io.Discard, io.Discard))
+	return p.Config, err
+}
+
+func TestDefaultsAreThoseOfTheContract(t *testing.T) {
+	c, err := parse(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := c.Policy()
+	if policy.DeleteGrace != 168*time.Hour || policy.UploadStall != time.Minute || policy.CancelGrace != 0 {
+		t.Errorf("policy: %+v", policy)
+	}
+	if c.DatabaseURL != "sqlite://.reelflow/catalog.db" || c.MaxBytes != 287_600_000 || len(c.Backups) != 2 {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestFlagWinsOverEnvironmentOverDefault(t *testing.T) {
+	t.Setenv("REELFLOW_HTTP_ADDR", "127.0.0.1:1")
+	t.Setenv("REELFLOW_URL", "http://example.org")
+	c, err := parse(t, "--http-addr", "127.0.0.1:2", "--data-dir=elsewhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.HTTPAddr != "127.0.0.1:2" || c.URL != "http://example.org" || c.DatabaseURL != "sqlite://elsewhere/catalog.db" {
+		t.Errorf("%+v", c)
+	}
+}
+
+func TestFlagsAndVariablesAreOneList(t *testing.T) {
+	for field := range reflect.TypeFor[Config]().Fields() {
+		name, env := field.Tag.Get("name"), field.Tag.Get("env")
+		if env != variable(name) {
+			t.Errorf("%s: flag --%s has the variable %s", field.Name, name, env)
+		}
+		if field.Tag.Get("help") == "" {
+			t.Errorf("%s has no help", field.Name)
+		}
+	}
+}
+
+func TestEveryProblemIsNamed(t *testing.T) {
+	bad := map[string]string{
+		"REELFLOW_HTPP_ADDR":    "x",
+		"REELFLOW_DELETE_GRACE": "a week",
+		"REELFLOW_AUDIT_EVERY":  "10ms",
+		"REELFLOW_MAX_BYTES":    "lots",
+		"REELFLOW_UPLOAD_IDLE":  "-1h",
+		"REELFLOW_HTTP_ADDR":    "8080",
+		"REELFLOW_ROLE":         "chef",
+		"REELFLOW_AUTH":         "ldap://x",
+		"REELFLOW_BACKUPS":      "s3://h/b?name=a,s3://h/c?name=a",
+		"REELFLOW_DATABASE_URL": "mysql://x/y",
+		"REELFLOW_LOG_LEVEL":    "loud",
+	}
+	for name, value := range bad {
+		t.Setenv(name, value)
+	}
+	_, err := parse(t)
+	problems, ok := err.(Problems)
+	if !ok {
+		t.Fatalf("want Problems, got %v", err)
+	}
+	for name := range bad {
+		if !strings.Contains(problems.Error(), name) {
+			t.Errorf("%s is not named in:\n%v", name, problems)
+		}
+	}
+	if len(problems) != len(bad) {
+		t.Errorf("%d problems for %d mistakes:\n%v", len(problems), len(bad), problems)
+	}
+}
+
+func TestProblemsAreNamedBesideAnUnknownFlag(t *testing.T) {
+	t.Setenv("REELFLOW_MAX_DURATION", "long")
+	_, err := parse(t, "--colour")
+	for _, want := range []string{"REELFLOW_MAX_DURATION", "--colour"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not named in: %v", want, err)
+		}
+	}
+}
+
+func TestSecretsAreNeverPrinted(t *testing.T) {
+	const hidden = "hunter2"
+	for name, value := range map[string]string{
+		"REELFLOW_TOKEN":        hidden,
+		"REELFLOW_SIGNING_KEY":  hidden,
+		"REELFLOW_PRIMARY":      "s3://me:" + hidden + "@h/b?name=p",
+		"REELFLOW_BACKUPS":      "s3://me:" + hidden + "@h/b?name=b",
+		"REELFLOW_DATABASE_URL": "postgres://me:" + hidden + "@h/b?sslpassword=" + hidden,
+	} {
+		t.Setenv(name, value)
+	}
+	var out bytes.Buffer
+	c, err := parse(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(&out, "%v %+v %#v %s", c, c, c, c.Backups)
+	if err := json.NewEncoder(&out).Encode(c); err != nil {
+		t.Fatal(err)
+	}
+	slog.New(slog.NewTextHandler(&out, nil)).Info("start", "config", c, "primary", c.Primary, "token", c.Token, "backups", c.Backups)
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("start", "config", c)
+
+	var p program
+	_, helpErr := Parse(&p, &p.Config, []string{"--help"}, kong.Writers(&out, &out), kong.Exit(func(int) {}))
+	t.Setenv("REELFLOW_PRIMARY", "s3://me:"+hidden+"@h:bad-port/%zz")
+	_, badErr := parse(t)
+	if badErr == nil {
+		t.Error("a broken address was accepted")
+	}
+	fmt.Fprint(&out, helpErr, badErr)
+	if strings.Contains(out.String(), hidden) || strings.Contains(out.String(), "reelflow-local") {
+		t.Errorf("a secret was printed:\n%s", out.String())
+	}
+	if string(c.Token) != hidden {
+		t.Error("the secret itself is lost")
+	}
+}
+
+func TestTemporalReadsTheNamesOfItsOwnSDK(t *testing.T) {
+	t.Setenv("TEMPORAL_CONFIG_FILE", os.DevNull)
+	options, err := Temporal(slog.New(slog.DiscardHandler))
+	if err != nil || options.HostPort != "127.0.0.1:7233" || options.Namespace != "default" {
+		t.Errorf("%v %v %v", options.HostPort, options.Namespace, err)
+	}
+	t.Setenv("TEMPORAL_ADDRESS", "example.org:7233")
+	t.Setenv("TEMPORAL_NAMESPACE", "reels")
+	options, err = Temporal(slog.New(slog.DiscardHandler))
+	if err != nil || options.HostPort != "example.org:7233" || options.Namespace != "reels" {
+		t.Errorf("%v %v %v", options.HostPort, options.Namespace, err)
+	}
+}
