@@ -17,12 +17,12 @@ import (
 // life is ending or over with video.Gone; both are final. Whatever may pass is
 // video.Unavailable or video.Internal and is retried.
 type Activities interface {
-	// Control writes the control row of the video: it fences every leg below
-	// Epoch, tells the gateways to end a transfer, and returns the row as it now
-	// stands once no gateway holds the upload any more.
+	// Control writes what was asked of the life, and where it now stands, into
+	// the control row and the catalog: it fences every leg below Epoch, tells the
+	// gateways to end a transfer, and returns the row as it now stands once no
+	// gateway holds the upload any more. It never lowers an epoch and never takes
+	// back a deletion.
 	Control(context.Context, ControlInput) (ControlRow, error)
-	// Show writes a stage that no other activity enters into the catalog.
-	Show(context.Context, ShowInput) error
 	// CheckUpload says how far the upload is.
 	CheckUpload(context.Context, Leg) (UploadState, error)
 
@@ -63,30 +63,26 @@ type Leg struct {
 	Epoch int64    `json:"epoch"`
 }
 
-// ControlInput is what has just been asked of a life.
+// ControlInput is what has been asked of a life, and what readers of the catalog
+// are to see of it.
 type ControlInput struct {
 	Leg
 	video.State
-	Draft   bool `json:"draft,omitempty"` // kept; not to be written to until it is taken up again
-	Refused int  `json:"refused,omitempty"`
+	Draft      bool      `json:"draft,omitempty"` // kept; not to be written to until it is taken up again
+	Refused    int       `json:"refused,omitempty"`
+	WaitingFor string    `json:"waiting_for,omitempty"`
+	Overdue    bool      `json:"overdue,omitempty"`
+	PublishAt  time.Time `json:"publish_at,omitzero"`
+	ExpiresAt  time.Time `json:"expires_at,omitzero"`
 }
 
 // ControlRow is the control row as it stands. Its epoch may be above the one
-// asked for, when the workflow was reset.
+// asked for, when the workflow was reset; Erased is set when only the ledger
+// knows the video.
 type ControlRow struct {
 	Epoch  int64        `json:"epoch"`
 	Ending video.Ending `json:"ending,omitempty"`
-}
-
-// ShowInput is a stage to be shown to readers of the catalog.
-type ShowInput struct {
-	Leg
-	Stage      video.Stage      `json:"stage"`
-	WaitingFor string           `json:"waiting_for,omitempty"`
-	Overdue    bool             `json:"overdue,omitempty"`
-	PublishAt  time.Time        `json:"publish_at,omitzero"`
-	ExpiresAt  time.Time        `json:"expires_at,omitzero"`
-	Failure    *video.Rejection `json:"failure,omitempty"`
+	Erased bool         `json:"erased,omitempty"`
 }
 
 // UploadState is how far an upload is.
@@ -128,7 +124,7 @@ type HideInput struct {
 	PurgeAt  time.Time `json:"purge_at"`
 }
 
-// DestroyInput says why a life ends. Reject, when set, keeps the video in the
+// DestroyInput says why a life ends. Failure, when set, keeps the video in the
 // stage rejected, so that its author can read why.
 type DestroyInput struct {
 	Leg

@@ -1,0 +1,138 @@
+// Package workflows tells the life of a video as a deterministic Temporal
+// workflow. lifecycle.go reads as the story; each phase has a file of its own
+// (upload, process, review, publish, erase); interrupt.go is the one mechanism
+// for pause and cancel, commands.go takes what people ask, order.go keeps their
+// signals in order. The package imports only the video package and the SDK:
+// everything it wants from the world is in the Activities interface.
+package workflows
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// Lifecycle is the life of one video, from the first byte of its upload to the
+// receipt of its erasure. Many doors lead in, one leads out: whatever ends the
+// life - deletion, cancellation, rejection, expiry, a cancel of the workflow
+// itself - ends in erase, and the workflow completes with the receipt.
+func Lifecycle(ctx workflow.Context, in video.LifecycleInput) (video.Receipt, error) {
+	l := newLife(ctx, in)
+	if err := l.listen(ctx); err != nil {
+		return video.Receipt{}, err
+	}
+	for {
+		if err := l.live(); !errors.Is(err, errEnding) {
+			return video.Receipt{}, err // to be continued as new
+		}
+		if l.reprieved() {
+			continue // a draft taken up again, or a cancel taken back
+		}
+		return l.erase()
+	}
+}
+
+// live goes through the phases that are still ahead. It returns errEnding when
+// something ended the life, or the error that continues the workflow as new.
+func (l *life) live() error {
+	if l.in.Stray {
+		l.state.Ending = video.ByDeletion
+		return errEnding
+	}
+	for _, phase := range []struct {
+		stage video.Stage
+		run   func() error
+	}{
+		{video.Uploading, l.upload},
+		{video.Processing, l.process},
+		{video.Reviewing, l.review},
+		{video.Scheduled, l.schedule},
+		{video.Publishing, l.publish},
+		{video.Published, l.published},
+	} {
+		if l.past(phase.stage) {
+			continue
+		}
+		if err := phase.run(); err != nil {
+			return err
+		}
+	}
+	return errEnding
+}
+
+// life is what a run of the workflow knows.
+type life struct {
+	in    video.LifecycleInput
+	root  workflow.Context // does not end with Temporal's own cancel: that is one more command
+	state video.State
+	plan  video.Plan
+	epoch int64 // of the latest leg or control row; fences everything before it
+
+	legs    int                 // legs running now: 0 or 1
+	stop    workflow.CancelFunc // interrupts the running leg
+	telling int                 // control rows being written
+
+	uploaded  bool // the gateway said that every byte is stored
+	keep      bool // the cancel asked to keep a draft
+	reprieve  bool // resume of a draft, or restore of a cancel
+	hidden    bool // nobody but its owner sees it
+	erased    bool // only the ledger knows it: this run comes too late
+	rejection *video.Rejection
+	hiddenAt  time.Time
+
+	sent    workflow.ReceiveChannel // signals, in the server's order
+	refused int                     // signals that were not allowed
+
+	// What people are shown.
+	waitingFor string
+	overdue    bool
+	deadlines  map[string]time.Time
+	done       int
+	total      int
+}
+
+func newLife(ctx workflow.Context, in video.LifecycleInput) *life {
+	root, _ := workflow.NewDisconnectedContext(ctx)
+	l := &life{in: in, root: root, deadlines: map[string]time.Time{}}
+	l.state.Stage = video.Uploading
+	if c := in.Carried; c != nil {
+		l.state, l.plan, l.epoch, l.refused = c.State, c.Plan, c.Epoch, c.Refused
+		l.state.Done = c.Done
+	}
+	return l
+}
+
+// order is that of a life that goes well.
+var order = append(append([]video.Stage{}, video.BeforePublication...), video.Published)
+
+// past reports whether the life is already further than the stage.
+func (l *life) past(stage video.Stage) bool {
+	return slices.Index(order, l.state.Stage) > slices.Index(order, stage)
+}
+
+// enter begins a stage: search attributes for lists, current details for whoever looks.
+func (l *life) enter(stage video.Stage) {
+	l.state.Stage, l.waitingFor, l.done, l.total = stage, "", 0, 0
+	if now, _ := workflow.GetTypedSearchAttributes(l.root).GetKeyword(stageAttribute); now != string(stage) {
+		l.upsert(stageAttribute.ValueSet(string(stage)))
+	}
+	l.show()
+}
+
+var (
+	stageAttribute   = temporal.NewSearchAttributeKeyKeyword(video.StageAttribute)
+	pausedAttribute  = temporal.NewSearchAttributeKeyBool(video.PausedAttribute)
+	overdueAttribute = temporal.NewSearchAttributeKeyBool(video.OverdueAttribute)
+)
+
+// upsert can fail only for attributes that can't be encoded, which these can.
+func (l *life) upsert(updates ...temporal.SearchAttributeUpdate) {
+	if err := workflow.UpsertTypedSearchAttributes(l.root, updates...); err != nil {
+		workflow.GetLogger(l.root).Error("search attributes not updated", "error", err)
+	}
+}

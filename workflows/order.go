@@ -1,0 +1,69 @@
+package workflows
+
+import (
+	"encoding/json"
+	"slices"
+
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// Interceptors keeps command signals in the order in which the server took them:
+// a Go workflow that reads one channel a signal name can't know it. Whoever runs
+// or replays Lifecycle must use them; they are part of its determinism.
+func Interceptors() []interceptor.WorkerInterceptor {
+	return []interceptor.WorkerInterceptor{&orderedSignals{}}
+}
+
+// sentChannel is the one channel for command signals of all names.
+const sentChannel = "commands in order"
+
+// sent is a command that came as a signal.
+type sent struct {
+	Command video.Command        `json:"command"`
+	Request video.CommandRequest `json:"request"`
+}
+
+type orderedSignals struct {
+	interceptor.WorkerInterceptorBase
+}
+
+func (*orderedSignals) InterceptWorkflow(ctx workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	in := &orderedInbound{}
+	in.Next = next
+	return in
+}
+
+type orderedInbound struct {
+	interceptor.WorkflowInboundInterceptorBase
+}
+
+func (i *orderedInbound) HandleSignal(ctx workflow.Context, in *interceptor.HandleSignalInput) error {
+	command := video.Command(in.SignalName)
+	if workflow.GetInfo(ctx).WorkflowType.Name != video.LifecycleWorkflow || !slices.Contains(video.Commands, command) {
+		return i.Next.HandleSignal(ctx, in)
+	}
+	payload, err := converter.GetDefaultDataConverter().ToPayload(sent{command, requestIn(in.Arg)})
+	if err != nil {
+		return err
+	}
+	return i.Next.HandleSignal(ctx, &interceptor.HandleSignalInput{
+		SignalName: sentChannel, Arg: &commonpb.Payloads{Payloads: []*commonpb.Payload{payload}},
+	})
+}
+
+// requestIn reads the optional payload. One that is something else is ignored:
+// the UI's buttons and plain clients may send anything, and the command counts.
+func requestIn(args *commonpb.Payloads) video.CommandRequest {
+	var request video.CommandRequest
+	if ps := args.GetPayloads(); len(ps) > 0 {
+		if err := json.Unmarshal(ps[0].GetData(), &request); err != nil {
+			return video.CommandRequest{}
+		}
+	}
+	return request
+}
