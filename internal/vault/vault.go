@@ -1,0 +1,115 @@
+// Package vault keeps the keys of videos, and seals and opens what they protect.
+//
+// Every video has one random 256-bit key, from [Vault.Make] until
+// [Vault.Destroy]. Everything else is derived from it and never stored: a key
+// for each sealed object and column ([Key.Seal], [Key.SealColumn]) and one for
+// each HLS segment ([Key.SegmentKey]). So destroying that one key makes every
+// copy of everything unreadable, the copies that nobody can reach included.
+//
+// The keys lie in a key tree (see [FileVault]) built so that after a
+// destruction no older copy of it - snapshot, backup, stolen disk - opens
+// again. Beside the root lies the ledger: one content-free [Record] for each
+// video whose destruction has begun. It stays for good. Tree and ledger belong
+// together and are never part of a backup that could be rolled back.
+package vault
+
+import (
+	"context"
+	"iter"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// MaxLoan is how long a loan is good for unless it is renewed, and with it the
+// longest that Destroy waits for a borrower who was frozen.
+const MaxLoan = 2 * time.Second
+
+// Vault keeps the keys of videos. Any number of processes use the same one at
+// once. Its methods may be called from several goroutines, and again whenever an
+// answer was lost: each is idempotent, and what it has answered is durable.
+//
+// Every method fails with Unavailable when the vault can't be reached or ctx
+// has ended, and with Internal when what it reads is damaged.
+type Vault interface {
+	// Make makes the key of a video; if there is one it stays as it is. Gone
+	// if a destruction has begun: an id never gets a second key.
+	Make(ctx context.Context, id video.ID) error
+
+	// Lend lends the key for up to MaxLoan: well under a millisecond, so
+	// borrow anew for each stretch of work rather than hold on. NotFound if
+	// no key was ever made, Gone once a destruction has begun. The caller
+	// must Release the loan.
+	Lend(ctx context.Context, id video.ID) (*Loan, error)
+
+	// Destroy commits the intent to the ledger, which refuses new loans from
+	// then on, waits for the loans that are out, at most MaxLoan, and destroys
+	// the key. A key that was never made is destroyed too: it can't be made
+	// any more. The first call decides what the record says; later ones
+	// complete it if need be and return it. When Destroy fails the intent may
+	// stand nevertheless, and is completed by the next call or at the next
+	// start. Invalid if the reason isn't a plain word.
+	Destroy(ctx context.Context, intent Intent) (Record, error)
+
+	// Ledger finds a record by the hex SHA-256 of the id (video.ID.Hash).
+	// Invalid if idHash doesn't look like one.
+	Ledger(ctx context.Context, idHash string) (Record, bool, error)
+
+	// Records goes through the whole ledger in no particular order. It ends
+	// at the first error.
+	Records(ctx context.Context) iter.Seq2[Record, error]
+
+	// Pepper returns the 32 random bytes, made once with the vault, that key
+	// the HMAC by which owners become opaque ids.
+	Pepper(ctx context.Context) ([]byte, error)
+
+	// Close ends the use of this vault, not the loans that are out. Every
+	// other method fails from then on; closing again does nothing.
+	Close() error
+}
+
+// Intent is the decision to destroy the key of a video.
+type Intent struct {
+	ID       video.ID
+	Reason   string    // one lower-case word, as deleted, canceled, rejected, expired: the ledger never forgets, so nothing free
+	HiddenAt time.Time // when the video was hidden; the zero time means now
+}
+
+// Record is what stays of a video for good. It holds nothing of its content.
+// Times are in UTC, in whole milliseconds.
+type Record struct {
+	VideoSHA256    string    `json:"video_sha256"` // hex SHA-256 of the id
+	Reason         string    `json:"reason"`
+	HiddenAt       time.Time `json:"hidden_at"`
+	KeyDestroyedAt time.Time `json:"key_destroyed_at,omitzero"` // zero as long as only the intent stands
+}
+
+// OpenURL opens the vault at an address: a path, or file:///path. Invalid if
+// it is neither.
+func OpenURL(address string) (Vault, error) {
+	scheme, _, isURL := strings.Cut(address, "://")
+	if !isURL && address != "" {
+		return Open(address)
+	}
+	// The address itself is not repeated: other kinds may carry a password.
+	u, err := url.Parse(address)
+	if err != nil || scheme != "file" || u.Host != "" || u.Path == "" {
+		return nil, video.Errorf(video.Invalid, "The vault's address must be a path or file:///path, not %q.", scheme+"://…")
+	}
+	return Open(u.Path)
+}
+
+func notFound() error { return video.Errorf(video.NotFound, "There is no such video.") }
+
+func gone() error { return video.Errorf(video.Gone, "This video was deleted.") }
+
+// damaged says that the vault itself can't be read any more.
+func damaged(cause error) error {
+	return video.Errorf(video.Internal, "The key vault is damaged.").Because(cause)
+}
+
+func unavailable(cause error) error {
+	return video.Errorf(video.Unavailable, "The key vault can't be reached right now. Please try again.").Because(cause)
+}

@@ -1,0 +1,34 @@
+package vault_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/reelflow/reelflow/internal/vault"
+	"github.com/reelflow/reelflow/internal/vault/vaulttest"
+	"github.com/reelflow/reelflow/video"
+)
+
+func TestFileVault(t *testing.T) {
+	vaulttest.Run(t, func(t *testing.T) vault.Vault { return vaulttest.New(t) })
+}
+
+func TestOpenURL(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a", "vault")
+	id := video.NewID()
+	for _, address := range []string{dir, "file://" + dir} {
+		v, err := vault.OpenURL(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Make(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, address := range []string{"", "file://host/path", "file://", "postgres://me:secret@db/vault", "://"} {
+		_, err := vault.OpenURL(address)
+		if err == nil || video.CodeOf(err) != video.Invalid {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}
