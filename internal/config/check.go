@@ -16,6 +16,7 @@ import (
 // may hold a secret.
 func (c *Config) check(f *findings) {
 	f.note("http-addr", checkListen(c.HTTPAddr))
+	f.note("ui-addr", checkListen(c.UIAddr))
 	f.note("url", checkURL(Address(c.URL), "http", "https"))
 	f.note("token", notEmpty(string(c.Token)))
 	f.note("data-dir", notEmpty(c.DataDir))

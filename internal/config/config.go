@@ -17,6 +17,7 @@ import (
 type Config struct {
 	HTTPAddr    string  `name:"http-addr" env:"REELFLOW_HTTP_ADDR" default:"127.0.0.1:8080" group:"Addresses" help:"Where the gateway listens."`
 	URL         string  `name:"url" env:"REELFLOW_URL" default:"http://127.0.0.1:8080" group:"Addresses" help:"The gateway, as the command line reaches it."`
+	UIAddr      string  `name:"ui-addr" env:"REELFLOW_UI_ADDR" default:"127.0.0.1:8233" group:"Addresses" help:"Where make run shows Temporal's UI."`
 	Token       Secret  `name:"token" env:"REELFLOW_TOKEN" default:"dev:me" placeholder:"TOKEN" group:"Addresses" help:"Who the command line is: a bearer token; dev:me by default."`
 	DataDir     string  `name:"data-dir" env:"REELFLOW_DATA_DIR" default:".reelflow" group:"Addresses" help:"Everything that the laptop stack keeps."`
 	Scratch     string  `name:"scratch" env:"REELFLOW_SCRATCH" placeholder:"DIR" group:"Addresses" help:"Where media work is done, in memory: /dev/shm if there is one, else the system's temporary directory."`
@@ -51,9 +52,10 @@ type Config struct {
 	ModerationURL Address `name:"moderation-url" env:"REELFLOW_MODERATION_URL" placeholder:"URL" group:"Services" help:"Moderation service."`
 	WebhookURL    Address `name:"webhook-url" env:"REELFLOW_WEBHOOK_URL" placeholder:"URL" group:"Services" help:"Where changes are announced."`
 
-	Role      string `name:"role" env:"REELFLOW_ROLE" default:"all" placeholder:"all|control|transfer|media" group:"Process" help:"Work that a worker takes: all, control, transfer or media."`
-	LogLevel  string `name:"log-level" env:"REELFLOW_LOG_LEVEL" default:"info" placeholder:"LEVEL" group:"Process" help:"Least level that is logged: debug, info, warn or error."`
-	LogFormat string `name:"log-format" env:"REELFLOW_LOG_FORMAT" default:"auto" placeholder:"FORMAT" group:"Process" help:"How logs are written: text, json, or auto (text on a terminal, else json)."`
+	Role        string `name:"role" env:"REELFLOW_ROLE" default:"all" placeholder:"all|control|transfer|media" group:"Process" help:"Work that a worker takes: all, control, transfer or media."`
+	StdinParent bool   `name:"stdin-parent" env:"REELFLOW_STDIN_PARENT" group:"Process" help:"Stop when standard input ends, for a parent that may die."`
+	LogLevel    string `name:"log-level" env:"REELFLOW_LOG_LEVEL" default:"info" placeholder:"LEVEL" group:"Process" help:"Least level that is logged: debug, info, warn or error."`
+	LogFormat   string `name:"log-format" env:"REELFLOW_LOG_FORMAT" default:"auto" placeholder:"FORMAT" group:"Process" help:"How logs are written: text, json, or auto (text on a terminal, else json)."`
 }
 
 // Policy is the part of the settings that travels with each video.

@@ -158,3 +158,20 @@ func TestTemporalReadsTheNamesOfItsOwnSDK(t *testing.T) {
 		t.Errorf("%v %v %v", options.HostPort, options.Namespace, err)
 	}
 }
+
+func TestAChildReadsTheSameSettings(t *testing.T) {
+	t.Setenv("REELFLOW_TOKEN", "dev:someone")
+	t.Setenv("REELFLOW_DELETE_GRACE", "90s")
+	parent, err := parse(t, "--stdin-parent", "--backups=s3://h/b?name=only")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pair := range parent.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		t.Setenv(name, value)
+	}
+	child, err := parse(t)
+	if err != nil || !reflect.DeepEqual(parent, child) {
+		t.Errorf("%v\n%+v\n%+v", err, parent, child)
+	}
+}
