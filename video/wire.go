@@ -125,3 +125,9 @@ type Rejection struct {
 	Code    string `json:"code"` // not_a_video, damaged, too_long, unsupported, moderation, reviewer
 	Message string `json:"message"`
 }
+
+// Names of the audit: a workflow that a schedule of the same id runs.
+const (
+	AuditWorkflow = "Audit"
+	AuditSchedule = "audit"
+)

@@ -11,4 +11,5 @@ import (
 // outsiders know. The worker must use Interceptors.
 func Register(w worker.WorkflowRegistry) {
 	w.RegisterWorkflowWithOptions(Lifecycle, workflow.RegisterOptions{Name: video.LifecycleWorkflow})
+	w.RegisterWorkflowWithOptions(Audit, workflow.RegisterOptions{Name: video.AuditWorkflow})
 }

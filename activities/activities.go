@@ -1,0 +1,108 @@
+// Package activities touches the world for a life: stores, ffmpeg, the catalog
+// and the vault. One file a phase; object.go is how anything is written to a
+// store, source.go how the sealed upload is read.
+//
+// Every activity may run twice, may be answered into the void, and may wake up
+// after its time: it enters its leg first, which looks into the ledger and fails
+// when a later leg has begun, and commits each write under the leg's epoch. What
+// a fenced-off activity has already put into a store it takes back.
+package activities
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/media"
+	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/vault"
+	"github.com/reelflow/reelflow/video"
+	"github.com/reelflow/reelflow/workflows"
+)
+
+// Activities is the outside world of Lifecycle. All fields must be set; Media is
+// needed by the media role alone.
+type Activities struct {
+	Catalog  *catalog.Catalog
+	Vault    vault.Vault
+	Stores   objects.Set
+	Media    *media.Tools
+	Temporal client.Client
+	Log      *slog.Logger
+}
+
+var (
+	_ workflows.Activities      = (*Activities)(nil)
+	_ workflows.AuditActivities = (*Activities)(nil)
+)
+
+// Register gives a worker of a task queue the activities that run there, under
+// the names by which workflows ask for them.
+func (a *Activities) Register(w worker.ActivityRegistry, queue string) {
+	for name, f := range a.of(queue) {
+		w.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+	}
+}
+
+func (a *Activities) of(queue string) map[string]any {
+	switch queue {
+	case video.ControlQueue:
+		return map[string]any{
+			"Control": a.Control, "CheckUpload": a.CheckUpload, "SealUpload": a.SealUpload,
+			"Publish": a.Publish, "Hide": a.Hide, "DestroyKey": a.DestroyKey, "Audit": a.Audit,
+		}
+	case video.TransferQueue:
+		return map[string]any{
+			"CopyReplica": a.CopyReplica, "PurgeReplica": a.PurgeReplica, "CloseReceipt": a.CloseReceipt,
+		}
+	case video.MediaQueue:
+		return map[string]any{
+			"Probe": a.Probe, "EncodePiece": a.EncodePiece, "EncodeAudio": a.EncodeAudio, "Package": a.Package,
+		}
+	}
+	return nil
+}
+
+// fence is the leg as the catalog knows it.
+func fence(l workflows.Leg) catalog.Leg { return catalog.Leg{Video: l.ID, Epoch: l.Epoch} }
+
+// wayOut is a leg of the way out.
+func wayOut(l workflows.Leg) catalog.Leg {
+	return catalog.Leg{Video: l.ID, Epoch: l.Epoch, Ending: true}
+}
+
+// The first heartbeat of an activity is always sent, and each is an action: work
+// that ends within quiet costs none. Well below the heartbeat timeout.
+const (
+	quiet = 5 * time.Second
+	every = 2 * time.Second // the SDK sends far fewer
+)
+
+// heart beats for long work until the context ends or stop is called.
+func heart(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		wait := quiet
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(wait):
+				activity.RecordHeartbeat(ctx)
+				wait = every
+			}
+		}
+	}()
+	return cancel
+}
+
+// detached is for what must still be done after a cancel, such as taking back
+// what a fenced-off writer wrote.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+}

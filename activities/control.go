@@ -1,0 +1,64 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/video"
+	"github.com/reelflow/reelflow/workflows"
+)
+
+// Control writes the control row and what readers are to see beside it. After a
+// pause or an end it returns once no gateway holds the upload any more: one that
+// is alive lets go within a beat of its leases, a dead one's runs out, a frozen
+// one's late commit is fenced off by the row.
+func (a *Activities) Control(ctx context.Context, in workflows.ControlInput) (workflows.ControlRow, error) {
+	want := catalog.Control{
+		Video: in.ID, Epoch: in.Epoch, Paused: in.Paused, Ending: in.Ending, Held: in.Held, Draft: in.Draft, Refused: in.Refused,
+	}
+	row, err := a.Catalog.Control(ctx, want, func(v *catalog.Video) {
+		v.Stage, v.Decisions = in.Stage, in.Done
+		v.WaitingFor, v.Overdue, v.PublishAt = in.WaitingFor, in.Overdue, in.PublishAt
+		if !in.ExpiresAt.IsZero() || in.Stage.OnTheWay() {
+			v.PurgeAt = in.ExpiresAt
+		}
+	})
+	if video.CodeOf(err) == video.Gone || video.CodeOf(err) == video.NotFound {
+		return workflows.ControlRow{Epoch: in.Epoch, Ending: video.ByDeletion, Erased: true}, nil
+	}
+	if err != nil {
+		return workflows.ControlRow{}, err
+	}
+	if in.Paused || in.Ending != "" || in.Draft {
+		err = a.untilLetGo(ctx, in.ID)
+	}
+	return workflows.ControlRow{Epoch: row.Epoch, Ending: row.Ending}, err
+}
+
+// untilLetGo waits until nobody holds the lease of the upload.
+func (a *Activities) untilLetGo(ctx context.Context, id video.ID) error {
+	for {
+		held, err := a.Catalog.Leased(ctx, id)
+		if err != nil || !held {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// CheckUpload reads how far the upload is.
+func (a *Activities) CheckUpload(ctx context.Context, leg workflows.Leg) (workflows.UploadState, error) {
+	if err := a.Catalog.Enter(ctx, fence(leg), nil); err != nil {
+		return workflows.UploadState{}, err
+	}
+	u, err := a.Catalog.UploadOf(ctx, leg.ID)
+	if err != nil {
+		return workflows.UploadState{}, err
+	}
+	return workflows.UploadState{Complete: !u.FinishedAt.IsZero(), Offset: u.Offset, LastByteAt: u.LastByteAt}, nil
+}

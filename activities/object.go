@@ -1,0 +1,124 @@
+package activities
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/vault"
+	"github.com/reelflow/reelflow/video"
+)
+
+// newKey is a key that was never used: every put is an object of its own, so
+// that a late writer can't overwrite what a later leg wrote.
+func newKey(id video.ID, path, extension string) string {
+	var random [6]byte
+	rand.Read(random[:])
+	return fmt.Sprintf("%s%s-%s%s", id.Prefix(), path, hex.EncodeToString(random[:]), extension)
+}
+
+// put writes an object: first into the manifest, then into the store, then it is
+// committed, all under the leg. When the commit is refused the object is taken
+// back; when its outcome is unknown it stays for the purge to find.
+func (a *Activities) put(ctx context.Context, leg catalog.Leg, store objects.Store, o catalog.Object, body []byte) error {
+	sum := sha256.Sum256(body)
+	o.Video, o.Store, o.Epoch = leg.Video, store.Name(), leg.Epoch
+	o.Size, o.SHA256, o.State = int64(len(body)), sum[:], catalog.ObjectWriting
+	rows, err := a.Catalog.Intend(ctx, leg, []catalog.Object{o})
+	if err != nil {
+		return err
+	}
+	o = rows[0]
+	if o.Version, err = store.Put(ctx, o.Key, body, objects.PutOptions{SHA256: o.SHA256}); err != nil {
+		return err
+	}
+	err = a.Catalog.Commit(ctx, leg, o)
+	if code := video.CodeOf(err); err != nil && (code == video.Conflict || code == video.Gone) {
+		return a.takeBack(ctx, store, o, err)
+	}
+	return err
+}
+
+// takeBack removes what a fenced-off writer wrote, and returns why it was fenced off.
+func (a *Activities) takeBack(ctx context.Context, store objects.Store, o catalog.Object, why error) error {
+	ctx, done := detached(ctx)
+	defer done()
+	if err := store.Delete(ctx, o.Key, o.Version); err != nil {
+		a.Log.Error("could not take back what was written too late; the audit will find it", "key", o.Key, "store", store.Name(), "error", err)
+	}
+	return why
+}
+
+// putSealed seals plain under the video's key and puts it.
+func (a *Activities) putSealed(ctx context.Context, leg catalog.Leg, o catalog.Object, plain []byte) error {
+	var sealed []byte
+	err := a.withKey(ctx, leg.Video, func(k vault.Key) (err error) {
+		sealed, err = k.Seal(o.Key, nil, plain)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	o.PlainSize = int64(len(plain))
+	return a.put(ctx, leg, a.Stores.Primary, o, sealed)
+}
+
+// withKey borrows the key for one short piece of work.
+func (a *Activities) withKey(ctx context.Context, id video.ID, use func(vault.Key) error) error {
+	loan, err := a.Vault.Lend(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer loan.Release()
+	return use(loan.Key())
+}
+
+// get reads a whole object and checks it against the manifest.
+func (a *Activities) get(ctx context.Context, store objects.Store, o catalog.Object) ([]byte, error) {
+	body, err := store.Get(ctx, o.Key, o.Version, 0, -1)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	data := make([]byte, o.Size)
+	if _, err := io.ReadFull(body, data); err != nil {
+		return nil, video.Errorf(video.Unavailable, "The store %q broke off.", store.Name()).Because(err)
+	}
+	if sum := sha256.Sum256(data); string(sum[:]) != string(o.SHA256) {
+		return nil, video.Errorf(video.Internal, "An object in store %q is not what was stored.", store.Name())
+	}
+	return data, nil
+}
+
+// getSealed reads a whole sealed object of the primary store.
+func (a *Activities) getSealed(ctx context.Context, o catalog.Object) ([]byte, error) {
+	sealed, err := a.get(ctx, a.Stores.Primary, o)
+	if err != nil {
+		return nil, err
+	}
+	var plain []byte
+	err = a.withKey(ctx, o.Video, func(k vault.Key) (err error) {
+		plain, err = k.Open(o.Key, sealed)
+		return err
+	})
+	return plain, err
+}
+
+// discard removes objects that are no longer needed from the primary store.
+func (a *Activities) discard(ctx context.Context, leg catalog.Leg, old []catalog.Object) error {
+	ids := make([]int64, len(old))
+	for i, o := range old {
+		if o.State == catalog.ObjectStored {
+			if err := a.Stores.Primary.Delete(ctx, o.Key, o.Version); err != nil {
+				return err
+			}
+		}
+		ids[i] = o.ID
+	}
+	return a.Catalog.Drop(ctx, leg, ids)
+}

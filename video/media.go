@@ -1,0 +1,30 @@
+package video
+
+// Media is what a probe found: technical facts only, as `media` in the API shows them.
+type Media struct {
+	DurationSeconds float64 `json:"duration_seconds"`
+	Width           int     `json:"width"` // as shown, after rotation
+	Height          int     `json:"height"`
+	VideoCodec      string  `json:"video_codec"`
+	AudioCodec      string  `json:"audio_codec,omitempty"`
+	FrameRate       float64 `json:"frame_rate"`
+	Rotation        int     `json:"rotation"` // degrees
+}
+
+// Rendition is one step of the adaptive ladder, as `renditions` in the API shows it.
+type Rendition struct {
+	Name    string `json:"name"`
+	Width   int    `json:"width"`
+	Height  int    `json:"height"`
+	Bitrate int    `json:"bitrate"` // bits a second
+}
+
+// Previews is how the tiles of a preview image lie, for scrubbing.
+type Previews struct {
+	IntervalSeconds float64 `json:"interval_seconds"`
+	Columns         int     `json:"columns"`
+	Rows            int     `json:"rows"`
+	TileWidth       int     `json:"tile_width"`
+	TileHeight      int     `json:"tile_height"`
+	Count           int     `json:"count"`
+}
