@@ -1,0 +1,81 @@
+# What people call: run, demo, test, build, bench, record, soak, load, clean-data.
+# CONTRIBUTING.md tells what each is for. Go knows by itself what is out of date;
+# the page bundle and devstack, which take long, are made again only when their
+# sources change.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+DATA_DIR := $(or $(REELFLOW_DATA_DIR),.reelflow)
+
+devstack_sources := $(filter-out %_test.go,$(wildcard devstack/*.go)) devstack/go.mod devstack/go.sum
+page_sources     := $(wildcard web/src/* web/*.json web/build.js)
+bundle           := web/dist/watch.js
+modules          := web/node_modules/.package-lock.json
+
+.PHONY: run demo test build bench record soak load clean-data setup setup-test programs lint check
+
+run: setup build
+	@REELFLOW_DELETE_GRACE="$${REELFLOW_DELETE_GRACE-1m}" exec bin/starter run
+
+demo: setup build
+	@exec bin/starter demo $(if $(VIDEO),"$(VIDEO)")
+
+test: setup-test build lint
+	go test -timeout 20m ./...
+	cd devstack && go test -timeout 5m ./...
+
+# Formatting, vet, and the types of the pages' script.
+lint: $(bundle)
+	@files=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs gofmt -l); \
+	if [ -n "$$files" ]; then echo "these files are not formatted (gofmt -w):"; echo "$$files"; exit 1; fi
+	go vet ./...
+	cd devstack && go vet ./...
+	cd web && npm run --silent check
+
+build: programs bin/devstack
+
+programs: $(bundle)
+	@mkdir -p bin
+	go build -o bin/worker ./worker
+	go build -o bin/starter ./starter
+
+bin/devstack: $(devstack_sources)
+	@mkdir -p bin
+	@echo "building the Temporal server and S3 stores: takes some minutes the first time"
+	cd devstack && go build -o ../bin/devstack .
+	@touch $@
+
+$(modules): web/package.json web/package-lock.json | setup
+	cd web && npm ci --no-progress --loglevel=error
+	@touch $@
+
+$(bundle): $(modules) $(page_sources)
+	cd web && npm run --silent build
+	@touch $@
+
+setup:
+	@setup/install.sh run
+
+setup-test:
+	@setup/install.sh test
+
+# Benchmarks against the peers of bench/go.mod, as a table.
+bench: setup-test build
+	@exec bench/run
+
+# New histories for the replay test, after a change of workflow code before the first release.
+record: setup build
+	RECORD=1 go test -count=1 -run Record ./e2e/...
+
+# Faults and load for as long as SOAK says; not part of `make test`.
+soak: setup-test build
+	go test -count=1 -timeout 0 -tags soak -run Soak ./e2e/...
+
+load: setup-test build
+	go test -count=1 -timeout 0 -tags load -run Load ./e2e/...
+
+clean-data:
+	rm -rf "$(DATA_DIR)"

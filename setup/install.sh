@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Installs what is missing to run (ffmpeg, node for the pages' bundle) or to test
+# (a PostgreSQL server and Chromium as well), and says nothing when all is there.
+#
+#   setup/install.sh run|test
+set -euo pipefail
+
+# The oldest Node.js that the bundler runs on.
+readonly NODE=18
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+node_is_new_enough() {
+  has node && has npm && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge "$NODE" ]
+}
+
+has_postgres() {
+  has initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null
+}
+
+has_chromium() {
+  has chromium || has chromium-browser || has google-chrome ||
+    [ -x '/Applications/Chromium.app/Contents/MacOS/Chromium' ] ||
+    [ -x '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome' ]
+}
+
+# missing prints the names of what must be installed: apt's names, or brew's.
+missing() {
+  local for=$1 manager=$2
+  { has ffmpeg && has ffprobe; } || echo ffmpeg
+  if ! node_is_new_enough; then
+    case $manager in
+      apt) has node || echo nodejs; has npm || echo npm ;;
+      brew) echo node ;;
+    esac
+  fi
+  [ "$for" = test ] || return 0
+  has_postgres || case $manager in apt) echo postgresql ;; brew) echo postgresql@17 ;; esac
+  has_chromium || echo chromium
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif has sudo; then
+    sudo "$@"
+  else
+    echo "setup: this needs root, and there is no sudo: $*" >&2
+    exit 1
+  fi
+}
+
+apt() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@"
+}
+
+install_with_apt() {
+  # Package lists may be missing or out of date: fetch them only then.
+  apt install -y --no-install-recommends "$@" >/dev/null 2>&1 && return
+  apt update
+  apt install -y --no-install-recommends "$@" >/dev/null
+}
+
+main() {
+  local for=${1:-run} manager
+  case $for in run | test) ;; *) echo "usage: setup/install.sh run|test" >&2; exit 2 ;; esac
+  if has apt-get; then manager=apt; elif has brew; then manager=brew; else manager=none; fi
+
+  local -a packages=()
+  local package
+  while read -r package; do packages+=("$package"); done < <(missing "$for" "$manager")
+  if [ ${#packages[@]} -gt 0 ]; then
+    echo "setup: installing ${packages[*]}" >&2
+    case $manager in
+      apt) install_with_apt "${packages[@]}" ;;
+      brew) brew install --quiet "${packages[@]}" ;;
+      none) echo "setup: there is neither apt-get nor brew; please install: ${packages[*]}" >&2; exit 1 ;;
+    esac
+  fi
+  if ! node_is_new_enough; then
+    echo "setup: Node.js $NODE or newer with npm is needed, and $(node --version 2>/dev/null || echo none) was found; see https://nodejs.org" >&2
+    exit 1
+  fi
+}
+
+main "$@"

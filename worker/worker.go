@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/reelflow/reelflow/activities"
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/config"
+	"github.com/reelflow/reelflow/internal/media"
+	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/vault"
+)
+
+// Work that is under way when the worker is to stop has a moment to end by
+// itself; then it is canceled, so that another worker can take it at once; and
+// what ignores that is left to its timeouts.
+const (
+	finishTimeout = 3 * time.Second
+	stopTimeout   = 10 * time.Second
+)
+
+// Worker is a process that takes work from the task queues of its role.
+type Worker struct {
+	temporal   client.Client
+	namespace  string
+	catalog    *catalog.Catalog
+	vault      vault.Vault
+	workers    []worker.Worker
+	log        *slog.Logger
+	cancelWork context.CancelFunc // cancels every activity under way
+	failed     chan error         // told of a worker that can't go on
+}
+
+// open connects to everything that the role needs, and waits for Temporal where
+// that isn't up yet. Close what it returns.
+func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, err error) {
+	w := &Worker{log: log, cancelWork: func() {}, failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			w.Close()
+		}
+	}()
+	if w.catalog, err = catalog.Open(ctx, string(c.DatabaseURL)); err != nil {
+		return nil, err
+	}
+	if w.vault, err = vault.OpenURL(string(c.Vault)); err != nil {
+		return nil, err
+	}
+	stores, err := objects.OpenAll(string(c.Primary), c.Backups.Strings())
+	if err != nil {
+		return nil, err
+	}
+	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Stores: stores, Log: log}
+	if takes(c.Role, "media") {
+		if a.Media, err = tools(c); err != nil {
+			return nil, err
+		}
+	}
+	if w.temporal, w.namespace, err = dial(ctx, c, log); err != nil {
+		return nil, err
+	}
+	a.Temporal = w.temporal
+	if err := registerAttributes(ctx, w.temporal, w.namespace); err != nil {
+		return nil, err
+	}
+	return w, w.build(ctx, c, a)
+}
+
+// tools finds ffmpeg and clears away what killed workers left. As many jobs run
+// side by side as there are cores, so each has one thread.
+func tools(c *config.Config) (*media.Tools, error) {
+	t, err := media.Find()
+	if err != nil {
+		return nil, err
+	}
+	t.Threads, t.MaxDuration = 1, c.MaxDuration
+	if c.Scratch != "" {
+		t.Runner.Scratch = c.Scratch
+	}
+	return t, t.Runner.Sweep()
+}
+
+// Run takes work until ctx ends, and calls ready once it does. It returns when
+// the work under way has ended or was handed back; nil if it was told to stop.
+func (w *Worker) Run(ctx context.Context, ready func()) error {
+	for _, each := range w.workers {
+		if err := each.Start(); err != nil {
+			w.stop()
+			return err
+		}
+	}
+	ready()
+	var err error
+	select {
+	case <-ctx.Done():
+		w.log.Info("stopping")
+	case err = <-w.failed:
+	}
+	w.stop()
+	return err
+}
+
+// stop hands back what doesn't end in time.
+func (w *Worker) stop() {
+	defer time.AfterFunc(finishTimeout, w.cancelWork).Stop()
+	var all sync.WaitGroup
+	for _, each := range w.workers {
+		all.Go(each.Stop)
+	}
+	all.Wait()
+	w.workers = nil
+}
+
+// Close lets go of everything. It may be called at any time, more than once.
+func (w *Worker) Close() error {
+	w.cancelWork()
+	var errs []error
+	if w.temporal != nil {
+		w.temporal.Close()
+		w.temporal = nil
+	}
+	if w.vault != nil {
+		errs = append(errs, w.vault.Close())
+		w.vault = nil
+	}
+	if w.catalog != nil {
+		errs = append(errs, w.catalog.Close())
+		w.catalog = nil
+	}
+	return errors.Join(errs...)
+}
+
+// width is how many activities of a role run side by side in one process.
+func width(role string) int {
+	switch role {
+	case "media":
+		return runtime.NumCPU()
+	case "transfer":
+		return 16 // bound by the network and by the buffers of a copy
+	default:
+		return 100 // short, and mostly waiting
+	}
+}
