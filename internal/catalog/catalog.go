@@ -25,24 +25,78 @@ package catalog
 
 import (
 	"context"
+	"errors"
 
 	"gorm.io/gorm"
+
+	"github.com/reelflow/reelflow/video"
 )
 
 // Catalog is a connection to the database. Its methods may be called from many goroutines.
 type Catalog struct {
-	write *gorm.DB
-	read  *gorm.DB
+	write    *gorm.DB
+	read     *gorm.DB // the same as write on PostgreSQL
+	scrubber *gorm.DB // SQLite only: empties the write-ahead log of what was deleted
+	clock    clock
 }
 
-// Open connects to the database at url, sqlite://path or postgres://…, and brings
-// its schema up to date. Any number of processes may open one at the same time.
-// It fails with Invalid for a url that names no database and Unavailable when the
-// database can't be reached; neither repeats the url, which may hold a password.
-func Open(ctx context.Context, url string) (*Catalog, error) { panic("todo") }
-
 // Close ends all connections.
-func (c *Catalog) Close() error { panic("todo") }
+func (c *Catalog) Close() error {
+	var errs []error
+	for _, db := range []*gorm.DB{c.scrubber, c.read, c.write} {
+		if db == nil {
+			continue
+		}
+		pool, err := db.DB()
+		if err == nil {
+			err = pool.Close() // closing twice is harmless
+		}
+		errs = append(errs, err)
+	}
+	return fault(errors.Join(errs...))
+}
 
 // Ready returns Unavailable when the database can't answer a query.
-func (c *Catalog) Ready(ctx context.Context) error { panic("todo") }
+func (c *Catalog) Ready(ctx context.Context) error {
+	var any []video.ID
+	err := c.read.WithContext(ctx).Model(&Control{}).Limit(1).Pluck("video", &any).Error
+	if err != nil {
+		return unreachable(fault(err))
+	}
+	return nil
+}
+
+// transact runs work in a transaction of its own. Whoever locks more than one row
+// of a video locks the control row first.
+func (c *Catalog) transact(ctx context.Context, work func(tx *gorm.DB) error) error {
+	return fault(c.write.WithContext(ctx).Transaction(work))
+}
+
+// absent says what it means that there is no row of a video: Gone when it has been
+// erased, NotFound when it was never there.
+func absent(db *gorm.DB, id video.ID) error {
+	known, err := inLedger(db, id)
+	switch {
+	case err != nil:
+		return err
+	case known:
+		return erased()
+	}
+	return video.Errorf(video.NotFound, "There is no such video.")
+}
+
+func erased() *video.Error {
+	return video.Errorf(video.Gone, "This video has been erased.")
+}
+
+// only returns the row that a query found, or what absent says.
+func only[Row any](query *gorm.DB, db *gorm.DB, id video.ID) (Row, error) {
+	var rows []Row
+	if err := query.Limit(1).Find(&rows).Error; err != nil {
+		return *new(Row), err
+	}
+	if len(rows) == 0 {
+		return *new(Row), absent(db, id)
+	}
+	return rows[0], nil
+}

@@ -3,6 +3,9 @@ package catalog
 import (
 	"context"
 
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -34,27 +37,183 @@ type Control struct {
 // none) in one transaction. It fails with Conflict when a later leg has begun or
 // the video is paused, and Gone when it is ending, erased or was never there.
 // Entering the same leg again is a success.
-func (c *Catalog) Enter(ctx context.Context, leg Leg, project func(*Video)) error { panic("todo") }
+func (c *Catalog) Enter(ctx context.Context, leg Leg, project func(*Video)) error {
+	return c.transact(ctx, func(tx *gorm.DB) error {
+		row, err := lockControl(tx, leg.Video)
+		if err != nil {
+			return gone(err)
+		}
+		if err := row.admit(tx, leg); err != nil {
+			return err
+		}
+		row.Epoch = leg.Epoch
+		if err := tx.Model(&row).Update("epoch", row.Epoch).Error; err != nil {
+			return err
+		}
+		return row.project(tx, project)
+	})
+}
 
 // EnterEnding is Enter for work of the way out; see Leg.Ending. It fails with
 // Conflict when a later leg has begun or the life is not ending.
 func (c *Catalog) EnterEnding(ctx context.Context, leg Leg, project func(*Video)) error {
-	panic("todo")
+	leg.Ending = true
+	return c.Enter(ctx, leg, project)
 }
 
 // Project changes the video's row in the course of a leg that was entered:
 // progress, findings, the next stage. It fails as Enter does, and with Conflict
-// when the leg is not the present one. The project function may run again.
-func (c *Catalog) Project(ctx context.Context, leg Leg, project func(*Video)) error { panic("todo") }
+// when the leg is not the present one.
+func (c *Catalog) Project(ctx context.Context, leg Leg, project func(*Video)) error {
+	return c.fenced(ctx, leg, func(tx *gorm.DB, row Control) error {
+		return row.project(tx, project)
+	})
+}
+
+// fenced runs work in a transaction in which the leg is the present one and stays
+// so: no interruption can come between the check and the commit.
+func (c *Catalog) fenced(ctx context.Context, leg Leg, work func(tx *gorm.DB, row Control) error) error {
+	return c.transact(ctx, func(tx *gorm.DB) error {
+		row, err := lockControl(tx, leg.Video)
+		if err != nil {
+			return gone(err)
+		}
+		if err := row.present(tx, leg); err != nil {
+			return err
+		}
+		return work(tx, row)
+	})
+}
+
+// admit says why a leg can't begin, or nil.
+func (row Control) admit(tx *gorm.DB, leg Leg) error {
+	if leg.Ending {
+		if row.Ending == "" {
+			return video.Errorf(video.Conflict, "The video is not on its way out.")
+		}
+	} else if err := row.open(tx); err != nil {
+		return err
+	}
+	if leg.Epoch < row.Epoch {
+		return fenced()
+	}
+	return nil
+}
+
+// present says why a leg may not write, or nil.
+func (row Control) present(tx *gorm.DB, leg Leg) error {
+	if err := row.admit(tx, leg); err != nil {
+		return err
+	}
+	if leg.Epoch != row.Epoch {
+		return video.Errorf(video.Conflict, "This step of the work has not begun.")
+	}
+	return nil
+}
+
+// open says why no work but that of the way out may go on, or nil. The ledger is
+// asked too: rows restored from a backup don't remember that they were ending.
+func (row Control) open(tx *gorm.DB) error {
+	known, err := inLedger(tx, row.Video)
+	switch {
+	case err != nil:
+		return err
+	case known:
+		return erased()
+	case row.Ending != "":
+		return video.Errorf(video.Gone, "The video is on its way out (%s).", row.Ending)
+	case row.Draft:
+		return video.Errorf(video.Conflict, "The video is a draft; resume it first.")
+	case row.Paused:
+		return video.Errorf(video.Conflict, "The video is paused.")
+	}
+	return nil
+}
+
+func fenced() *video.Error {
+	return video.Errorf(video.Conflict, "A later step of the work has begun.")
+}
+
+// gone makes a missing row final: whoever still works on the video must stop.
+func gone(err error) error {
+	if video.CodeOf(err) == video.NotFound {
+		return video.Errorf(video.Gone, "There is no such video any more.").Because(err)
+	}
+	return err
+}
+
+// forUpdate locks the rows that are read until the transaction ends. SQLite has
+// no such clause and needs none: its transactions hold the write lock from the start.
+var forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}
+
+func lockControl(tx *gorm.DB, id video.ID) (Control, error) {
+	return only[Control](tx.Clauses(forUpdate).Where("video = ?", id), tx, id)
+}
+
+// project applies a projection to the video's row. What mirrors the control row,
+// names the video or counts its changes is not the projection's to change.
+func (row Control) project(tx *gorm.DB, project func(*Video)) error {
+	before, err := only[Video](tx.Clauses(forUpdate).Where("id = ?", row.Video), tx, row.Video)
+	if err != nil {
+		return gone(err)
+	}
+	v := before
+	if project != nil {
+		project(&v)
+	}
+	v.ID, v.Owner, v.CreatedAt = before.ID, before.Owner, before.CreatedAt
+	v.Paused, v.Ending, v.Held = row.Paused, row.Ending, row.Held
+	v.Revision = before.Revision + 1
+	return tx.Select("*").Updates(&v).Error
+}
+
+// touch makes whoever follows the video look at it again.
+func touch(tx *gorm.DB, id video.ID) error {
+	return tx.Model(&Video{}).Where("id = ?", id).Update("revision", gorm.Expr("revision + 1")).Error
+}
 
 // Control writes the control row, and with it the projection (nil for none). It
 // returns the row as it stands afterwards. An epoch lower than the row's changes
 // nothing: a workflow that was reset learns from the answer which epoch to go on
-// above. An ending "deleted", or any ending once the ledger has the video, stays.
-// It fails with NotFound or Gone when there is no such video.
+// above. So does a command that comes late, if each takes a higher epoch than the
+// one before. An ending "deleted", or any ending once the ledger has the video,
+// stays. It fails with NotFound or Gone when there is no such video.
 func (c *Catalog) Control(ctx context.Context, want Control, project func(*Video)) (Control, error) {
-	panic("todo")
+	now := want
+	err := c.transact(ctx, func(tx *gorm.DB) error {
+		row, err := lockControl(tx, want.Video)
+		if err != nil {
+			return err
+		}
+		if now = row; want.Epoch < row.Epoch {
+			return nil
+		}
+		if now, err = row.become(tx, want); err != nil {
+			return err
+		}
+		if err := tx.Select("*").Updates(&now).Error; err != nil {
+			return err
+		}
+		return now.project(tx, project)
+	})
+	return now, err
+}
+
+// become returns what is wanted, but for an end that can't be taken back.
+func (row Control) become(tx *gorm.DB, want Control) (Control, error) {
+	if row.Ending == "" || want.Ending == row.Ending {
+		return want, nil
+	}
+	known, err := inLedger(tx, row.Video)
+	if row.Ending == video.ByDeletion || known {
+		want.Ending, want.Draft = row.Ending, false
+	}
+	return want, err
 }
 
 // ControlOf returns the control row, or NotFound or Gone.
-func (c *Catalog) ControlOf(ctx context.Context, id video.ID) (Control, error) { panic("todo") }
+func (c *Catalog) ControlOf(ctx context.Context, id video.ID) (Control, error) {
+	db := c.read.WithContext(ctx)
+	row, err := only[Control](db.Where("video = ?", id), db, id)
+	return row, fault(err)
+}

@@ -1,8 +1,14 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -52,24 +58,131 @@ type Filter struct {
 	Stored    bool // only what is known to lie in the store
 }
 
+// ErrTwin is the cause of a Commit's failure when another attempt at the same work
+// has stored it already. The code is Unavailable, so that an attempt made again
+// finds the twin in the manifest; a writer that knows ErrTwin may as well delete
+// what it wrote and go on.
+var ErrTwin = errors.New("another attempt has stored this already")
+
 // Intend records that objects are about to be written by a leg, all or none, and
-// returns them with their ids. It fails as Project does; nothing may be written then.
+// returns them with their ids. It fails as Project does; nothing may be written
+// then. When its answer is lost, rows of objects that nobody writes are left.
 func (c *Catalog) Intend(ctx context.Context, leg Leg, objects []Object) ([]Object, error) {
-	panic("todo")
+	intended := make([]Object, len(objects))
+	for i, o := range objects {
+		intended[i] = o.intended(leg.Video, leg.Epoch)
+	}
+	err := c.fenced(ctx, leg, func(tx *gorm.DB, _ Control) error {
+		if len(intended) == 0 {
+			return nil
+		}
+		return tx.CreateInBatches(intended, 500).Error
+	})
+	if err != nil {
+		return nil, err
+	}
+	return intended, nil
+}
+
+func (o Object) intended(id video.ID, epoch int64) Object {
+	o.ID, o.Video, o.Epoch = rand.Int64(), id, epoch
+	o.State, o.CreatedAt = ObjectWriting, time.Now().UTC().Truncate(time.Microsecond)
+	return o
 }
 
 // Commit records that an object of the leg lies in its store, with its version,
 // sizes and hash. Repeating it is a success, also when the leg is over by then.
-// It fails with Conflict or Gone when the leg is no longer the present one: then,
-// and only then, the writer deletes what it wrote.
-func (c *Catalog) Commit(ctx context.Context, leg Leg, o Object) error { panic("todo") }
+// It fails with Conflict or Gone when the leg is no longer the present one: then
+// the writer deletes what it wrote. After any other error but ErrTwin it must
+// not, because the row may have been written.
+func (c *Catalog) Commit(ctx context.Context, leg Leg, o Object) error {
+	return c.transact(ctx, func(tx *gorm.DB) error {
+		row, err := lockControl(tx, leg.Video)
+		if err != nil {
+			return gone(err)
+		}
+		intent, err := intentOf(tx, leg.Video, o.ID)
+		if err != nil {
+			return err
+		}
+		if intent.isStoredAs(o) {
+			return nil
+		}
+		if err := row.present(tx, leg); err != nil {
+			return err
+		}
+		if intent.Epoch != leg.Epoch {
+			return fenced()
+		}
+		return intent.store(tx, o)
+	})
+}
+
+// intentOf finds an object's row; without one, whatever was written must go.
+func intentOf(tx *gorm.DB, id video.ID, object int64) (Object, error) {
+	var rows []Object
+	if err := tx.Where("id = ? AND video = ?", object, id).Limit(1).Find(&rows).Error; err != nil {
+		return Object{}, err
+	}
+	if len(rows) == 0 {
+		return Object{}, video.Errorf(video.Conflict, "This object was never announced, or has been dropped.")
+	}
+	return rows[0], nil
+}
+
+// isStoredAs reports whether o was committed before, so that an answer was lost.
+func (intent Object) isStoredAs(o Object) bool {
+	return intent.State == ObjectStored && intent.Version == o.Version &&
+		intent.Size == o.Size && bytes.Equal(intent.SHA256, o.SHA256)
+}
+
+// store turns the intent into a stored object with what the write has shown. The
+// caller holds the lock of the control row, so no twin can come in between.
+func (intent Object) store(tx *gorm.DB, o Object) error {
+	if intent.State == ObjectStored {
+		return video.Errorf(video.Conflict, "This object has been stored with other content.")
+	}
+	var twins int64
+	place := map[string]any{
+		"video": intent.Video, "store": intent.Store, "kind": intent.Kind,
+		"rendition": intent.Rendition, "number": intent.Index, "start": intent.Offset,
+		"state": ObjectStored,
+	}
+	if err := tx.Model(&Object{}).Where(place).Count(&twins).Error; err != nil {
+		return err
+	}
+	if twins > 0 {
+		return video.Errorf(video.Unavailable, "Another attempt has stored this already.").Because(ErrTwin)
+	}
+	intent.State = ObjectStored
+	intent.Version, intent.Size, intent.PlainSize = o.Version, o.Size, o.PlainSize
+	intent.SHA256, intent.IV, intent.Duration = o.SHA256, o.IV, o.Duration
+	return tx.Select("*").Updates(&intent).Error
+}
 
 // Objects returns the manifest of a video ordered by kind, rendition, index and
 // offset; empty when there is nothing or no such video.
 func (c *Catalog) Objects(ctx context.Context, id video.ID, f Filter) ([]Object, error) {
-	panic("todo")
+	rows := c.read.WithContext(ctx).Where("video = ?", id).
+		Where(&Object{Store: f.Store, Kind: f.Kind, Rendition: f.Rendition}) // empty fields are left out
+	if f.Stored {
+		rows = rows.Where("state = ?", ObjectStored)
+	}
+	var objects []Object
+	err := rows.Order("kind, rendition, number, start, id").Find(&objects).Error
+	return objects, fault(err)
 }
 
 // Drop removes the rows of objects that have been deleted from their store.
 // It fails as Project does; ids that are not there are no error.
-func (c *Catalog) Drop(ctx context.Context, leg Leg, ids []int64) error { panic("todo") }
+func (c *Catalog) Drop(ctx context.Context, leg Leg, ids []int64) error {
+	return c.fenced(ctx, leg, func(tx *gorm.DB, _ Control) error {
+		// Databases limit the parameters of a statement.
+		for chunk := range slices.Chunk(ids, 500) {
+			if err := tx.Where("video = ? AND id IN ?", leg.Video, chunk).Delete(&Object{}).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

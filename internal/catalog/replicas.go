@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -34,11 +37,19 @@ type Replica struct {
 }
 
 // Replicas returns the replicas of a video by the name of their store.
-func (c *Catalog) Replicas(ctx context.Context, id video.ID) ([]Replica, error) { panic("todo") }
+func (c *Catalog) Replicas(ctx context.Context, id video.ID) ([]Replica, error) {
+	var replicas []Replica
+	err := c.read.WithContext(ctx).Where("video = ?", id).Order("store").Find(&replicas).Error
+	return replicas, fault(err)
+}
 
 // SetReplica records the state, objects, bytes and time of verification of a
 // replica; the books of the purge stay as they are. It fails as Project does.
-func (c *Catalog) SetReplica(ctx context.Context, leg Leg, r Replica) error { panic("todo") }
+func (c *Catalog) SetReplica(ctx context.Context, leg Leg, r Replica) error {
+	return c.book(ctx, leg, r.Store, func(row *Replica) {
+		row.State, row.Objects, row.Bytes, row.VerifiedAt = r.State, r.Objects, r.Bytes, r.VerifiedAt
+	})
+}
 
 // Observed enters a listing made by the purge into its books: what was listed
 // before and is not found now has been removed. So a pass that died between
@@ -46,11 +57,41 @@ func (c *Catalog) SetReplica(ctx context.Context, leg Leg, r Replica) error { pa
 // first deletion and after each; repeating it changes nothing. It fails as
 // Project does.
 func (c *Catalog) Observed(ctx context.Context, leg Leg, store string, found video.Counts) error {
-	panic("todo")
+	return c.book(ctx, leg, store, func(row *Replica) {
+		add := func(removed *int, listed, found int) { *removed += max(listed-found, 0) }
+		add(&row.Removed.Objects, row.Listed.Objects, found.Objects)
+		add(&row.Removed.Versions, row.Listed.Versions, found.Versions)
+		add(&row.Removed.DeleteMarkers, row.Listed.DeleteMarkers, found.DeleteMarkers)
+		add(&row.Removed.Multiparts, row.Listed.Multiparts, found.Multiparts)
+		row.Listed = found
+	})
 }
 
 // FoundAfter records the independent listing at the end of a purge; nothing
 // found makes the replica empty. It fails as Project does.
 func (c *Catalog) FoundAfter(ctx context.Context, leg Leg, store string, found video.Counts) error {
-	panic("todo")
+	return c.book(ctx, leg, store, func(row *Replica) {
+		row.FoundAfter = found
+		if found.Empty() {
+			row.State, row.Objects, row.Bytes = ReplicaEmpty, 0, 0
+		}
+	})
+}
+
+// book changes the row of a replica, which it makes if it is not there.
+func (c *Catalog) book(ctx context.Context, leg Leg, store string, change func(*Replica)) error {
+	return c.fenced(ctx, leg, func(tx *gorm.DB, _ Control) error {
+		row := Replica{Video: leg.Video, Store: store, State: ReplicaPending}
+		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
+			return err
+		}
+		if err := tx.Where("video = ? AND store = ?", leg.Video, store).Take(&row).Error; err != nil {
+			return err
+		}
+		change(&row)
+		if err := tx.Select("*").Updates(&row).Error; err != nil {
+			return err
+		}
+		return touch(tx, leg.Video)
+	})
 }

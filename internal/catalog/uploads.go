@@ -2,7 +2,11 @@ package catalog
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -39,91 +43,239 @@ type Upload struct {
 	Stage  video.Stage  `gorm:"->"`
 }
 
-// Lease is the right to add to an upload. A later lease fences off an earlier one.
-type Lease struct {
-	Video  video.ID
-	Holder string
-	Epoch  int64
-}
-
-// Held is a lease as Beat found it, with what its holder must know.
-type Held struct {
-	Video      video.ID
-	LeaseEpoch int64
-	Wanted     bool // let go as soon as possible
-	Paused     bool
-	Ending     video.Ending
-	Draft      bool
-}
-
 // UploadByToken returns the upload whose URL ends in the token with this SHA-256, or NotFound.
 func (c *Catalog) UploadByToken(ctx context.Context, tokenHash []byte) (Upload, error) {
-	panic("todo")
+	var found []Upload
+	err := withControl(c.read.WithContext(ctx)).Where("uploads.token_hash = ?", tokenHash).Find(&found).Error
+	if err != nil {
+		return Upload{}, fault(err)
+	}
+	if len(found) == 0 {
+		return Upload{}, video.Errorf(video.NotFound, "There is no such upload.")
+	}
+	return found[0], nil
 }
 
 // UploadOf returns the upload of a video, or NotFound or Gone.
-func (c *Catalog) UploadOf(ctx context.Context, id video.ID) (Upload, error) { panic("todo") }
-
-// Acquire takes the lease of an upload for a time when it is free or has expired,
-// and returns its epoch. ok is false while somebody else holds it: then Want it
-// and try again. It fails with Conflict when the video is paused, a draft or its
-// upload is finished, and Gone when it is ending or gone. Every call that
-// succeeds begins a new lease.
-func (c *Catalog) Acquire(ctx context.Context, id video.ID, holder string, ttl time.Duration) (epoch int64, ok bool, err error) {
-	panic("todo")
+func (c *Catalog) UploadOf(ctx context.Context, id video.ID) (Upload, error) {
+	db := c.read.WithContext(ctx)
+	u, err := only[Upload](withControl(db).Where("uploads.video = ?", id), db, id)
+	return u, fault(err)
 }
 
-// Want asks the present holder to let go. Without a holder it does nothing.
-func (c *Catalog) Want(ctx context.Context, id video.ID) error { panic("todo") }
-
-// Beat renews all leases of a holder for a time, in one statement, and returns
-// them with what has been asked of them. A lease that is missing was lost.
-func (c *Catalog) Beat(ctx context.Context, holder string, ttl time.Duration) ([]Held, error) {
-	panic("todo")
+func withControl(db *gorm.DB) *gorm.DB {
+	return db.Select("uploads.*, controls.paused, controls.ending, controls.draft, videos.stage").
+		Joins("JOIN controls ON controls.video = uploads.video").
+		Joins("JOIN videos ON videos.id = uploads.video")
 }
 
-// Unlease gives a lease back. One that was lost already is no error.
-func (c *Catalog) Unlease(ctx context.Context, id video.ID, holder string, leaseEpoch int64) error {
-	panic("todo")
+func lockUpload(tx *gorm.DB, id video.ID) (Upload, error) {
+	return only[Upload](tx.Clauses(forUpdate).Where("video = ?", id), tx, id)
 }
 
-// Leased reports whether somebody holds an unexpired lease of the upload.
-func (c *Catalog) Leased(ctx context.Context, id video.ID) (bool, error) { panic("todo") }
+// receiving runs work in a transaction in which the upload may take bytes and
+// stays so.
+func (c *Catalog) receiving(ctx context.Context, id video.ID, work func(tx *gorm.DB, u Upload) error) error {
+	return c.transact(ctx, func(tx *gorm.DB) error {
+		u, err := lockOpenUpload(tx, id)
+		if err != nil {
+			return err
+		}
+		return work(tx, u)
+	})
+}
+
+// lockOpenUpload locks the control row and the upload, and says why no byte may be
+// added, or nil.
+func lockOpenUpload(tx *gorm.DB, id video.ID) (Upload, error) {
+	row, err := lockControl(tx, id)
+	if err != nil {
+		return Upload{}, gone(err)
+	}
+	if err := row.open(tx); err != nil {
+		return Upload{}, err
+	}
+	u, err := lockUpload(tx, id)
+	if err == nil && !u.FinishedAt.IsZero() {
+		err = video.Errorf(video.Conflict, "The upload is complete.")
+	}
+	return u, gone(err)
+}
 
 // IntendSegment records that a segment of the upload is about to be written. It
 // fails with Conflict when the lease was lost or the video is paused, a draft, or
-// finished, and Gone when it is ending or gone; nothing may be written then.
+// its upload complete, and Gone when it is ending or gone; nothing may be written then.
 func (c *Catalog) IntendSegment(ctx context.Context, lease Lease, o Object) (Object, error) {
-	panic("todo")
+	o = o.intended(lease.Video, lease.Epoch)
+	o.Kind = KindSource
+	err := c.receiving(ctx, lease.Video, func(tx *gorm.DB, u Upload) error {
+		if err := u.heldBy(lease); err != nil {
+			return err
+		}
+		return tx.Create(&o).Error
+	})
+	return o, err
 }
 
 // CommitSegment records that the segment lies in its store and moves the offset
 // over it, if it begins there, in one transaction; hashState is the state after
-// it. Repeating it is a success. It fails as IntendSegment does, and with
-// Conflict when the segment does not begin at the offset: then, and only then,
-// the writer deletes what it wrote.
+// it. Repeating it is a success, also when the lease was lost by then. It fails as
+// IntendSegment does, and with Conflict when the segment does not begin at the
+// offset or goes beyond the length: then the writer deletes what it wrote. After
+// Unavailable it must not, because the row may have been written.
 func (c *Catalog) CommitSegment(ctx context.Context, lease Lease, o Object, hashState []byte) error {
-	panic("todo")
+	return c.transact(ctx, func(tx *gorm.DB) error {
+		if _, err := lockControl(tx, lease.Video); err != nil {
+			return gone(err)
+		}
+		intent, err := intentOf(tx, lease.Video, o.ID)
+		if err != nil {
+			return err
+		}
+		if intent.isStoredAs(o) {
+			return nil
+		}
+		u, err := lockOpenUpload(tx, lease.Video)
+		if err != nil {
+			return err
+		}
+		if err := u.heldBy(lease); err != nil {
+			return err
+		}
+		intent.PlainSize = o.PlainSize
+		if err := u.fits(intent); err != nil {
+			return err
+		}
+		if err := intent.store(tx, o); err != nil {
+			return err
+		}
+		return c.advance(tx, u, intent.Offset+intent.PlainSize, hashState)
+	})
+}
+
+// fits says why a segment can't be the next one, or nil.
+func (u Upload) fits(o Object) error {
+	switch {
+	case o.Epoch != u.LeaseEpoch:
+		return fenced()
+	case o.Offset != u.Offset:
+		return video.Errorf(video.Conflict, "The upload stands at byte %d, not at %d.", u.Offset, o.Offset)
+	case u.Length >= 0 && o.Offset+o.PlainSize > u.Length:
+		return video.Errorf(video.Conflict, "The upload is %d bytes long, and this goes beyond.", u.Length)
+	}
+	return nil
+}
+
+// advance moves the offset of the upload, and what is shown of it.
+func (c *Catalog) advance(tx *gorm.DB, u Upload, offset int64, hashState []byte) error {
+	changes := map[string]any{
+		"received": offset, "hash_state": hashState, "stalled": false,
+		"last_byte_at": c.clock(0), "expires_at": c.clock(u.Idle),
+	}
+	if err := tx.Model(&u).Updates(changes).Error; err != nil {
+		return err
+	}
+	return showBytes(tx, u.Video, offset, u.Length)
+}
+
+// showBytes puts the progress of the upload into the video's row.
+func showBytes(tx *gorm.DB, id video.ID, offset, length int64) error {
+	shown := map[string]any{"unit": "bytes", "done": offset, "total": max(length, 0), "revision": gorm.Expr("revision + 1")}
+	return tx.Model(&Video{}).Where("id = ?", id).Updates(shown).Error
 }
 
 // DeclareLength sets the length of an upload that deferred it. Repeating it is a
 // success; another length than declared before is Conflict, one below what is
-// stored already is Invalid.
-func (c *Catalog) DeclareLength(ctx context.Context, lease Lease, n int64) error { panic("todo") }
+// stored already is Invalid. Otherwise it fails as IntendSegment does.
+func (c *Catalog) DeclareLength(ctx context.Context, lease Lease, n int64) error {
+	return c.receiving(ctx, lease.Video, func(tx *gorm.DB, u Upload) error {
+		switch {
+		case u.Length == n:
+			return nil
+		case u.Length >= 0:
+			return video.Errorf(video.Conflict, "The upload's length has been declared as %d bytes.", u.Length)
+		case n < u.Offset:
+			return video.Errorf(video.Invalid, "%d bytes are stored already.", u.Offset)
+		}
+		if err := u.heldBy(lease); err != nil {
+			return err
+		}
+		if err := tx.Model(&u).Update("length", n).Error; err != nil {
+			return err
+		}
+		return showBytes(tx, u.Video, u.Offset, n)
+	})
+}
 
 // FinishUpload records that all bytes are stored; a nil sha256 is worked out from
 // the hash state. Repeating it is a success. It fails with Conflict while bytes
 // are missing or the video is paused, and Gone when it is ending or gone.
 func (c *Catalog) FinishUpload(ctx context.Context, id video.ID, sha256 []byte) error {
-	panic("todo")
+	return c.transact(ctx, func(tx *gorm.DB) error {
+		row, err := lockControl(tx, id)
+		if err != nil {
+			return gone(err)
+		}
+		u, err := lockUpload(tx, id)
+		if err != nil || !u.FinishedAt.IsZero() {
+			return gone(err)
+		}
+		if err := row.open(tx); err != nil {
+			return err
+		}
+		if u.Length < 0 || u.Offset != u.Length {
+			return video.Errorf(video.Conflict, "%d bytes of the upload are stored, and more are to come.", u.Offset)
+		}
+		if sha256 == nil {
+			if sha256, err = hashOf(u.HashState); err != nil {
+				return err
+			}
+		}
+		finished := map[string]any{"finished_at": c.clock(0), "sha256": sha256, "stalled": false}
+		if err := tx.Model(&u).Updates(finished).Error; err != nil {
+			return err
+		}
+		return touch(tx, id)
+	})
 }
 
-// MarkStalled records whether bytes have stopped coming. Any later segment clears it.
-func (c *Catalog) MarkStalled(ctx context.Context, id video.ID, stalled bool) error { panic("todo") }
+// hashOf ends a SHA-256 from its marshaled state; none is that of no bytes.
+func hashOf(state []byte) ([]byte, error) {
+	h := sha256.New()
+	if len(state) > 0 {
+		if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
+			return nil, video.Errorf(video.Internal, "The upload's hash can't be worked out.").Because(err)
+		}
+	}
+	return h.Sum(nil), nil
+}
+
+// MarkStalled records whether bytes have stopped coming. Any later segment clears
+// it. Without such an upload it does nothing.
+func (c *Catalog) MarkStalled(ctx context.Context, id video.ID, stalled bool) error {
+	return c.transact(ctx, func(tx *gorm.DB) error {
+		changed := tx.Model(&Upload{}).Where("video = ? AND stalled <> ?", id, stalled).Update("stalled", stalled)
+		if changed.Error != nil || changed.RowsAffected == 0 {
+			return changed.Error
+		}
+		return touch(tx, id)
+	})
+}
 
 // Unannounced returns videos whose bytes are all stored while their workflow was
-// not told: their gateway died. FinishUpload those, tell, and MarkAnnounced.
-func (c *Catalog) Unannounced(ctx context.Context, limit int) ([]video.ID, error) { panic("todo") }
+// not told, because their gateway died. FinishUpload those, tell, and MarkAnnounced.
+func (c *Catalog) Unannounced(ctx context.Context, limit int) ([]video.ID, error) {
+	var ids []video.ID
+	err := c.read.WithContext(ctx).Model(&Upload{}).
+		Joins("JOIN controls ON controls.video = uploads.video").
+		Where("NOT uploads.announced AND uploads.received = uploads.length").
+		Where("NOT controls.paused AND NOT controls.draft AND controls.ending = ''").
+		Where("uploads.finished_at IS NOT NULL OR uploads.holder = '' OR uploads.lease_until < ?", c.clock(0)).
+		Order("uploads.video").Limit(limit).Pluck("uploads.video", &ids).Error
+	return ids, fault(err)
+}
 
 // MarkAnnounced records that the workflow was told. Repeating it is a success.
-func (c *Catalog) MarkAnnounced(ctx context.Context, id video.ID) error { panic("todo") }
+func (c *Catalog) MarkAnnounced(ctx context.Context, id video.ID) error {
+	return fault(c.write.WithContext(ctx).Model(&Upload{}).Where("video = ?", id).Update("announced", true).Error)
+}

@@ -2,7 +2,11 @@ package catalog
 
 import (
 	"context"
+	"encoding/base64"
+	"fmt"
 	"time"
+
+	"gorm.io/gorm"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -59,20 +63,114 @@ type Query struct {
 	Limit      int    // 20 when zero, at most 100
 }
 
+// The pages of a list.
+const (
+	defaultPage = 20
+	largestPage = 100
+)
+
+// VisibilityPublic is the visibility of videos that lists show to everyone.
+const VisibilityPublic = "public"
+
 // CreateVideo records a new video with its control row (epoch 0) and its upload,
 // all or nothing. It fails with Conflict when the id or the upload's token is
-// taken and Gone when a video of this id has been erased. The ids in u and v must agree.
-func (c *Catalog) CreateVideo(ctx context.Context, v Video, u Upload) error { panic("todo") }
+// taken and Gone when a video of this id has been erased. The ids in v and u must agree.
+func (c *Catalog) CreateVideo(ctx context.Context, v Video, u Upload) error {
+	if v.ID == "" || v.ID != u.Video {
+		return video.Errorf(video.Invalid, "The upload belongs to another video.")
+	}
+	if v.CreatedAt.IsZero() {
+		v.CreatedAt = time.Now()
+	}
+	v.Revision = 1
+	row := Control{Video: v.ID, Paused: v.Paused, Ending: v.Ending, Held: v.Held}
+	return c.transact(ctx, func(tx *gorm.DB) error {
+		known, err := inLedger(tx, v.ID)
+		if err != nil {
+			return err
+		}
+		if known {
+			return erased()
+		}
+		for _, row := range []any{&v, &row, &u} {
+			if err := tx.Create(row).Error; err != nil {
+				return err
+			}
+		}
+		times := map[string]any{"last_byte_at": c.clock(0), "expires_at": c.clock(u.Idle)}
+		return tx.Model(&u).Updates(times).Error
+	})
+}
 
 // Video returns the row, or NotFound, or Gone when only the ledger knows the id.
-func (c *Catalog) Video(ctx context.Context, id video.ID) (Video, error) { panic("todo") }
+func (c *Catalog) Video(ctx context.Context, id video.ID) (Video, error) {
+	db := c.read.WithContext(ctx)
+	v, err := only[Video](db.Where("id = ?", id), db, id)
+	return v, fault(err)
+}
 
 // Videos returns a page of videos, newest first, and the cursor of the next page,
 // empty after the last. It fails with Invalid for a cursor it never gave out.
 func (c *Catalog) Videos(ctx context.Context, q Query) (page []Video, next string, err error) {
-	panic("todo")
+	rows := c.read.WithContext(ctx).Order("created_at DESC, id DESC")
+	if q.Owner != "" {
+		rows = rows.Where("owner = ?", q.Owner)
+	}
+	if len(q.Stages) > 0 {
+		rows = rows.Where("stage IN ?", q.Stages)
+	}
+	if q.PublicOnly {
+		rows = rows.Where("stage = ? AND visibility = ?", video.Published, VisibilityPublic)
+	}
+	if q.Cursor != "" {
+		at, id, err := parseCursor(q.Cursor)
+		if err != nil {
+			return nil, "", err
+		}
+		rows = rows.Where("created_at < ? OR created_at = ? AND id < ?", at, at, id)
+	}
+	limit := min(q.Limit, largestPage)
+	if limit <= 0 {
+		limit = defaultPage
+	}
+	// One more than asked for tells whether there is a next page.
+	if err := rows.Limit(limit + 1).Find(&page).Error; err != nil {
+		return nil, "", fault(err)
+	}
+	if len(page) > limit {
+		page = page[:limit]
+		next = cursor(page[limit-1])
+	}
+	return page, next, nil
+}
+
+// cursor names a place in a list, newest first: what comes after this video. It
+// stays right when videos come and go.
+func cursor(last Video) string {
+	place := fmt.Sprintf("%d %s", last.CreatedAt.UnixMicro(), last.ID)
+	return base64.RawURLEncoding.EncodeToString([]byte(place))
+}
+
+func parseCursor(s string) (at time.Time, id video.ID, err error) {
+	place, err := base64.RawURLEncoding.DecodeString(s)
+	var micros int64
+	var after string
+	if err == nil {
+		_, err = fmt.Sscanf(string(place), "%d %s", &micros, &after)
+	}
+	if err == nil {
+		id, err = video.ParseID(after)
+	}
+	if err != nil {
+		return time.Time{}, "", video.Errorf(video.Invalid, "This cursor is not one of ours; start from the first page.").Because(err)
+	}
+	return time.UnixMicro(micros).UTC(), id, nil
 }
 
 // All returns videos in the order of their ids, those after a given one ("" for
 // the first page): the audit's way through everything there is.
-func (c *Catalog) All(ctx context.Context, after video.ID, limit int) ([]Video, error) { panic("todo") }
+func (c *Catalog) All(ctx context.Context, after video.ID, limit int) ([]Video, error) {
+	var page []Video
+	err := c.read.WithContext(ctx).Where("id > ?", after).Order("id").Limit(limit).Find(&page).Error
+	return page, fault(err)
+}
