@@ -35,7 +35,8 @@ const (
 	stopTimeout  = 10 * time.Second
 )
 
-// Stack is what runs. Addresses stay the same over Restart.
+// Stack is what runs. Addresses stay the same over Restart. What is done to one
+// part is done by one goroutine at a time.
 type Stack struct {
 	Temporal string // host:port of the gRPC frontend
 	UI       string // URL of the web UI
@@ -61,6 +62,7 @@ type part struct {
 	log     string // file
 	command *exec.Cmd
 	stdin   io.Closer
+	frozen  bool
 	ended   chan struct{} // closed when the process has been waited for
 }
 
@@ -226,16 +228,32 @@ func (s *Stack) Stop(t testing.TB, name string) {
 	<-s.part(t, name).ended
 }
 
-// Freeze stops a part from doing anything: its connections stay open and silent.
+// Freeze stops a part from doing anything: its connections stay open and
+// silent. It returns when not one of its threads runs.
 func (s *Stack) Freeze(t testing.TB, name string) {
 	t.Helper()
+	p := s.part(t, name)
+	if p.frozen {
+		return
+	}
 	s.signal(t, name, syscall.SIGSTOP)
+	for {
+		_, err := syscall.Wait4(p.command.Process.Pid, nil, syscall.WUNTRACED, nil)
+		if err == nil {
+			p.frozen = true
+			return
+		}
+		if err != syscall.EINTR {
+			t.Fatalf("freeze %s: %v", name, err)
+		}
+	}
 }
 
 // Thaw lets a frozen part go on.
 func (s *Stack) Thaw(t testing.TB, name string) {
 	t.Helper()
 	s.signal(t, name, syscall.SIGCONT)
+	s.part(t, name).frozen = false
 }
 
 // Restart ends a part if it runs, and starts it again at the same addresses

@@ -56,7 +56,7 @@ func (s *S3) listVersions(ctx context.Context, prefix string, visit func(Entry) 
 		}
 		for _, v := range page.Versions {
 			err := visit(Entry{
-				Kind: Version, Key: aws.ToString(v.Key), Version: aws.ToString(v.VersionId),
+				Kind: Version, Key: aws.ToString(v.Key), Version: fromWire(v.VersionId),
 				Current: aws.ToBool(v.IsLatest), Size: aws.ToInt64(v.Size), Modified: aws.ToTime(v.LastModified),
 			})
 			if err != nil {
@@ -65,7 +65,7 @@ func (s *S3) listVersions(ctx context.Context, prefix string, visit func(Entry) 
 		}
 		for _, m := range page.DeleteMarkers {
 			err := visit(Entry{
-				Kind: DeleteMarker, Key: aws.ToString(m.Key), Version: aws.ToString(m.VersionId),
+				Kind: DeleteMarker, Key: aws.ToString(m.Key), Version: fromWire(m.VersionId),
 				Current: aws.ToBool(m.IsLatest), Modified: aws.ToTime(m.LastModified),
 			})
 			if err != nil {

@@ -57,9 +57,9 @@ type Store interface {
 	Stat(ctx context.Context, key, version string) (Info, error)
 
 	// Delete removes one version, or one delete marker, for good. Version is
-	// what Put returned: "" means the object of a bucket that keeps no versions,
-	// and never leaves a delete marker behind. It is success when there is
-	// no such version any more.
+	// what Put returned or Inventory listed: "" is what was put while the bucket
+	// kept no versions, so it never leaves a delete marker behind. It is success
+	// when there is no such version any more.
 	Delete(ctx context.Context, key, version string) error
 
 	// Inventory lists everything under prefix, in whatever form it exists;
@@ -117,7 +117,7 @@ const (
 type Entry struct {
 	Kind     Kind
 	Key      string
-	Version  string    // of versions and delete markers; the upload id of a multipart
+	Version  string    // of versions and delete markers, as Put returned it; the upload id of a multipart
 	Current  bool      // the newest of its key, of versions and delete markers
 	Size     int64     // bytes, of objects and versions
 	Modified time.Time // of a multipart, when it was begun

@@ -159,7 +159,7 @@ func (p *purge) abort(ctx context.Context, e Entry) error {
 func (p *purge) delete(ctx context.Context, batch []Entry) error {
 	ids := make([]types.ObjectIdentifier, len(batch))
 	for i, e := range batch {
-		ids[i] = types.ObjectIdentifier{Key: &e.Key, VersionId: &e.Version}
+		ids[i] = types.ObjectIdentifier{Key: &e.Key, VersionId: toDelete(e.Version)}
 	}
 	out, err := p.store.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
 		Bucket: &p.store.bucket, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)},
@@ -169,7 +169,7 @@ func (p *purge) delete(ctx context.Context, batch []Entry) error {
 	}
 	refused := map[entryID]bool{}
 	for _, e := range out.Errors {
-		refused[entryID{"", aws.ToString(e.Key), aws.ToString(e.VersionId)}] = true
+		refused[entryID{"", aws.ToString(e.Key), fromWire(e.VersionId)}] = true
 		p.cause = errors.New(aws.ToString(e.Code) + ": " + aws.ToString(e.Message))
 	}
 	p.report(slices.DeleteFunc(batch, func(e Entry) bool { return refused[entryID{"", e.Key, e.Version}] })...)
@@ -218,7 +218,6 @@ func batches(left []Entry, size int) [][]Entry {
 	}
 	for _, e := range left {
 		if e.Kind == Object && len(byKey[e.Key]) == 0 { // the store lists no versions
-			e.Version = nullVersion
 			add(e)
 		}
 	}

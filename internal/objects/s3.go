@@ -16,9 +16,25 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// nullVersion is S3's name for the version of an object that was put while the
-// bucket kept no versions.
+// nullVersion is what S3 calls the version of an object that was put while the
+// bucket kept no versions, in listings and deletions but not in answers to
+// puts. Here it is "" everywhere.
 const nullVersion = "null"
+
+func fromWire(version *string) string {
+	if aws.ToString(version) == nullVersion {
+		return ""
+	}
+	return aws.ToString(version)
+}
+
+// toDelete names a version for deletion: without any name, it would only hide.
+func toDelete(version string) *string {
+	if version == "" {
+		version = nullVersion
+	}
+	return &version
+}
 
 // S3 is a Store that speaks the S3 protocol. Open makes one. It holds idle
 // connections for some seconds and needs no closing.
@@ -46,7 +62,7 @@ func (s *S3) Put(ctx context.Context, key string, body []byte, o PutOptions) (st
 	if err != nil {
 		return "", s.fault(ctx, err)
 	}
-	return aws.ToString(out.VersionId), nil
+	return fromWire(out.VersionId), nil
 }
 
 // unsignedPayload leaves the body out of the signature, which would hash it a
@@ -146,7 +162,7 @@ func (s *S3) Stat(ctx context.Context, key, version string) (Info, error) {
 	return Info{
 		Size:     aws.ToInt64(out.ContentLength),
 		ETag:     aws.ToString(out.ETag),
-		Version:  aws.ToString(out.VersionId),
+		Version:  fromWire(out.VersionId),
 		Modified: aws.ToTime(out.LastModified),
 	}, nil
 }
@@ -163,13 +179,10 @@ func (s *S3) missing(ctx context.Context, key, version string) error {
 }
 
 func (s *S3) Delete(ctx context.Context, key, version string) error {
-	if version == "" {
-		version = nullVersion // a delete without any version would only hide
-	}
-	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key, VersionId: &version})
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key, VersionId: toDelete(version)})
 	if errorCode(err) == "InvalidArgument" {
 		// Some stores say so of a version that is gone while others of its key are there.
-		if _, look := s.Stat(ctx, key, version); look != nil {
+		if _, look := s.Stat(ctx, key, *toDelete(version)); look != nil {
 			return ignoreNotFound(look)
 		}
 	}

@@ -79,6 +79,7 @@ func subject(t testing.TB, store devstacktest.Store, rawURL string, versioned bo
 }
 
 func TestS3(t *testing.T) {
+	t.Parallel()
 	store := devstacktest.Start(t, devstacktest.Primary).Stores[0]
 	t.Run("versioned", func(t *testing.T) {
 		objectstest.Run(t, func(t *testing.T) objectstest.Subject { return subject(t, store, store.URL, true) })

@@ -15,6 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
 	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/video"
@@ -91,6 +95,7 @@ func wantUnavailable(t *testing.T, store objects.Store, sentence string) {
 }
 
 func TestStoreTroubles(t *testing.T) {
+	t.Parallel()
 	stack := devstacktest.Start(t, devstacktest.Primary)
 	server := stack.Stores[0]
 
@@ -149,6 +154,8 @@ func TestStoreTroubles(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	t.Run("versioning suspended", func(t *testing.T) { purgesWhatSuspensionLeft(t, server) })
+	t.Run("object lock", func(t *testing.T) { purgesAroundALock(t, server) })
 	t.Run("killed, frozen and back", func(t *testing.T) { diesAndComesBack(t, stack) })
 }
 
@@ -182,6 +189,54 @@ func diesAndComesBack(t *testing.T, stack *devstacktest.Stack) {
 	stack.Thaw(t, devstacktest.Primary)
 	if _, err := store.Purge(t.Context(), prefix, objects.Watch{}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A bucket that kept versions for a while holds both kinds of them.
+func purgesWhatSuspensionLeft(t *testing.T, server devstacktest.Store) {
+	rawURL := newBucket(t, server)
+	store, client, prefix := open(t, rawURL), plainClient(t, server), video.NewID().Prefix()
+	put(t, store, prefix+"k")
+	for _, status := range []types.BucketVersioningStatus{types.BucketVersioningStatusEnabled, types.BucketVersioningStatusSuspended} {
+		_, err := client.PutBucketVersioning(t.Context(), &s3.PutBucketVersioningInput{
+			Bucket: bucketOf(t, rawURL), VersioningConfiguration: &types.VersioningConfiguration{Status: status},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, store, prefix+"k", prefix+"k", prefix+string(status))
+	}
+	if versioned, err := store.Versioned(t.Context()); err != nil || !versioned {
+		t.Fatalf("versioned %v, %v", versioned, err)
+	}
+	before := inventory(t, store, prefix)
+	removed, err := store.Purge(t.Context(), prefix, objects.Watch{})
+	if err != nil || before.Versions < 5 || removed.Objects != 3 || removed.Versions != before.Versions {
+		t.Fatalf("removed %+v of %+v, %v", removed, before, err)
+	}
+}
+
+// What the store may not delete yet stays, and is told; it keeps nothing else alive.
+func purgesAroundALock(t *testing.T, server devstacktest.Store) {
+	client, bucket, prefix := plainClient(t, server), aws.String("locked"), video.NewID().Prefix()
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: bucket, ObjectLockEnabledForBucket: aws.Bool(true)}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := client.PutObject(t.Context(), &s3.PutObjectInput{
+		Bucket: bucket, Key: aws.String(prefix + "b"), Body: strings.NewReader("locked"),
+		ObjectLockMode: types.ObjectLockModeCompliance, ObjectLockRetainUntilDate: aws.Time(time.Now().Add(time.Hour)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := open(t, strings.Replace(server.URL, "/reelflow?", "/locked?", 1))
+	put(t, store, prefix+"a", prefix+"c")
+	removed, err := store.Purge(t.Context(), prefix, objects.Watch{})
+	if video.CodeOf(err) != video.Unavailable || removed != (objects.Removed{Objects: 2, Versions: 2}) {
+		t.Fatalf("removed %+v, %v", removed, err)
+	}
+	if found := inventory(t, store, prefix); found != (objects.Inventory{Objects: 1, Versions: 1, Bytes: 6}) {
+		t.Fatalf("left %+v", found)
 	}
 }
 

@@ -127,19 +127,11 @@ func (m *Memory) find(ctx context.Context, key, id string) (version, error) {
 	defer m.mu.Unlock()
 	versions := m.keys[key]
 	for i, v := range slices.Backward(versions) {
-		if (id == "" && i == len(versions)-1 || id != "" && v.listed() == id) && !v.marker {
+		if (id == "" && i == len(versions)-1 || id != "" && v.id == id) && !v.marker {
 			return v, nil
 		}
 	}
 	return version{}, video.Errorf(video.NotFound, "The store %q has no such object.", m.name)
-}
-
-// listed is the version as listings show it.
-func (v version) listed() string {
-	if v.id == "" {
-		return "null"
-	}
-	return v.id
 }
 
 func (m *Memory) Get(ctx context.Context, key, id string, off, n int64) (io.ReadCloser, error) {
@@ -199,11 +191,8 @@ func (m *Memory) remove(e objects.Entry) bool {
 		delete(m.multiparts, e.Version)
 		return there
 	}
-	if e.Version == "" {
-		e.Version = "null"
-	}
 	before := m.keys[e.Key]
-	after := slices.DeleteFunc(slices.Clone(before), func(v version) bool { return v.listed() == e.Version })
+	after := slices.DeleteFunc(slices.Clone(before), func(v version) bool { return v.id == e.Version })
 	if len(after) == 0 {
 		delete(m.keys, e.Key)
 	} else {
@@ -240,7 +229,7 @@ func (m *Memory) list(prefix string) []objects.Entry {
 		versions := m.keys[key]
 		for i, v := range slices.Backward(versions) {
 			e := objects.Entry{
-				Kind: objects.Version, Key: key, Version: v.listed(), Current: i == len(versions)-1,
+				Kind: objects.Version, Key: key, Version: v.id, Current: i == len(versions)-1,
 				Size: int64(len(v.body)), Modified: v.modified,
 			}
 			if v.marker {

@@ -121,13 +121,6 @@ func (f *fixture) wantInventory(prefix string, want objects.Inventory) {
 	}
 }
 
-func (f *fixture) purge() objects.Removed {
-	f.Helper()
-	removed, err := f.Store.Purge(f.ctx, f.prefix, objects.Watch{})
-	f.must(err)
-	return removed
-}
-
 func (f *fixture) describesItself() {
 	f.must(f.Store.Ready(f.ctx))
 	versioned, err := f.Store.Versioned(f.ctx)
@@ -217,6 +210,9 @@ func (f *fixture) keepsVersionsApart() {
 	first, second := f.put("k", "one"), f.put("k", "second")
 	f.wantContent("k", "", "second")
 	f.wantContent("k", second, "second")
+	if got := f.versions(); got[second] != 1 || got[first] != 1 {
+		f.Fatalf("put versions %q and %q, listed %v", first, second, got)
+	}
 	if !f.Versioned {
 		f.wantInventory(f.prefix, objects.Inventory{Objects: 1, Versions: 1, Bytes: 6})
 		return
@@ -230,6 +226,20 @@ func (f *fixture) keepsVersionsApart() {
 	f.wantCode(err, video.NotFound)
 	f.wantContent("k", first, "one")
 	f.wantContent("k", second, "second")
+}
+
+// versions counts the versions that are listed, by id.
+func (f *fixture) versions() map[string]int {
+	f.Helper()
+	all := map[string]int{}
+	_, err := f.Store.Inventory(f.ctx, f.prefix, func(e objects.Entry) error {
+		if e.Kind == objects.Version {
+			all[e.Version]++
+		}
+		return nil
+	})
+	f.must(err)
+	return all
 }
 
 func (f *fixture) deletesOneVersion() {
@@ -307,7 +317,7 @@ func (f *fixture) listsEveryForm() {
 		if e.Current {
 			current[e.Key]++
 		}
-		if e.Key == "" || time.Since(e.Modified).Abs() > time.Minute || (e.Kind != objects.Object && e.Version == "") {
+		if e.Key == "" || time.Since(e.Modified).Abs() > time.Minute || (e.Kind == objects.Multipart && e.Version == "") {
 			f.Errorf("entry %+v", e)
 		}
 		return nil
@@ -338,133 +348,6 @@ func (f *fixture) endsAListing() {
 	if !errors.Is(err, enough) || f.inventory(f.prefix).Empty() {
 		f.Fatalf("purge ended with %v", err)
 	}
-}
-
-func (f *fixture) purgesEveryForm() {
-	want := f.everyForm()
-	var found []objects.Inventory
-	var last objects.Removed
-	removed, err := f.Store.Purge(f.ctx, f.prefix, objects.Watch{
-		Found:   func(i objects.Inventory) error { found = append(found, i); return nil },
-		Removed: func(r objects.Removed) { last = r },
-	})
-	f.must(err)
-	f.wantInventory(f.prefix, objects.Inventory{})
-	exact := objects.Removed{Objects: want.Objects, Versions: want.Versions, DeleteMarkers: want.DeleteMarkers, Multiparts: want.Multiparts}
-	if removed != exact || last != exact {
-		f.Errorf("removed %+v, at last reported %+v, want %+v", removed, last, exact)
-	}
-	if len(found) < 2 || found[0] != want || !found[len(found)-1].Empty() {
-		f.Errorf("listings in turn: %+v", found)
-	}
-	if again := f.purge(); again != (objects.Removed{}) {
-		f.Errorf("a second purge removed %+v", again)
-	}
-}
-
-func (f *fixture) purgesNothingBeside() {
-	for _, prefix := range []string{"", "/", f.prefix[:len(f.prefix)-1], f.prefix + "a"} {
-		_, err := f.Store.Purge(f.ctx, prefix, objects.Watch{})
-		f.wantCode(err, video.Invalid)
-	}
-	want := f.everyForm()
-	inner := &fixture{T: f.T, Subject: f.Subject, ctx: f.ctx, prefix: f.prefix + "in/ner/"}
-	inner.everyForm()
-	f.put("in/ner2", "") // begins like the prefix, but for its slash
-	inner.purge()
-	f.wantInventory(inner.prefix, objects.Inventory{})
-	want.Objects++
-	want.Versions++
-	f.wantInventory(f.prefix, want)
-	f.purge()
-}
-
-func (f *fixture) purgesALargeVideo() {
-	keys := 1000
-	if testing.Short() {
-		keys = 120
-	}
-	want := fill(f, f.Subject, f.prefix, keys)
-	f.wantInventory(f.prefix, want)
-	removed := f.purge()
-	if removed != (objects.Removed{Objects: want.Objects, Versions: want.Versions, DeleteMarkers: want.DeleteMarkers, Multiparts: 1}) {
-		f.Errorf("removed %+v of %+v", removed, want)
-	}
-	f.wantInventory(f.prefix, objects.Inventory{})
-}
-
-// fill puts each of n keys twice, hides every second, and begins an upload: with
-// versions that makes 2.5 n entries and the upload.
-func fill(t testing.TB, s Subject, prefix string, n int) objects.Inventory {
-	var group errgroup.Group
-	group.SetLimit(4)
-	for i := range n {
-		group.Go(func() error {
-			key := fmt.Sprintf("%shls/%d/%06d.ts", prefix, i%3, i)
-			for range 2 {
-				if _, err := s.Store.Put(t.Context(), key, make([]byte, 100), objects.PutOptions{}); err != nil {
-					return err
-				}
-			}
-			if i%2 == 0 {
-				s.Hide(t, key)
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	s.BeginMultipart(t, prefix+"source")
-	if s.Versioned {
-		return objects.Inventory{Objects: n / 2, Versions: 2 * n, DeleteMarkers: n / 2, Multiparts: 1, Bytes: 200 * int64(n)}
-	}
-	return objects.Inventory{Objects: n / 2, Versions: n / 2, Multiparts: 1, Bytes: 50 * int64(n)}
-}
-
-func (f *fixture) goesOnWithAPurge() {
-	want := fill(f, f.Subject, f.prefix, 60)
-	ctx, cancel := context.WithCancel(f.ctx)
-	defer cancel()
-	_, err := f.Store.Purge(ctx, f.prefix, objects.Watch{Removed: func(objects.Removed) { cancel() }})
-	if !errors.Is(err, context.Canceled) {
-		f.Fatalf("a purge whose context ended returned %v", err)
-	}
-	left := f.inventory(f.prefix)
-	removed := f.purge()
-	if removed.Versions != left.Versions || removed.DeleteMarkers != left.DeleteMarkers || left.Versions > want.Versions {
-		f.Errorf("removed %+v of the %+v that were left", removed, left)
-	}
-	f.wantInventory(f.prefix, objects.Inventory{})
-}
-
-func (f *fixture) purgesWhatIsWrittenMeanwhile() {
-	f.everyForm()
-	late := false
-	_, err := f.Store.Purge(f.ctx, f.prefix, objects.Watch{Found: func(objects.Inventory) error {
-		if !late {
-			late = true
-			f.put("late", "after the listing")
-			f.put("plain", "again")
-			f.BeginMultipart(f, f.prefix+"late")
-		}
-		return nil
-	}})
-	f.must(err)
-	f.wantInventory(f.prefix, objects.Inventory{})
-}
-
-func (f *fixture) purgesSideBySide() {
-	fill(f, f.Subject, f.prefix, 60)
-	var group errgroup.Group
-	for range 3 {
-		group.Go(func() error {
-			_, err := f.Store.Purge(f.ctx, f.prefix, objects.Watch{})
-			return err
-		})
-	}
-	f.must(group.Wait())
-	f.wantInventory(f.prefix, objects.Inventory{})
 }
 
 func (f *fixture) passesTheContextOn() {
