@@ -1,0 +1,116 @@
+package uploads
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"hash"
+	"io"
+	"net"
+	"strings"
+	"sync"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// body is the body of a request that can be ended from outside at any moment.
+type body struct {
+	source io.ReadCloser
+	wake   func() error // makes a read that waits return
+	sum    *checksum    // nil when the client sent none
+
+	// Only for the goroutine that reads.
+	count int64 // bytes read
+	ended bool  // read to its proper end
+
+	mu      sync.Mutex
+	reason  error
+	stopped chan struct{} // closed by the first halt
+}
+
+func newBody(source io.ReadCloser, wake func() error, sum *checksum) *body {
+	return &body{source: source, wake: wake, sum: sum, stopped: make(chan struct{})}
+}
+
+// halt ends the body: reads fail with reason from now on, also one that waits
+// already. The first reason stays.
+func (b *body) halt(reason error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.reason != nil {
+		return
+	}
+	b.reason = reason
+	close(b.stopped)
+	// After the reason is set, or the reader could wake up without finding it.
+	// It fails only where the connection is gone, and then nobody reads.
+	_ = b.wake()
+}
+
+func (b *body) halted() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reason
+}
+
+// Read returns what halted the body rather than the timeout that woke it.
+func (b *body) Read(p []byte) (int, error) {
+	if reason := b.halted(); reason != nil {
+		return 0, reason
+	}
+	n, err := b.source.Read(p)
+	b.count += int64(n)
+	if b.sum != nil {
+		b.sum.Write(p[:n])
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		b.ended = err != nil
+		return n, err
+	}
+	if reason := b.halted(); reason != nil {
+		return n, reason
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return n, errSilent
+	}
+	return n, err
+}
+
+func (b *body) Close() error { return b.source.Close() }
+
+// checksum is an Upload-Checksum: https://tus.io/protocols/resumable-upload#checksum
+type checksum struct {
+	hash.Hash
+	want []byte
+}
+
+const checksumAlgorithms = "sha1,sha256,md5"
+
+// parseChecksum returns nil for an empty header, and Invalid for one that can't be checked.
+func parseChecksum(header string) (*checksum, error) {
+	if header == "" {
+		return nil, nil
+	}
+	name, value, _ := strings.Cut(header, " ")
+	var h hash.Hash
+	switch name {
+	case "sha1":
+		h = sha1.New()
+	case "sha256":
+		h = sha256.New()
+	case "md5":
+		h = md5.New()
+	default:
+		return nil, video.Errorf(video.Invalid, "Upload-Checksum can be one of %s.", checksumAlgorithms)
+	}
+	want, err := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
+	if err != nil || len(want) != h.Size() {
+		return nil, video.Errorf(video.Invalid, "Upload-Checksum is not a %s in base64.", name)
+	}
+	return &checksum{h, want}, nil
+}
+
+func (c *checksum) matches() bool { return subtle.ConstantTimeCompare(c.Sum(nil), c.want) == 1 }

@@ -1,0 +1,85 @@
+package uploads
+
+import (
+	"context"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/reelflow/reelflow/internal/vault"
+)
+
+// smallBuffer is the room, in bytes, that a segment begins with. Slow clients
+// never need more before their bytes are stored, so thousands of them fit.
+const smallBuffer = 256 << 10
+
+// buffers lends the memory in which segments are gathered and sealed, to all
+// requests together no more than its budget. Nobody waits for room while
+// holding some, so waiting always ends.
+type buffers struct {
+	budget       *semaphore.Weighted // bytes
+	small, large int                 // bytes of plaintext
+	free         map[int]*sync.Pool
+}
+
+// buffer gathers up to room plain bytes and can be sealed in place.
+type buffer struct {
+	data []byte
+	room int
+}
+
+func newBuffers(segment, count int) *buffers {
+	small := min(smallBuffer, segment)
+	b := &buffers{
+		budget: semaphore.NewWeighted(int64(segment) * int64(count)),
+		small:  small, large: segment,
+		free: map[int]*sync.Pool{small: {}, segment: {}},
+	}
+	return b
+}
+
+// get lends a small buffer, waiting for room until ctx ends.
+func (b *buffers) get(ctx context.Context) (*buffer, error) {
+	if err := b.budget.Acquire(ctx, int64(b.small)); err != nil {
+		return nil, err
+	}
+	return b.take(b.small), nil
+}
+
+func (b *buffers) take(room int) *buffer {
+	if old, ok := b.free[room].Get().(*buffer); ok {
+		return old
+	}
+	return &buffer{data: make([]byte, 0, vault.SealedSize(int64(room))), room: room}
+}
+
+// grow returns a large buffer with the content of old, or old itself when there is no room.
+func (b *buffers) grow(old *buffer) *buffer {
+	if old.room == b.large || !b.budget.TryAcquire(int64(b.large-old.room)) {
+		return old
+	}
+	large := b.take(b.large)
+	large.data = append(large.data[:0], old.data...)
+	b.shelve(old)
+	return large
+}
+
+// put takes a buffer back.
+func (b *buffers) put(x *buffer) {
+	b.budget.Release(int64(x.room))
+	b.shelve(x)
+}
+
+func (b *buffers) shelve(x *buffer) {
+	x.data = x.data[:0]
+	b.free[x.room].Put(x)
+}
+
+func (x *buffer) full() bool { return len(x.data) == x.room }
+
+// fill takes as much of p as there is room for.
+func (x *buffer) fill(p []byte) int {
+	n := min(len(p), x.room-len(x.data))
+	x.data = append(x.data, p[:n]...)
+	return n
+}

@@ -1,0 +1,137 @@
+package uploads
+
+import (
+	"crypto/sha256"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+)
+
+// memorySize is how many uploads a gateway remembers; each takes about a kilobyte.
+const memorySize = 10_000
+
+// memory is what this gateway last knew of uploads. It is never asked while the
+// catalog answers.
+type memory struct {
+	mu     sync.Mutex
+	byName map[string]remembered
+}
+
+type remembered struct {
+	upload catalog.Upload
+	origin origin
+}
+
+func newMemory() *memory { return &memory{byName: map[string]remembered{}} }
+
+func (m *memory) keep(token string, u catalog.Upload) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forgetOne(token)
+	was := m.byName[token]
+	m.byName[token] = remembered{u, was.origin}
+}
+
+// keepOrigin remembers which request made the upload.
+func (m *memory) keepOrigin(token string, o origin) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forgetOne(token)
+	was := m.byName[token]
+	m.byName[token] = remembered{was.upload, o}
+}
+
+// forgetOne makes room for one more, at the cost of whichever comes first.
+func (m *memory) forgetOne(unless string) {
+	if _, known := m.byName[unless]; known || len(m.byName) < memorySize {
+		return
+	}
+	for token := range m.byName {
+		delete(m.byName, token)
+		return
+	}
+}
+
+func (m *memory) recall(token string) (catalog.Upload, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was, known := m.byName[token]
+	return was.upload, known && was.upload.Video != ""
+}
+
+func (m *memory) origin(token string) (origin, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.byName[token]
+	return was.origin, was.origin != origin{}
+}
+
+// origin tells whether a POST is for the same file by the same person as an earlier one.
+type origin struct {
+	who      [sha256.Size]byte // of what the person is known by
+	length   string
+	metadata string // "" when it isn't known any more
+}
+
+func originOf(r *http.Request) origin {
+	o := origin{
+		who:      sha256.Sum256([]byte(r.Header.Get("Authorization") + "\n" + r.Header.Get("Cookie"))),
+		length:   r.Header.Get("Upload-Length"),
+		metadata: strings.TrimSpace(r.Header.Get("Upload-Metadata")),
+	}
+	if o.length == "" {
+		o.length = "-1"
+	}
+	return o
+}
+
+// echoTime is how soon after its 410 a client begins anew, if it does so by itself.
+const echoTime = 10 * time.Second
+
+// echoes waits for clients that answer a 410 by uploading the same file again,
+// without asking anybody: they are refused once. Whoever tries again after that
+// means it.
+type echoes struct {
+	mu       sync.Mutex
+	expected map[echo]expectation
+}
+
+type echo struct {
+	who    [sha256.Size]byte
+	length string
+}
+
+type expectation struct {
+	metadata string
+	until    time.Time
+}
+
+func newEchoes() *echoes { return &echoes{expected: map[echo]expectation{}} }
+
+func (e *echoes) expect(o origin) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	for key, x := range e.expected {
+		if now.After(x.until) {
+			delete(e.expected, key)
+		}
+	}
+	e.expected[echo{o.who, o.length}] = expectation{o.metadata, now.Add(echoTime)}
+}
+
+// answers reports whether o is an echo, and stops waiting for it.
+func (e *echoes) answers(o origin) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	key := echo{o.who, o.length}
+	x, waiting := e.expected[key]
+	if !waiting || time.Now().After(x.until) || x.metadata != "" && x.metadata != o.metadata {
+		return false
+	}
+	delete(e.expected, key)
+	return true
+}

@@ -1,0 +1,217 @@
+// Package uploads is the tus 1.0 server at /v1/uploads/.
+//
+// The protocol is tusd's (github.com/tus/tusd/v2/pkg/handler); where bytes go,
+// who may send them and what is answered when something is in the way is decided
+// here. The bytes of an upload become segments of at most 8 MiB, each sealed in
+// memory under the video's key, put into the primary store as
+// v/<id>/source/<offset>-<random>, and counted in the catalog in their order.
+// Plain bytes exist in the gateway's buffers only, whose sum is capped.
+//
+// What exists where, and when it goes:
+//
+//   - the catalog's upload row with offset, lease and hash state: until the video is purged
+//   - a manifest row for each segment, written before the segment: the same
+//   - the segments in the primary store: the same. One that could not be counted -
+//     another gateway took over, the checksum was wrong - is deleted again at
+//     once; what a crash leaves is found by the purge, which lists the store
+//   - a lease in the catalog: as long as a request needs it, or four seconds
+//     after the gateway died
+//   - what this gateway remembers of offsets, so that HEAD has an answer while the
+//     catalog is down: until it ends
+//
+// The catalog alone decides how far an upload is. Any gateway can take any
+// upload up at any byte; nothing depends on the one that began it.
+package uploads
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tus/tusd/v2/pkg/handler"
+	xslog "golang.org/x/exp/slog"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/vault"
+	"github.com/reelflow/reelflow/video"
+)
+
+// Path is where the server expects to be mounted, with or without what follows it.
+const Path = "/v1/uploads/"
+
+// Settings of a Server. The zero value of each but MaxBytes has a default.
+type Settings struct {
+	// BaseURL stands before Path in every Location, without a slash at its end.
+	// When empty it is taken from each request.
+	BaseURL string
+
+	// MaxBytes is the size above which an upload is refused. It must be set.
+	MaxBytes int64
+
+	// SegmentSize is how many plain bytes a segment holds at most: 8 MiB.
+	SegmentSize int
+
+	// Buffers is how many full segments are held in memory at once, by all
+	// requests together: 32. When they are used up segments become shorter, and
+	// then clients wait.
+	Buffers int
+
+	// FlushAfter is how long bytes may wait for more of them before they are
+	// stored as a short segment: 5 s. A checksum has to be awaited all the same.
+	FlushAfter time.Duration
+}
+
+func (s Settings) withDefaults() Settings {
+	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
+	if s.SegmentSize <= 0 {
+		s.SegmentSize = 8 << 20
+	}
+	if s.Buffers <= 0 {
+		s.Buffers = 32
+	}
+	if s.FlushAfter <= 0 {
+		s.FlushAfter = 5 * time.Second
+	}
+	return s
+}
+
+// NewUpload is what a client asks for by POST.
+type NewUpload struct {
+	Length   int64             // bytes; -1 when the client will say later
+	Metadata map[string]string // as sent; any text, also none
+}
+
+// Created is the upload that answers a POST.
+type Created struct {
+	ID    video.ID
+	Token string // 26 characters of lower-case base32: the end of the URL
+}
+
+// Host is what a Server needs from the gateway around it. Its errors are video.Errors.
+type Host interface {
+	// Create makes the video with its catalog rows (catalog.CreateVideo) and
+	// workflow, or finds the one named by the metadata's video_id, for the caller
+	// that it finds in r. Repeating it with the same video_id is a success with the same answer.
+	Create(ctx context.Context, r *http.Request, req NewUpload) (Created, error)
+
+	// Cancel cancels the video. Repeating it is a success, also when the video is gone.
+	Cancel(ctx context.Context, id video.ID) error
+
+	// Uploaded tells the workflow that every byte is stored. It is repeated
+	// until it has succeeded once, and may be repeated after that.
+	Uploaded(ctx context.Context, id video.ID) error
+
+	// Problem answers with the problem+json of an error.
+	Problem(w http.ResponseWriter, r *http.Request, err error)
+}
+
+// Server answers tus requests. New makes one; Run must run beside it.
+type Server struct {
+	settings Settings
+	catalog  *catalog.Catalog
+	vault    vault.Vault
+	store    objects.Store
+	host     Host
+	log      *slog.Logger
+
+	tus      http.Handler
+	buffers  *buffers
+	leases   *leases
+	memory   *memory
+	echoes   *echoes
+	overdue  chan struct{} // wakes the loop that announces finished uploads
+	stopping context.Context
+	stop     context.CancelFunc
+}
+
+// New returns a server that puts segments into store. It fails when the settings make no sense.
+func New(settings Settings, c *catalog.Catalog, v vault.Vault, store objects.Store, host Host, log *slog.Logger) (*Server, error) {
+	if settings.MaxBytes <= 0 {
+		return nil, video.Errorf(video.Invalid, "The largest allowed upload must be above 0 bytes.")
+	}
+	settings = settings.withDefaults()
+	s := &Server{
+		settings: settings, catalog: c, vault: v, store: store, host: host, log: log,
+		buffers: newBuffers(settings.SegmentSize, settings.Buffers),
+		leases:  newLeases(c, gatewayName(), log),
+		memory:  newMemory(), echoes: newEchoes(),
+		overdue: make(chan struct{}, 1),
+	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	tus, err := s.protocol()
+	if err != nil {
+		return nil, video.Errorf(video.Invalid, "The address of uploads is not a URL.").Because(err)
+	}
+	s.tus = tus
+	return s, nil
+}
+
+// protocol returns tusd's part. Cross-origin rules are ours, because our own
+// answers need them too.
+func (s *Server) protocol() (http.Handler, error) {
+	parts := handler.NewStoreComposer()
+	parts.UseCore(s)
+	parts.UseLengthDeferrer(s)
+	parts.UseLocker(s.leases)
+	return handler.NewHandler(handler.Config{
+		StoreComposer:   parts,
+		BasePath:        s.settings.BaseURL + Path,
+		MaxSize:         s.settings.MaxBytes,
+		DisableDownload: true,
+		Cors:            &handler.CorsConfig{Disable: true},
+		// Drafts -01 to -05 of the IETF's resumable uploads: experimental.
+		EnableExperimentalProtocol: true,
+		RespectForwardedHeaders:    true,
+		// A client that has fallen silent costs a connection and no buffer.
+		NetworkTimeout:     silence,
+		AcquireLockTimeout: 2 * leaseWait,
+		Logger:             xslog.New(quiet{}),
+	})
+}
+
+// silence is how long a connection may stay without a byte.
+const silence = 10 * time.Minute
+
+// URL is where the upload with this token is found.
+func (s *Server) URL(token string) string { return s.settings.BaseURL + Path + token }
+
+// Run keeps the leases of this gateway alive and repeats what was not yet
+// announced, until ctx ends. Then it ends the transfers under way, with what has
+// been stored kept, and returns when their leases are given back, which takes
+// about a second.
+func (s *Server) Run(ctx context.Context) error {
+	beating, endBeat := context.WithCancel(context.WithoutCancel(ctx))
+	defer endBeat()
+	beats := make(chan struct{})
+	go func() {
+		defer close(beats)
+		s.leases.run(beating)
+	}()
+	s.announceLoop(ctx)
+	s.stop()
+	s.leases.letGo(errStopping, leaseTTL)
+	endBeat()
+	<-beats
+	return nil
+}
+
+// gatewayName tells this process from any other that holds leases, also from an
+// earlier one on the same host.
+func gatewayName() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// quiet drops tusd's log: each of its lines names the upload's URL, which is a secret.
+type quiet struct{}
+
+func (quiet) Enabled(context.Context, xslog.Level) bool  { return false }
+func (quiet) Handle(context.Context, xslog.Record) error { return nil }
+func (q quiet) WithAttrs([]xslog.Attr) xslog.Handler     { return q }
+func (q quiet) WithGroup(string) xslog.Handler           { return q }
