@@ -242,7 +242,10 @@ type ReaderAt struct {
 	size   int64
 }
 
-// NewReaderAt reads the header of the sealed object in src. Errors as of NewReader.
+// NewReaderAt reads the header of the sealed object in src. The sealed size
+// should come from where the object was recorded: who cuts off an object's end
+// can also say that it is shorter, and only the last chunk would show it.
+// Errors as of NewReader.
 func (k Key) NewReaderAt(identity string, src io.ReaderAt, sealedSize int64) (*ReaderAt, error) {
 	size, err := PlainSize(sealedSize)
 	if err != nil {
@@ -256,7 +259,12 @@ func (k Key) NewReaderAt(identity string, src io.ReaderAt, sealedSize int64) (*R
 	if err != nil {
 		return nil, err
 	}
-	return &ReaderAt{key: k, cipher: c, src: src, sealed: sealedSize, size: size}, nil
+	r := &ReaderAt{key: k, cipher: c, src: src, sealed: sealedSize, size: size}
+	if size == 0 {
+		// Nothing will be read, so nothing else would notice if all were cut off.
+		return r, r.readSpan(Span{Offset: HeaderSize, Length: TagSize, end: 1, total: 1}, nil)
+	}
+	return r, nil
 }
 
 // Size is the size of the plaintext, in bytes.
@@ -275,15 +283,27 @@ func (r *ReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	sealed := make([]byte, span.Length)
-	if err := readAt(r.src, sealed, span.Offset); err != nil {
+	if err := r.readSpan(span, wanted); err != nil {
 		return 0, err
 	}
-	n, err := io.ReadFull(r.key.spanReader(r.cipher, span, bytes.NewReader(sealed)), wanted)
-	if err == nil && n < len(p) {
-		err = io.EOF
+	if len(wanted) < len(p) {
+		return len(wanted), io.EOF
 	}
-	return n, err
+	return len(wanted), nil
+}
+
+// readSpan opens a span and fills p with the range that it holds.
+func (r *ReaderAt) readSpan(span Span, p []byte) error {
+	sealed := make([]byte, span.Length)
+	if err := readAt(r.src, sealed, span.Offset); err != nil {
+		return err
+	}
+	opened := r.key.spanReader(r.cipher, span, bytes.NewReader(sealed))
+	if err := opened.advance(); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(opened, p)
+	return err
 }
 
 // readAt fills buf. A source may say io.EOF with the last of its bytes; with

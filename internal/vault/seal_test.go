@@ -1,0 +1,440 @@
+package vault
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"testing/iotest"
+
+	"github.com/reelflow/reelflow/video"
+	"pgregory.net/rapid"
+)
+
+const object = "v/abc/source/000000000000"
+
+func testKey() Key {
+	var k [32]byte
+	for i := range k {
+		k[i] = byte(i)
+	}
+	return NewKey(k)
+}
+
+// plaintext draws bytes whose size is likely to lie at the edge of a chunk.
+func plaintext(t *rapid.T) []byte {
+	size := rapid.IntRange(0, 3).Draw(t, "chunks")*ChunkSize + rapid.IntRange(-20, 20).Draw(t, "around")
+	return noise(max(0, size))
+}
+
+func noise(size int) []byte {
+	b := make([]byte, size)
+	source := rand.NewChaCha8([32]byte{7})
+	source.Read(b)
+	return b
+}
+
+func TestEveryWayOfSealingOpensInEveryWay(t *testing.T) {
+	key := testKey()
+	rapid.Check(t, func(t *rapid.T) {
+		plain := plaintext(t)
+		for sealer, sealed := range map[string][]byte{
+			"Seal":          must(key.Seal(object, nil, plain))(t),
+			"Seal in place": must(sealInPlace(key, plain))(t),
+			"NewWriter":     must(sealByWriter(t, key, plain))(t),
+		} {
+			if size := int64(len(sealed)); size != SealedSize(int64(len(plain))) {
+				t.Fatalf("%s: sealed size is %d, said to be %d", sealer, size, SealedSize(int64(len(plain))))
+			}
+			for opener, opened := range map[string][]byte{
+				"Open":        must(key.Open(object, sealed))(t),
+				"NewReader":   must(io.ReadAll(iotest.HalfReader(key.NewReader(object, bytes.NewReader(sealed)))))(t),
+				"slow source": must(io.ReadAll(key.NewReader(object, iotest.DataErrReader(iotest.HalfReader(bytes.NewReader(sealed))))))(t),
+				"NewReaderAt": must(readAllAt(key, sealed))(t),
+			} {
+				if !bytes.Equal(opened, plain) {
+					t.Fatalf("sealed by %s, opened by %s: another plaintext", sealer, opener)
+				}
+			}
+		}
+	})
+}
+
+func TestSealAppends(t *testing.T) {
+	sealed := must(testKey().Seal(object, []byte("before"), []byte("plain")))(t)
+	if string(sealed[:6]) != "before" || string(must(testKey().Open(object, sealed[6:]))(t)) != "plain" {
+		t.Errorf("got %q", sealed)
+	}
+}
+
+func TestSealingTwiceShowsNothing(t *testing.T) {
+	one, two := must(testKey().Seal(object, nil, noise(100)))(t), must(testKey().Seal(object, nil, noise(100)))(t)
+	if bytes.Equal(one[len(sealMagic):HeaderSize], two[len(sealMagic):HeaderSize]) || bytes.Equal(one[HeaderSize:], two[HeaderSize:]) {
+		t.Error("the same bytes came out twice")
+	}
+}
+
+func TestAnyRange(t *testing.T) {
+	key := testKey()
+	rapid.Check(t, func(t *rapid.T) {
+		plain := plaintext(t)
+		size := int64(len(plain))
+		sealed := must(key.Seal(object, nil, plain))(t)
+		if size == 0 {
+			_, err := Locate(0, 1, int64(len(sealed)))
+			wantCode(t, err, video.Invalid)
+			return
+		}
+		off := rapid.Int64Range(0, size-1).Draw(t, "off")
+		n := rapid.Int64Range(1, size-off).Draw(t, "n")
+		span := must(Locate(off, n, int64(len(sealed))))(t)
+		part := sealed[span.Offset : span.Offset+span.Length]
+		r := must(key.NewSpanReader(object, sealed[:HeaderSize], span, bytes.NewReader(part)))(t)
+		if !bytes.Equal(must(io.ReadAll(r))(t), plain[off:off+n]) {
+			t.Fatal("another plaintext")
+		}
+		if got := must(readRangeAt(key, sealed, off, n))(t); !bytes.Equal(got, plain[off:off+n]) {
+			t.Fatal("ReaderAt: another plaintext")
+		}
+
+		cut := rapid.IntRange(0, len(part)-1).Draw(t, "cut")
+		r = must(key.NewSpanReader(object, sealed[:HeaderSize], span, bytes.NewReader(part[:cut])))(t)
+		got, err := io.ReadAll(r)
+		wantCode(t, err, video.Internal)
+		if !bytes.HasPrefix(plain[off:], got) {
+			t.Fatal("bytes came out that were not sealed")
+		}
+	})
+}
+
+func TestNoSuchRange(t *testing.T) {
+	sealed := SealedSize(100)
+	for _, r := range [][2]int64{{-1, 5}, {100, 1}, {0, 0}, {0, 101}, {50, 51}, {50, 1<<63 - 1}, {0, -1}} {
+		_, err := Locate(r[0], r[1], sealed)
+		wantCode(t, err, video.Invalid)
+	}
+	r := must(testKey().NewReaderAt(object, bytes.NewReader(must(testKey().Seal(object, nil, noise(100)))(t)), sealed))(t)
+	if n, err := r.ReadAt(make([]byte, 1), 100); n != 0 || err != io.EOF {
+		t.Errorf("behind the end: %d, %v", n, err)
+	}
+	if n, err := r.ReadAt(make([]byte, 10), 95); n != 5 || err != io.EOF {
+		t.Errorf("over the end: %d, %v", n, err)
+	}
+	_, err := r.ReadAt(make([]byte, 1), -1)
+	wantCode(t, err, video.Invalid)
+}
+
+// damages are the ways in which sealed bytes may come back as others.
+var damages = map[string]func(t *rapid.T, sealed []byte) []byte{
+	"a bit flipped": func(t *rapid.T, sealed []byte) []byte {
+		bit := rapid.IntRange(0, len(sealed)*8-1).Draw(t, "bit")
+		sealed[bit/8] ^= 1 << (bit % 8)
+		return sealed
+	},
+	"cut anywhere": func(t *rapid.T, sealed []byte) []byte {
+		return sealed[:rapid.IntRange(0, len(sealed)-1).Draw(t, "size")]
+	},
+	"cut after a chunk": func(t *rapid.T, sealed []byte) []byte {
+		chunks := (len(sealed) - HeaderSize - 1) / sealedChunk
+		return sealed[:HeaderSize+rapid.IntRange(0, chunks).Draw(t, "chunks")*sealedChunk]
+	},
+	"extended": func(t *rapid.T, sealed []byte) []byte {
+		return append(sealed, noise(rapid.SampledFrom([]int{1, 16, 17, sealedChunk}).Draw(t, "by"))...)
+	},
+	"extended by its own chunks": func(t *rapid.T, sealed []byte) []byte {
+		return append(sealed, sealed[HeaderSize:]...)
+	},
+	"chunks exchanged": func(t *rapid.T, sealed []byte) []byte {
+		if len(sealed) < HeaderSize+2*sealedChunk {
+			return sealed[:0]
+		}
+		chunks := slices.Collect(slices.Chunk(bytes.Clone(sealed[HeaderSize:]), sealedChunk))
+		return slices.Concat(sealed[:HeaderSize], chunks[1], chunks[0], slices.Concat(chunks[2:]...))
+	},
+	"a chunk left out": func(t *rapid.T, sealed []byte) []byte {
+		return slices.Delete(sealed, HeaderSize, min(HeaderSize+sealedChunk, len(sealed)))
+	},
+	"another's header": func(t *rapid.T, sealed []byte) []byte {
+		return append(newHeader(), sealed[HeaderSize:]...)
+	},
+}
+
+func TestDamageIsNoticed(t *testing.T) {
+	key := testKey()
+	for name, damage := range damages {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				plain := plaintext(t)
+				sealed := damage(t, must(key.Seal(object, nil, plain))(t))
+				_, err := key.Open(object, sealed)
+				wantCode(t, err, video.Internal)
+				_, err = readAllAt(key, sealed)
+				wantCode(t, err, video.Internal)
+
+				got, err := io.ReadAll(key.NewReader(object, bytes.NewReader(sealed)))
+				wantCode(t, err, video.Internal)
+				if !bytes.HasPrefix(plain, got) {
+					t.Fatal("bytes came out that were not sealed")
+				}
+			})
+		})
+	}
+}
+
+// An attacker with the key of nothing can't make this one, but a writer that
+// errs could: the reader is what keeps sizes unambiguous.
+func TestAnEmptyChunkTooMany(t *testing.T) {
+	key := testKey()
+	header := newHeader()
+	c := must(key.chunks(objectDomain, object, header))(t)
+	sealed := c.Seal(header, nonce(0, false), noise(ChunkSize), nil)
+	sealed = c.Seal(sealed, nonce(1, true), nil, nil)
+	_, err := key.Open(object, sealed)
+	wantCode(t, err, video.Internal)
+	_, err = io.ReadAll(key.NewReader(object, bytes.NewReader(sealed)))
+	wantCode(t, err, video.Internal)
+}
+
+func TestOnlyTheRightNameAndKeyOpen(t *testing.T) {
+	key, other := testKey(), NewKey([32]byte{1})
+	sealed := must(key.Seal(object, nil, noise(10)))(t)
+	_, err := key.Open(object+"x", sealed)
+	wantCode(t, err, video.Internal)
+	_, err = other.Open(object, sealed)
+	wantCode(t, err, video.Internal)
+	_, err = key.OpenColumn(object, sealed)
+	wantCode(t, err, video.Internal)
+
+	column := must(key.SealColumn("videos.title/abc", []byte("a title")))(t)
+	if plain := must(key.OpenColumn("videos.title/abc", column))(t); string(plain) != "a title" {
+		t.Errorf("opened %q", plain)
+	}
+	_, err = key.Open("videos.title/abc", column)
+	wantCode(t, err, video.Internal)
+}
+
+// What was sealed by the first release must open in every later one.
+func TestTheFormatStays(t *testing.T) {
+	sealed := must(hex.DecodeString(goldenSealed))(t)
+	if plain := must(testKey().Open("v/golden", sealed))(t); string(plain) != "reelflow" {
+		t.Errorf("opened %q", plain)
+	}
+	segment := must(testKey().SegmentKey("720", 7))(t)
+	if hex.EncodeToString(segment[:]) != goldenSegmentKey {
+		t.Errorf("segment key %x", segment)
+	}
+}
+
+const (
+	goldenSealed     = "524653316682f500910746ff3692c92095a35f9a89f0f2cdbd9292b291a5c16534d944ee0146c181a7155f6b342f610b2eb43feb20969e4d"
+	goldenSegmentKey = "349ee470743a51f40ffc3ae1d791ddf1"
+)
+
+func TestErrorsOfTheSourceComeThrough(t *testing.T) {
+	key := testKey()
+	sealed := must(key.Seal(object, nil, noise(ChunkSize+5)))(t)
+	broken := errors.New("connection lost")
+	for _, whole := range []int{0, 10, HeaderSize, HeaderSize + 5, HeaderSize + sealedChunk, len(sealed)} {
+		src := io.MultiReader(bytes.NewReader(sealed[:whole]), iotest.ErrReader(broken))
+		if _, err := io.ReadAll(key.NewReader(object, src)); err != broken {
+			t.Errorf("after %d bytes: %v", whole, err)
+		}
+	}
+	w := key.NewWriter(object, failingWriter{broken})
+	w.Write(noise(2 * ChunkSize))
+	if err := w.Close(); err != broken {
+		t.Errorf("writer: %v", err)
+	}
+}
+
+type failingWriter struct{ err error }
+
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
+
+func TestStreamsEndWithTheLoan(t *testing.T) {
+	key := testKey()
+	sealed := must(key.Seal(object, nil, noise(3*ChunkSize)))(t)
+	reader := key.NewReader(object, bytes.NewReader(sealed))
+	at := must(key.NewReaderAt(object, bytes.NewReader(sealed), int64(len(sealed))))(t)
+	writer := key.NewWriter(object, io.Discard)
+	must(io.ReadFull(reader, make([]byte, 100)))(t)
+	must(writer.Write(noise(100)))(t)
+
+	key.secret.void = true
+	_, err := io.ReadAll(reader)
+	wantCode(t, err, video.Unavailable)
+	_, err = at.ReadAt(make([]byte, 10), 0)
+	wantCode(t, err, video.Unavailable)
+	wantCode(t, writer.Close(), video.Unavailable)
+	_, err = key.Seal(object, nil, nil)
+	wantCode(t, err, video.Unavailable)
+	_, err = key.SegmentKey("720", 1)
+	wantCode(t, err, video.Unavailable)
+	_, err = Key{}.Open(object, sealed)
+	wantCode(t, err, video.Unavailable)
+	_, err = io.ReadAll(io.MultiReader(Key{}.NewReader(object, bytes.NewReader(sealed))))
+	wantCode(t, err, video.Unavailable)
+}
+
+func TestPlainSizeRefusesWhatNothingHas(t *testing.T) {
+	sizes := map[int64]bool{}
+	for plain := range int64(3 * ChunkSize) {
+		sizes[SealedSize(plain)] = true
+	}
+	for sealed := range SealedSize(3*ChunkSize - 1) {
+		plain, err := PlainSize(sealed)
+		if (err == nil) != sizes[sealed] || err == nil && SealedSize(plain) != sealed {
+			t.Fatalf("%d: %d, %v", sealed, plain, err)
+		}
+	}
+}
+
+// NIST SP 800-38A, F.2.1: the first block of CBC-AES128.Encrypt.
+func TestSegmentsAreAES128CBC(t *testing.T) {
+	key := [16]byte(must(hex.DecodeString("2b7e151628aed2a6abf7158809cf4f3c"))(t))
+	iv := [16]byte(must(hex.DecodeString("000102030405060708090a0b0c0d0e0f"))(t))
+	plain := must(hex.DecodeString("6bc1bee22e409f96e93d7e117393172a"))(t)
+	sealed := EncryptSegment(key, iv, plain)
+	if got := hex.EncodeToString(sealed[:16]); got != "7649abac8119b246cee98e9b12e9197d" {
+		t.Errorf("got %s", got)
+	}
+	for size := range 50 {
+		sealed := EncryptSegment(key, iv, noise(size))
+		if len(sealed) != size/16*16+16 {
+			t.Errorf("%d bytes became %d", size, len(sealed))
+		}
+		if !bytes.Equal(must(DecryptSegment(key, iv, sealed))(t), noise(size)) {
+			t.Errorf("%d bytes: another plaintext", size)
+		}
+	}
+	_, err := DecryptSegment(key, iv, sealed[:15])
+	wantCode(t, err, video.Internal)
+	_, err = DecryptSegment([16]byte{}, iv, sealed)
+	wantCode(t, err, video.Internal)
+}
+
+func TestSegmentKeysDiffer(t *testing.T) {
+	seen := map[[16]byte]string{}
+	for _, rendition := range []string{"1080", "720", "7200"} {
+		for n := range 12 {
+			key := must(testKey().SegmentKey(rendition, n))(t)
+			if other := seen[key]; other != "" {
+				t.Errorf("%s/%d has the key of %s", rendition, n, other)
+			}
+			seen[key] = fmt.Sprintf("%s/%d", rendition, n)
+		}
+	}
+}
+
+func sealInPlace(key Key, plain []byte) ([]byte, error) {
+	buf := make([]byte, len(plain), SealedSize(int64(len(plain))))
+	copy(buf, plain)
+	sealed, err := key.Seal(object, buf[:0], buf)
+	if err == nil && &sealed[0] != &buf[:1][0] {
+		err = errors.New("not in place")
+	}
+	return sealed, err
+}
+
+func sealByWriter(t *rapid.T, key Key, plain []byte) ([]byte, error) {
+	var sealed bytes.Buffer
+	w := key.NewWriter(object, &sealed)
+	for len(plain) > 0 {
+		n := rapid.IntRange(1, len(plain)).Draw(t, "write")
+		if _, err := w.Write(plain[:n]); err != nil {
+			return nil, err
+		}
+		plain = plain[n:]
+	}
+	err := errors.Join(w.Close(), w.Close())
+	return sealed.Bytes(), err
+}
+
+func readAllAt(key Key, sealed []byte) ([]byte, error) {
+	size, err := PlainSize(int64(len(sealed)))
+	if err != nil {
+		return nil, err
+	}
+	return readRangeAt(key, sealed, 0, size)
+}
+
+func readRangeAt(key Key, sealed []byte, off, n int64) ([]byte, error) {
+	r, err := key.NewReaderAt(object, bytes.NewReader(sealed), int64(len(sealed)))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.NewSectionReader(r, off, n))
+}
+
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+	Errorf(format string, args ...any)
+}
+
+// must returns a value, or fails the test for its error.
+func must[T any](value T, err error) func(fataler) T {
+	return func(t fataler) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+func wantCode(t fataler, err error, code video.Code) {
+	t.Helper()
+	if err == nil || video.CodeOf(err) != code {
+		t.Errorf("want %s, got: %v", code, err)
+	}
+}
+
+func BenchmarkSeal(b *testing.B) {
+	key := testKey()
+	buf := make([]byte, 8<<20, SealedSize(8<<20))
+	b.SetBytes(8 << 20)
+	for b.Loop() {
+		must(key.Seal(object, buf[:0], buf))(b)
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	key := testKey()
+	sealed := must(key.Seal(object, nil, noise(8<<20)))(b)
+	b.SetBytes(8 << 20)
+	for b.Loop() {
+		must(key.Open(object, sealed))(b)
+	}
+}
+
+func BenchmarkNewReader(b *testing.B) {
+	key := testKey()
+	sealed := must(key.Seal(object, nil, noise(8<<20)))(b)
+	b.SetBytes(8 << 20)
+	for b.Loop() {
+		must(io.Copy(struct{ io.Writer }{io.Discard}, key.NewReader(object, bytes.NewReader(sealed))))(b)
+	}
+}
+
+func BenchmarkNewWriter(b *testing.B) {
+	key, plain := testKey(), noise(8<<20)
+	b.SetBytes(8 << 20)
+	for b.Loop() {
+		w := key.NewWriter(object, io.Discard)
+		must(w.Write(plain))(b)
+		must(0, w.Close())(b)
+	}
+}
+
+func BenchmarkEncryptSegment(b *testing.B) {
+	plain := noise(1 << 20)
+	b.SetBytes(1 << 20)
+	for b.Loop() {
+		EncryptSegment([16]byte{1}, [16]byte{2}, plain)
+	}
+}
