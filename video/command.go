@@ -110,17 +110,29 @@ func (s State) Repeats(c Command) bool {
 // Otherwise it returns Gone (nothing is left to command) or Conflict, with a
 // sentence that says why and what is possible instead.
 func (s State) Check(c Command) error {
+	why := s.objection(c)
 	switch {
+	case why == "":
+		return nil
 	case s.Stage == Purged:
 		return Errorf(Gone, "This video has been erased.")
-	case s.Repeats(c):
-		return nil
-	case s.Ending != "" && !s.duringEnding(c):
-		return s.refusal(c, fmt.Sprintf("it is already ending (%s)", s.Ending))
-	case !s.in(c):
-		return s.refusal(c, "it is "+s.Stage.words())
 	}
-	return nil
+	return Errorf(Conflict, "The video can't take %q, because %s; %s.", string(c), why, s.possible())
+}
+
+// objection says why c is not allowed; it is empty when c is.
+func (s State) objection(c Command) string {
+	switch {
+	case s.Stage == Purged:
+		return "it has been erased"
+	case s.Repeats(c):
+		return ""
+	case s.Ending != "" && !s.duringEnding(c):
+		return fmt.Sprintf("it is already ending (%s)", s.Ending)
+	case !s.in(c):
+		return "it is " + s.Stage.words()
+	}
+	return ""
 }
 
 // duringEnding lists what can still be asked once a life is ending.
@@ -142,16 +154,16 @@ func (s State) in(c Command) bool {
 	})
 }
 
-func (s State) refusal(c Command, why string) error {
-	possible := "nothing can be asked of it any more"
-	if can := s.Actions(Owner, Reviewer, Operator); len(can) > 0 {
-		words := make([]string, len(can))
-		for i, a := range can {
-			words[i] = string(a)
-		}
-		possible = "possible now: " + strings.Join(words, ", ")
+func (s State) possible() string {
+	can := s.Actions(Owner, Reviewer, Operator)
+	if len(can) == 0 {
+		return "nothing can be asked of it any more"
 	}
-	return Errorf(Conflict, "The video can't take %q, because %s; %s.", string(c), why, possible)
+	words := make([]string, len(can))
+	for i, c := range can {
+		words[i] = string(c)
+	}
+	return "possible now: " + strings.Join(words, ", ")
 }
 
 func (s Stage) words() string { return strings.ReplaceAll(string(s), "_", " ") }
@@ -160,7 +172,7 @@ func (s Stage) words() string { return strings.ReplaceAll(string(s), "_", " ") }
 func (s State) Actions(roles ...Role) []Command {
 	can := []Command{}
 	for _, c := range Commands {
-		if s.Permits(c, roles...) && !s.Repeats(c) && s.Check(c) == nil {
+		if s.Permits(c, roles...) && !s.Repeats(c) && s.objection(c) == "" {
 			can = append(can, c)
 		}
 	}

@@ -37,7 +37,7 @@ type Activities interface {
 	EncodeAudio(context.Context, Leg) (Probed, error)
 	// Package joins the pieces into encrypted HLS segments, makes poster and
 	// previews, and drops the pieces.
-	Package(context.Context, Leg) error
+	Package(context.Context, Leg) (Probed, error)
 
 	// CopyReplica brings one backup store up to the manifest.
 	CopyReplica(context.Context, StoreInput) error

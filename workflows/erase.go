@@ -139,7 +139,7 @@ func (l *life) purge() video.Receipt {
 		}
 		var receipt video.Receipt
 		if err == nil {
-			err = runFor(l.root, patience(2), "CloseReceipt", "verify every store, close the receipt", l.destroyInput(Leg{l.in.ID, l.epoch}), &receipt)
+			err = persist(l.root, attempt+1, "CloseReceipt", "verify every store, close the receipt", l.destroyInput(Leg{l.in.ID, l.epoch}), &receipt)
 		}
 		if err == nil {
 			return receipt
@@ -165,7 +165,7 @@ func (l *life) lingerRejected() {
 // insist runs an activity of the way out until it succeeds.
 func (l *life) insist(activity, summary string, in func(Leg) any, out any) {
 	for attempt := 1; ; attempt++ {
-		err := runFor(l.root, patience(attempt), activity, summary, in(Leg{l.in.ID, l.epoch}), out)
+		err := persist(l.root, attempt, activity, summary, in(Leg{l.in.ID, l.epoch}), out)
 		if err == nil {
 			return
 		}

@@ -106,7 +106,7 @@ func (l *life) trouble(d time.Duration) error {
 
 // backoff doubles from a second to ten minutes.
 func backoff(attempt int) time.Duration {
-	return min(time.Second<<min(attempt-1, 10), 10*time.Minute)
+	return min(time.Second<<min(attempt-1, 10), slowest)
 }
 
 func (l *life) asked() bool { return l.state.Paused || l.state.Ending != "" }

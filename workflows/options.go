@@ -67,17 +67,26 @@ func run(ctx workflow.Context, activity, summary string, in, out any) error {
 	return start(ctx, activity, summary, in).Get(ctx, out)
 }
 
-// runFor is run with an end to the retries, so that the workflow can say what it
-// waits for. Retries back off to ten minutes: a store that is down for a week
-// must not cost an action every minute.
-func runFor(ctx workflow.Context, patience time.Duration, activity, summary string, in, out any) error {
+// persist is run for the n-th attempt, counted from 1, at what may be down for a
+// week. Each has an end to its retries, so that the workflow can say what it
+// waits for: the first after seconds, the others after an hour. Retries begin at
+// a second and slow down to one in ten minutes: waiting must not cost an action
+// every minute.
+func persist(ctx workflow.Context, attempt int, activity, summary string, in, out any) error {
 	ctx = withOptions(ctx, activity, summary)
 	options := workflow.GetActivityOptions(ctx)
-	options.ScheduleToCloseTimeout = patience
-	options.StartToCloseTimeout = min(options.StartToCloseTimeout, patience)
-	options.RetryPolicy.MaximumInterval = 10 * time.Minute
+	options.ScheduleToCloseTimeout = time.Hour
+	if attempt == 1 {
+		options.ScheduleToCloseTimeout = 15 * time.Second
+	}
+	options.StartToCloseTimeout = min(options.StartToCloseTimeout, options.ScheduleToCloseTimeout)
+	options.RetryPolicy.InitialInterval = min(time.Second<<min(4*(attempt-1), 12), slowest)
+	options.RetryPolicy.MaximumInterval = slowest
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, in).Get(ctx, out)
 }
+
+// slowest is the longest pause between two attempts at anything.
+const slowest = 10 * time.Minute
 
 // passing reports whether trying again may help without anything else being done.
 func passing(err error) bool { return !codeOf(err).Permanent() }

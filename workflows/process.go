@@ -70,7 +70,11 @@ func (l *life) all(ctx workflow.Context, works []work) error {
 }
 
 func (l *life) packageUp(ctx workflow.Context, leg Leg) error {
-	return run(ctx, "Package", "package as HLS", leg, nil)
+	var probed Probed
+	if err := run(ctx, "Package", "package as HLS", leg, &probed); err != nil {
+		return err
+	}
+	return l.accept(probed.Rejected)
 }
 
 // accept ends the life when the media was refused.

@@ -1,8 +1,6 @@
 package workflows
 
 import (
-	"time"
-
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/reelflow/reelflow/video"
@@ -58,7 +56,7 @@ func (l *life) eachStore(ctx workflow.Context, stores []string, work func(workfl
 // it for an hour each.
 func (l *life) untilDone(ctx workflow.Context, activity, summary string, in StoreInput) error {
 	for attempt := 1; ; attempt++ {
-		err := runFor(ctx, patience(attempt), activity, summary, in, nil)
+		err := persist(ctx, attempt, activity, summary, in, nil)
 		if err == nil || ctx.Err() != nil || !passing(err) {
 			l.reached(in.Store)
 			return err
@@ -70,14 +68,6 @@ func (l *life) untilDone(ctx workflow.Context, activity, summary string, in Stor
 			return err
 		}
 	}
-}
-
-// patience is how long an activity may try before the workflow says what it waits for.
-func patience(attempt int) time.Duration {
-	if attempt == 1 {
-		return 15 * time.Second
-	}
-	return time.Hour
 }
 
 // published waits for the end.

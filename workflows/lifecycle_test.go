@@ -1,0 +1,309 @@
+package workflows
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+func TestLifeThatGoesWell(t *testing.T) {
+	f := newFilm(t)
+	f.run()
+	again, ok := errors.AsType[*workflow.ContinueAsNewError](f.GetWorkflowError())
+	if !ok {
+		t.Fatalf("a published life must go on in a new run, not end with %v", f.GetWorkflowError())
+	}
+	var next video.LifecycleInput
+	if err := dataConverter().FromPayloads(again.Input, &next); err != nil {
+		t.Fatal(err)
+	}
+	if next.Carried == nil || next.Carried.Stage != video.Published {
+		t.Fatalf("carried over: %+v", next.Carried)
+	}
+	want := []string{"SealUpload", "Probe", "EncodePiece", "Package", "CopyReplica", "Publish"}
+	if got := f.world.order(want...); !slices.Equal(got, want) {
+		t.Errorf("order of work: %v, want %v", got, want)
+	}
+	for what, n := range map[string]int{"EncodePiece": 3, "EncodeAudio": 1, "CopyReplica": 2, "Control": 0, "CheckUpload": 0} {
+		if got := f.world.count(what); got != n {
+			t.Errorf("%s ran %d times, want %d", what, got, n)
+		}
+	}
+
+	second := newFilm(t)
+	second.in = next
+	var gone *answer
+	var during video.Status
+	second.at(time.Minute, func() { gone = second.update(video.Delete) })
+	second.at(2*time.Minute, func() { during = second.status() })
+	second.run()
+	receipt := second.receipt()
+	if receipt.Reason != video.ByDeletion || receipt.VideoSHA256 != next.ID.Hash() {
+		t.Errorf("receipt: %+v", receipt)
+	}
+	if during.Stage != video.PendingDeletion || !gone.done || gone.refusal != nil {
+		t.Errorf("during the grace: %+v, delete answered %+v", during, gone)
+	}
+	want = []string{"Hide", "DestroyKey", "PurgeReplica", "CloseReceipt"}
+	if got := second.world.order(want...); !slices.Equal(got, want) {
+		t.Errorf("order of the erasure: %v, want %v", got, want)
+	}
+	if got := second.world.count("PurgeReplica"); got != 3 {
+		t.Errorf("purged %d stores, want 3", got)
+	}
+}
+
+// Every signal of one task in the order in which it was sent, whatever its name.
+func TestSignalsKeepTheirOrder(t *testing.T) {
+	f := newFilm(t)
+	f.world.held["Probe"] = true
+	f.at(20*time.Millisecond, func() {
+		f.SignalWorkflow(string(video.Resume), nil)
+		f.SignalWorkflow(string(video.Pause), "an odd payload")
+		f.SignalWorkflow(string(video.Resume), map[string]any{"keep_draft": 7})
+		f.SignalWorkflow(string(video.Pause), nil)
+	})
+	var s video.Status
+	f.at(40*time.Millisecond, func() { s = f.status() })
+	f.at(60*time.Millisecond, func() { f.SignalWorkflow(string(video.Cancel), nil) })
+	f.run()
+	if !s.Paused || s.Stage != video.Processing || s.Refused != 0 {
+		t.Errorf("after resume, pause, resume, pause: %+v", s)
+	}
+	if r := f.receipt(); r.Reason != video.ByCancellation {
+		t.Errorf("receipt: %+v", r)
+	}
+}
+
+func TestPauseStopsAndResumeGoesOn(t *testing.T) {
+	f := newFilm(t)
+	f.world.held["EncodePiece"] = true
+	var paused, resumed *answer
+	f.at(20*time.Millisecond, func() { paused = f.update(video.Pause) })
+	f.at(60*time.Millisecond, func() {
+		f.world.mu.Lock()
+		f.world.held["EncodePiece"] = false
+		f.world.mu.Unlock()
+		resumed = f.update(video.Resume)
+	})
+	f.run()
+	if !paused.done || paused.refusal != nil || !paused.status.Paused {
+		t.Errorf("pause: %+v", paused)
+	}
+	if !resumed.done || resumed.refusal != nil {
+		t.Errorf("resume: %+v", resumed)
+	}
+	if f.world.count("Probe") != 1 || f.world.count("Publish") != 1 {
+		t.Errorf("what was done before the pause must not be done again: %v", f.world.did)
+	}
+}
+
+func TestUploadNobodyGoesOnWithExpires(t *testing.T) {
+	f := newFilm(t)
+	f.in.Policy.UploadIdle = time.Hour
+	f.silent = true
+	f.run()
+	if r := f.receipt(); r.Reason != video.ByExpiry {
+		t.Errorf("receipt: %+v", r)
+	}
+	if f.world.count("CheckUpload") != 1 || f.world.count("Hide") != 0 {
+		t.Errorf("did %v", f.world.did)
+	}
+}
+
+// The gateway's signal may be lost with the gateway: the upload is looked at.
+func TestLostWordOfTheGateway(t *testing.T) {
+	f := newFilm(t)
+	f.silent = true
+	f.world.idle.Complete = true
+	f.run()
+	if f.world.count("Publish") != 1 {
+		t.Errorf("did %v", f.world.did)
+	}
+}
+
+func TestRejectedVideoKeepsItsReasonForADay(t *testing.T) {
+	f := newFilm(t)
+	f.world.rejected = &video.Rejection{Code: "not_a_video", Message: "This is a text."}
+	var during video.Status
+	f.at(30*time.Minute, func() { during = f.status() })
+	f.run()
+	if r := f.receipt(); r.Reason != video.ByRejection {
+		t.Errorf("receipt: %+v", r)
+	}
+	want := []string{"DestroyKey", "PurgeReplica", "CloseReceipt"}
+	if got := f.world.order(want...); !slices.Equal(got, want) || during.Stage != video.Rejected {
+		t.Errorf("order %v; stage in between %s", got, during.Stage)
+	}
+}
+
+func TestDraftIsTakenUpAgainWhereItStood(t *testing.T) {
+	f := newFilm(t)
+	f.world.held["Package"] = true
+	var kept *answer
+	f.at(20*time.Millisecond, func() { kept = f.update(video.Cancel, video.CommandRequest{KeepDraft: true}) })
+	f.at(time.Hour, func() {
+		if s := f.status(); s.Stage != video.Draft || s.Ending != "" {
+			t.Errorf("as a draft: %+v", s)
+		}
+		f.world.mu.Lock()
+		f.world.held["Package"] = false
+		f.world.mu.Unlock()
+		f.update(video.Resume)
+	})
+	f.run()
+	if !kept.done || kept.refusal != nil || f.world.count("Publish") != 1 || f.world.count("DestroyKey") != 0 {
+		t.Errorf("cancel with keep: %+v; did %v", kept, f.world.did)
+	}
+}
+
+func TestDraftExpires(t *testing.T) {
+	f := newFilm(t)
+	f.world.held["Probe"] = true
+	f.at(20*time.Millisecond, func() { f.SignalWorkflow(string(video.Cancel), map[string]any{"keep_draft": true}) })
+	f.run()
+	if r := f.receipt(); r.Reason != video.ByExpiry {
+		t.Errorf("receipt: %+v", r)
+	}
+}
+
+func TestOperatorsRestoreACancelWhileItsGraceRuns(t *testing.T) {
+	f := newFilm(t)
+	f.in.Policy.CancelGrace = time.Hour
+	f.world.held["Probe"] = true
+	f.at(20*time.Millisecond, func() { f.update(video.Cancel) })
+	f.at(30*time.Minute, func() {
+		f.world.mu.Lock()
+		f.world.held["Probe"] = false
+		f.world.mu.Unlock()
+		f.update(video.Restore)
+	})
+	f.run()
+	if f.world.count("Publish") != 1 || f.world.count("DestroyKey") != 0 {
+		t.Errorf("did %v", f.world.did)
+	}
+}
+
+func TestLegalHoldStopsThePurge(t *testing.T) {
+	f := newFilm(t)
+	f.carry(video.Published)
+	f.at(time.Minute, func() { f.update(video.Hold) })
+	f.at(2*time.Minute, func() { f.update(video.Delete) })
+	f.at(5*time.Hour, func() {
+		if s := f.status(); s.Stage != video.PendingDeletion || f.world.count("DestroyKey") != 0 || s.WaitingFor == "" {
+			t.Errorf("under hold long after the grace: %+v", s)
+		}
+		f.update(video.Release)
+	})
+	f.run()
+	if r := f.receipt(); r.Reason != video.ByDeletion {
+		t.Errorf("receipt: %+v", r)
+	}
+}
+
+func TestStoreThatIsDownDelaysThePurgeAndIsReported(t *testing.T) {
+	f := newFilm(t)
+	f.carry(video.Published)
+	f.in.Policy.DeleteGrace = 0
+	back := f.Now().Add(30 * time.Hour)
+	f.world.fail["PurgeReplica"] = func(int) error {
+		if f.Now().Before(back) {
+			return coded(video.Unavailable)
+		}
+		return nil
+	}
+	var during video.Status
+	f.at(time.Minute, func() { f.SignalWorkflow(string(video.Delete), nil) })
+	f.at(26*time.Hour, func() { during = f.status() })
+	f.run()
+	f.receipt()
+	if during.Stage != video.Purging || during.WaitingFor == "" || !f.world.shown.Overdue {
+		t.Errorf("after a day: %+v, shown %+v", during, f.world.shown)
+	}
+	if n := f.world.count("PurgeReplica"); n > 3*300 {
+		t.Errorf("%d attempts in 30 hours: a store that is down costs too much", n)
+	}
+}
+
+func TestLeftoversArePurgedAgain(t *testing.T) {
+	f := newFilm(t)
+	f.carry(video.Published)
+	f.world.fail["CloseReceipt"] = func(attempt int) error {
+		if attempt == 1 {
+			return coded(video.Conflict)
+		}
+		return nil
+	}
+	f.at(time.Minute, func() { f.SignalWorkflow(string(video.Delete), nil) })
+	f.run()
+	f.receipt()
+	if got := f.world.count("PurgeReplica"); got != 6 {
+		t.Errorf("purged %d times, want every store twice", got)
+	}
+}
+
+// Temporal's own cancel is a cancel before publication and a deletion after it;
+// the purge runs to its end either way.
+func TestWorkflowCanceled(t *testing.T) {
+	for stage, reason := range map[video.Stage]video.Ending{
+		video.Processing: video.ByCancellation, video.Published: video.ByDeletion,
+	} {
+		f := newFilm(t)
+		f.carry(stage)
+		f.in.KeepDraft = true
+		f.world.held["Probe"] = true
+		f.at(20*time.Millisecond, f.CancelWorkflow)
+		f.run()
+		if r := f.receipt(); r.Reason != reason {
+			t.Errorf("%s: %+v", stage, r)
+		}
+	}
+}
+
+// A run that was reset begins below the epoch it once reached, and may not know
+// that the video was deleted.
+func TestResetRunLearnsFromTheControlRow(t *testing.T) {
+	f := newFilm(t)
+	f.world.row = ControlRow{Epoch: 40}
+	f.world.fail["SealUpload"] = func(attempt int) error {
+		if attempt == 1 {
+			return coded(video.Conflict)
+		}
+		return nil
+	}
+	f.run()
+	if f.world.row.Epoch <= 40 || f.world.count("Publish") != 1 {
+		t.Errorf("row %+v; did %v", f.world.row, f.world.did)
+	}
+
+	f = newFilm(t)
+	f.world.row = ControlRow{Epoch: 40, Ending: video.ByDeletion, Erased: true}
+	f.world.fail["SealUpload"] = func(int) error { return coded(video.Gone) }
+	f.run()
+	if r := f.receipt(); r.Reason != video.ByDeletion || f.world.count("Probe") != 0 {
+		t.Errorf("receipt %+v; did %v", r, f.world.did)
+	}
+}
+
+func TestReviewAndDelayCountUnpausedTime(t *testing.T) {
+	f := newFilm(t)
+	f.in.Review, f.in.Policy.PublishDelay = true, time.Hour
+	start := f.Now()
+	f.at(time.Hour, func() { f.update(video.Approve) })
+	f.at(90*time.Minute, func() {
+		if s := f.status(); s.Stage != video.Scheduled {
+			t.Errorf("half an hour after approval: %+v", s)
+		}
+		f.update(video.Pause)
+	})
+	f.at(10*time.Hour, func() { f.update(video.Resume) })
+	f.run()
+	if took := f.Now().Sub(start); took < 10*time.Hour+29*time.Minute || took > 10*time.Hour+40*time.Minute {
+		t.Errorf("published after %v", took)
+	}
+}

@@ -1,0 +1,264 @@
+package workflows
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// world is the outside world of a test: it keeps a control row and a ledger as
+// the real one does, remembers what was done, and can hold an activity up.
+type world struct {
+	mu       sync.Mutex
+	row      ControlRow
+	shown    ControlInput
+	did      []string
+	running  map[string]int
+	held     map[string]bool                    // activities that run until they are told to stop
+	fail     map[string]func(attempt int) error // what goes wrong
+	attempts map[string]int
+	plan     video.Plan
+	rejected *video.Rejection
+	idle     UploadState
+	purged   map[string]bool
+}
+
+func newWorld() *world {
+	return &world{
+		running: map[string]int{}, held: map[string]bool{}, attempts: map[string]int{},
+		fail: map[string]func(int) error{}, purged: map[string]bool{},
+		plan: video.Plan{Pieces: 3, Renditions: 2, Audio: true},
+	}
+}
+
+// do is the body of every activity.
+func (w *world) do(ctx context.Context, what string, leg Leg) error {
+	w.mu.Lock()
+	w.did = append(w.did, what)
+	w.attempts[what]++
+	attempt, held, fail := w.attempts[what], w.held[what], w.fail[what]
+	w.running[what]++
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		w.running[what]--
+		w.mu.Unlock()
+	}()
+	for held {
+		activity.RecordHeartbeat(ctx)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+	if fail != nil {
+		return fail(attempt)
+	}
+	return nil
+}
+
+func (w *world) count(what string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.attempts[what]
+}
+
+func (w *world) Control(ctx context.Context, in ControlInput) (ControlRow, error) {
+	err := w.do(ctx, "Control", in.Leg)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil && in.Epoch >= w.row.Epoch {
+		w.row.Epoch, w.shown = in.Epoch, in
+		if w.row.Ending != video.ByDeletion {
+			w.row.Ending = in.Ending
+		}
+	}
+	return w.row, err
+}
+
+func (w *world) CheckUpload(ctx context.Context, leg Leg) (UploadState, error) {
+	return w.idle, w.do(ctx, "CheckUpload", leg)
+}
+
+func (w *world) SealUpload(ctx context.Context, leg Leg) (Sealed, error) {
+	return Sealed{}, w.do(ctx, "SealUpload", leg)
+}
+
+func (w *world) Probe(ctx context.Context, leg Leg) (Probed, error) {
+	return Probed{Plan: w.plan, Rejected: w.rejected}, w.do(ctx, "Probe", leg)
+}
+
+func (w *world) EncodePiece(ctx context.Context, in PieceInput) (Probed, error) {
+	return Probed{}, w.do(ctx, "EncodePiece", in.Leg)
+}
+
+func (w *world) EncodeAudio(ctx context.Context, leg Leg) (Probed, error) {
+	return Probed{}, w.do(ctx, "EncodeAudio", leg)
+}
+
+func (w *world) Package(ctx context.Context, leg Leg) (Probed, error) {
+	return Probed{}, w.do(ctx, "Package", leg)
+}
+
+func (w *world) CopyReplica(ctx context.Context, in StoreInput) error {
+	return w.do(ctx, "CopyReplica", in.Leg)
+}
+
+func (w *world) Publish(ctx context.Context, leg Leg) error { return w.do(ctx, "Publish", leg) }
+
+func (w *world) Hide(ctx context.Context, in HideInput) error { return w.do(ctx, "Hide", in.Leg) }
+
+func (w *world) DestroyKey(ctx context.Context, in DestroyInput) error {
+	return w.do(ctx, "DestroyKey", in.Leg)
+}
+
+func (w *world) PurgeReplica(ctx context.Context, in StoreInput) error {
+	err := w.do(ctx, "PurgeReplica", in.Leg)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.purged[in.Store] = err == nil
+	return err
+}
+
+func (w *world) CloseReceipt(ctx context.Context, in DestroyInput) (video.Receipt, error) {
+	receipt := video.Receipt{VideoSHA256: in.ID.Hash(), Reason: in.Reason, HiddenAt: in.HiddenAt}
+	return receipt, w.do(ctx, "CloseReceipt", in.Leg)
+}
+
+var _ Activities = (*world)(nil)
+
+// film is a life in the SDK's test environment.
+type film struct {
+	*testsuite.TestWorkflowEnvironment
+	t     *testing.T
+	world *world
+	in    video.LifecycleInput
+
+	silent bool // the gateway never says that the upload is complete
+}
+
+func newFilm(t *testing.T) *film {
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(quiet{})
+	f := &film{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, world: newWorld(), in: video.LifecycleInput{
+		ID: video.NewID(), Owner: "owner", Primary: "primary", Backups: []string{"backup-a", "backup-b"},
+		Policy: video.Policy{
+			DeleteGrace: time.Hour, OverdueAfter: 24 * time.Hour, DraftTTL: 7 * 24 * time.Hour,
+			RejectedTTL: time.Hour, UploadIdle: 24 * time.Hour,
+		},
+	}}
+	f.SetWorkerOptions(worker.Options{Interceptors: Interceptors()})
+	f.SetTestTimeout(20 * time.Second)
+	f.SetWorkflowRunTimeout(365 * 24 * time.Hour)
+	w := f.world
+	for name, run := range map[string]any{
+		"Control": w.Control, "CheckUpload": w.CheckUpload, "SealUpload": w.SealUpload, "Probe": w.Probe,
+		"EncodePiece": w.EncodePiece, "EncodeAudio": w.EncodeAudio, "Package": w.Package, "CopyReplica": w.CopyReplica,
+		"Publish": w.Publish, "Hide": w.Hide, "DestroyKey": w.DestroyKey, "PurgeReplica": w.PurgeReplica, "CloseReceipt": w.CloseReceipt,
+	} {
+		f.RegisterActivityWithOptions(run, activity.RegisterOptions{Name: name})
+	}
+	f.RegisterWorkflow(Lifecycle)
+	f.at(0, func() {
+		if !f.silent {
+			f.SignalWorkflow(video.UploadedSignal, nil)
+		}
+	})
+	return f
+}
+
+// at runs a step at a time after the start, in the clock of the environment.
+func (f *film) at(d time.Duration, step func()) { f.RegisterDelayedCallback(step, d) }
+
+func (f *film) run() { f.ExecuteWorkflow(Lifecycle, f.in) }
+
+// carry begins a life in a later stage, as after continue-as-new.
+func (f *film) carry(stage video.Stage) {
+	f.in.Carried = &video.Carried{State: video.State{Stage: stage}, Epoch: 10, Plan: f.world.plan}
+}
+
+func (f *film) status() video.Status {
+	f.t.Helper()
+	v, err := f.QueryWorkflow(video.StatusQuery)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var s video.Status
+	if err := v.Get(&s); err != nil {
+		f.t.Fatal(err)
+	}
+	return s
+}
+
+// answer collects what an update came to.
+type answer struct {
+	accepted, done bool
+	refusal        error
+	status         video.Status
+}
+
+func (f *film) update(c video.Command, request ...any) *answer {
+	a := &answer{}
+	f.UpdateWorkflow(string(c), "", &testsuite.TestUpdateCallback{
+		OnAccept: func() { a.accepted = true },
+		OnReject: func(err error) { a.done, a.refusal = true, err },
+		OnComplete: func(result any, err error) {
+			a.done, a.refusal = true, err
+			if s, ok := result.(video.Status); ok {
+				a.status = s
+			}
+		},
+	}, request...)
+	return a
+}
+
+func (f *film) receipt() video.Receipt {
+	f.t.Helper()
+	if !f.IsWorkflowCompleted() {
+		f.t.Fatal("the life has not ended")
+	}
+	if err := f.GetWorkflowError(); err != nil {
+		f.t.Fatalf("the life has failed: %v", err)
+	}
+	var r video.Receipt
+	if err := f.GetWorkflowResult(&r); err != nil {
+		f.t.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) order(names ...string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var seen []string
+	for _, d := range w.did {
+		if slices.Contains(names, d) && !slices.Contains(seen, d) {
+			seen = append(seen, d)
+		}
+	}
+	return seen
+}
+
+type quiet struct{}
+
+func (quiet) Debug(string, ...any) {}
+func (quiet) Info(string, ...any)  {}
+func (quiet) Warn(string, ...any)  {}
+func (quiet) Error(string, ...any) {}
+
+func coded(code video.Code) error {
+	return temporal.NewApplicationErrorWithOptions("as arranged", string(code), temporal.ApplicationErrorOptions{NonRetryable: code.Permanent()})
+}
+
+func dataConverter() converter.DataConverter { return converter.GetDefaultDataConverter() }
