@@ -1,0 +1,19 @@
+// Package media looks at uploads and turns them into what is played: it probes,
+// encodes a ladder of renditions in pieces, packages the pieces as MPEG-TS
+// segments for HLS, and makes posters and scrubbing previews. It consists of
+// pure builders of ffprobe and ffmpeg argument lists and one Runner, the only
+// place where a program meets bytes from strangers.
+//
+// One video is planned once, by Probe, Ladder and Pieces; the plan is data that
+// the caller keeps, so that every worker cuts alike. Pieces and the sound can then be
+// encoded side by side, anywhere, again and again: the same call gives the same
+// result and leaves nothing behind. All pieces together with the sound are also the full
+// decode check, for broken data ends a call with a Rejection.
+//
+// What exists while a job runs: an HTTP server on a loopback address that hands
+// the decrypted input to the program, an unguessable path being its only door;
+// and a private directory in memory (Runner.Scratch, names begin with
+// "reelflow-media-", locked as long as its process lives). Both go when the job
+// ends, however it ends; a directory whose process was killed goes with the
+// next Sweep, the program itself at once. Nothing is kept elsewhere.
+package media

@@ -1,0 +1,111 @@
+package media
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// Poster returns a JPEG of a telling frame from the first seconds, at most 1280
+// pixels long. Its errors are those of src and of this machine, and a *Rejection
+// if no frame can be decoded.
+func (t *Tools) Poster(ctx context.Context, src Source, info Info) ([]byte, error) {
+	return t.picture(ctx, src, info, func(url string) []string { return posterArgs(url, info, t.Threads) })
+}
+
+func posterArgs(url string, info Info, threads int) []string {
+	width, height := fit(info, 1280)
+	// Not the very first frame: many videos begin in black.
+	from := min(1, info.DurationSeconds/10)
+	filter := fmt.Sprintf("[%s]%s,thumbnail=n=20", stream(info.VideoStream), jpegScale(width, height))
+	return pictureArgs(url, threads, filter, "-ss", seconds(from))
+}
+
+// Previews are the pictures shown while scrubbing: one JPEG that holds tiles in
+// rows from left to right.
+type Previews struct {
+	IntervalSeconds float64 `json:"interval_seconds"` // tile i shows the time from i to i+1 intervals
+	Columns         int     `json:"columns"`
+	Rows            int     `json:"rows"`
+	TileWidth       int     `json:"tile_width"`
+	TileHeight      int     `json:"tile_height"`
+	Count           int     `json:"count"` // tiles in use
+}
+
+const (
+	mostTiles = 100
+	tileSide  = 160 // pixels
+	// Longer videos are previewed by their key frames alone: it would take as
+	// long as encoding to decode all others.
+	decodedWhole = 120 // seconds
+)
+
+// layout plans at most a hundred tiles, at least a second apart.
+func layout(info Info) Previews {
+	p := Previews{IntervalSeconds: max(1, math.Ceil(info.DurationSeconds*10/mostTiles)/10)}
+	p.Count = min(mostTiles, max(1, int(math.Ceil(info.DurationSeconds/p.IntervalSeconds))))
+	p.Columns = min(10, p.Count)
+	p.Rows = (p.Count + p.Columns - 1) / p.Columns
+	p.TileWidth, p.TileHeight = fit(info, tileSide)
+	return p
+}
+
+// Previews returns the scrubbing previews with their layout. Its errors are
+// those of Poster.
+func (t *Tools) Previews(ctx context.Context, src Source, info Info) ([]byte, Previews, error) {
+	p := layout(info)
+	jpeg, err := t.picture(ctx, src, info, func(url string) []string { return previewArgs(url, info, p, t.Threads) })
+	return jpeg, p, err
+}
+
+func previewArgs(url string, info Info, p Previews, threads int) []string {
+	var extra []string
+	if info.DurationSeconds > decodedWhole {
+		extra = []string{"-skip_frame", "nokey"}
+	}
+	filter := fmt.Sprintf("[%s]%s,fps=fps=1/%s:start_time=0,tile=%dx%d",
+		stream(info.VideoStream), jpegScale(p.TileWidth, p.TileHeight), seconds(p.IntervalSeconds), p.Columns, p.Rows)
+	return pictureArgs(url, threads, filter, extra...)
+}
+
+// picture runs ffmpeg for one JPEG.
+func (t *Tools) picture(ctx context.Context, src Source, info Info, args func(url string) []string) ([]byte, error) {
+	jpeg := capped{limit: 32 << 20}
+	err := t.Runner.Run(ctx, Job{
+		Program: t.FFmpeg,
+		Inputs:  map[string]Source{sourceInput: src},
+		Args:    func(base string) []string { return args(base + sourceInput) },
+		Stdout:  &jpeg,
+	})
+	if suspicious(err) {
+		if verdict := t.verify(ctx, src, info.VideoStream, err); verdict != nil {
+			return nil, verdict
+		}
+		return nil, internal(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if jpeg.Len() == 0 {
+		return nil, internal(errShort)
+	}
+	return jpeg.Bytes(), nil
+}
+
+func pictureArgs(url string, threads int, filter string, extra ...string) []string {
+	args := append(ffmpegArgs(threads), inputArgs(url, threads, append([]string{"-reinit_filter", "0"}, extra...)...)...)
+	args = append(args, "-filter_complex", filter+"[o]", "-map", "[o]")
+	return append(append(args, anonymous()...),
+		"-frames:v", "1", "-c:v", "mjpeg", "-q:v", "4", "-threads", strconv.Itoa(max(1, threads)), "-f", "image2pipe", "pipe:1")
+}
+
+func jpegScale(width, height int) string {
+	return fmt.Sprintf("scale=%d:%d:out_range=pc,setsar=1,format=yuvj420p", width, height)
+}
+
+// fit returns the size of the video with the long side at most so many pixels.
+func fit(info Info, long int) (width, height int) {
+	scale := min(1, float64(long)/float64(max(info.Width, info.Height)))
+	return even(float64(info.Width) * scale), even(float64(info.Height) * scale)
+}

@@ -1,0 +1,222 @@
+package media
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// Runner runs one program on bytes that a stranger may have made. Such a
+// program gets: an empty environment, a private directory in memory, its input
+// over loopback, limits on its time, memory and output, and a process group that
+// is killed as a whole. On Linux it dies with this process, however that dies.
+type Runner struct {
+	// Scratch is the parent of the jobs' directories. Files there are
+	// plaintext: it should be in memory (InMemory tells), without swap.
+	Scratch string
+
+	CPU    time.Duration // processor time of one job, in whole seconds
+	Memory int64         // bytes of data it may allocate
+	File   int64         // bytes of the largest file it may write
+}
+
+// Job is one run of a program.
+type Job struct {
+	Program string            // absolute path
+	Inputs  map[string]Source // by name, served to this program alone
+
+	// Args builds the arguments. base is the URL, ending in a slash, to which
+	// the names of inputs are appended; the working directory is the scratch.
+	Args func(base string) []string
+
+	// Stdout takes what the program prints; nil drops it. An error of Write
+	// ends the job and is its result.
+	Stdout io.Writer
+
+	// Collect, unless nil, is called after success with the scratch directory,
+	// the last chance to take files out of it.
+	Collect func(dir *os.Root) error
+}
+
+func defaultRunner() Runner {
+	return Runner{Scratch: defaultScratch(), CPU: time.Hour, Memory: 6 << 30, File: 1 << 30}
+}
+
+// Run runs the job to its end. When ctx ends it kills the program, waits until
+// nothing of the job is left and returns ctx.Err(). Other errors are, in this
+// order: those of Inputs, Stdout and Collect as they are, *ExitError if the
+// program failed by itself, else Unavailable for faults of this machine.
+func (r *Runner) Run(ctx context.Context, job Job) (err error) {
+	dir, err := newScratch(r.Scratch)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer func() {
+		if left := dir.remove(); left != nil {
+			err = errors.Join(err, left)
+		}
+	}()
+
+	inner, fail := context.WithCancelCause(ctx)
+	inputs, err := serve(inner, fail, job.Inputs)
+	if err != nil {
+		return unavailable(err)
+	}
+	err = r.execute(inner, fail, job, inputs.base, dir.path)
+	if err == nil && job.Collect != nil {
+		err = collect(dir.path, job.Collect)
+	}
+	cause := context.Cause(inner)
+	fail(nil)
+	inputs.close()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case cause != nil:
+		return cause
+	default:
+		return err
+	}
+}
+
+// execute starts the program under its limits and waits for it.
+func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job Job, base, dir string) error {
+	var stderr tail
+	cmd := exec.CommandContext(ctx, job.Program, job.Args(base)...)
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+	cmd.Stderr = &stderr
+	if job.Stdout != nil {
+		cmd.Stdout = failing{job.Stdout, fail}
+	}
+	cmd.SysProcAttr = attributes()
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+
+	// The kernel sends the death signal when the starting thread ends, not
+	// the process: keep the thread until the program is gone.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := cmd.Start(); err != nil {
+		return unavailable(fmt.Errorf("start program: %w", err))
+	}
+	if err := r.limit(cmd.Process.Pid); err != nil {
+		fail(unavailable(fmt.Errorf("limit program: %w", err)))
+	}
+	err := cmd.Wait()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		failure := r.exitError(job.Program, exit, stderr.String())
+		if failure.ownFault() {
+			return failure
+		}
+		return unavailable(failure)
+	}
+	return err
+}
+
+func collect(path string, take func(*os.Root) error) error {
+	// A root, for a program gone bad may have left links that lead elsewhere.
+	dir, err := os.OpenRoot(path)
+	if err != nil {
+		return unavailable(err)
+	}
+	return errors.Join(take(dir), dir.Close())
+}
+
+func internal(cause error) error {
+	return video.Errorf(video.Internal, "The video could not be processed.").Because(cause)
+}
+
+func unavailable(cause error) error {
+	return video.Errorf(video.Unavailable, "Video processing is not available right now.").Because(cause)
+}
+
+// ExitError is a program's own failure. What it means, the caller of Run knows.
+type ExitError struct {
+	Program  string
+	Status   int            // exit status, -1 if a signal ended it
+	Signal   syscall.Signal // 0 if it exited by itself
+	OverTime bool           // it used up its processor time
+	Stderr   string         // the last words
+}
+
+func (r *Runner) exitError(program string, exit *exec.ExitError, stderr string) *ExitError {
+	e := &ExitError{Program: program, Status: exit.ExitCode(), Stderr: stderr}
+	e.OverTime = exit.UserTime()+exit.SystemTime() >= r.CPU
+	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		e.Signal = status.Signal()
+	}
+	return e
+}
+
+// Error tells the program, how it ended and its last words.
+func (e *ExitError) Error() string {
+	if e.Signal != 0 {
+		return fmt.Sprintf("%s: %v: %s", e.Program, e.Signal, e.Stderr)
+	}
+	return fmt.Sprintf("%s: exit status %d: %s", e.Program, e.Status, e.Stderr)
+}
+
+// ownFault is false where the program could not help it: it could not run, it
+// was killed from outside, or the disk was full.
+func (e *ExitError) ownFault() bool {
+	switch e.Signal {
+	case 0:
+		return (e.Status < 125 || e.Status > 127) && !strings.Contains(e.Stderr, "No space left on device")
+	case syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT:
+		return e.OverTime
+	default: // it crashed
+		return true
+	}
+}
+
+// failing ends the job with the first error of a write; the exit status of a
+// program whose pipe broke would hide it.
+type failing struct {
+	io.Writer
+	fail context.CancelCauseFunc
+}
+
+func (f failing) Write(p []byte) (int, error) {
+	n, err := f.Writer.Write(p)
+	if err != nil {
+		f.fail(err)
+	}
+	return n, err
+}
+
+// tail keeps the last few KiB of what is written to it.
+type tail struct{ buf []byte }
+
+func (t *tail) Write(p []byte) (int, error) {
+	const keep = 4 << 10
+	t.buf = append(t.buf, p[max(0, len(p)-keep):]...)
+	t.buf = t.buf[max(0, len(t.buf)-keep):]
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(bytes.TrimSpace(t.buf)) }
+
+var errTooMuch = errors.New("program printed more than it may")
+
+// capped collects output up to a limit; beyond it the job fails.
+type capped struct {
+	bytes.Buffer
+	limit int
+}
+
+func (c *capped) Write(p []byte) (int, error) {
+	if c.Len()+len(p) > c.limit {
+		return 0, errTooMuch
+	}
+	return c.Buffer.Write(p)
+}

@@ -1,0 +1,87 @@
+package media
+
+import (
+	"fmt"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// Tools are the programs on this machine with the settings they run under. A
+// Tools is safe for concurrent use as long as nobody changes it.
+type Tools struct {
+	FFmpeg, FFprobe string // absolute paths
+
+	// Threads is how many threads one job may use for decoding, filtering and
+	// each encoder; 0 leaves it to ffmpeg, which takes the whole machine. Set 1
+	// where as many jobs as cores run side by side.
+	Threads int
+
+	// MaxDuration is how long a video may be; 0 is no limit.
+	MaxDuration time.Duration
+
+	Runner Runner
+}
+
+// Find looks for ffmpeg 5.1 or newer and its ffprobe in PATH and gives them
+// default limits and a scratch directory in memory where there is one. It fails
+// with Unavailable, saying how to install them.
+func Find() (*Tools, error) {
+	var paths [2]string
+	for i, name := range []string{"ffmpeg", "ffprobe"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			return nil, video.Errorf(video.Unavailable,
+				"%s is not installed. On Debian and Ubuntu: apt-get install ffmpeg. On macOS: brew install ffmpeg.", name).Because(err)
+		}
+		paths[i] = path
+	}
+	return &Tools{FFmpeg: paths[0], FFprobe: paths[1], Runner: defaultRunner()}, nil
+}
+
+// Names under which a job's inputs are served, and by which its arguments call
+// them.
+const (
+	sourceInput = "source"
+	audioInput  = "audio"
+	listInput   = "list"
+)
+
+// What ffmpeg may open for an upload. Protocols alone don't do: a playlist
+// named .mp4 would still read what it points at.
+const (
+	protocols = "http,tcp"
+	formats   = "mov,mp4,matroska,webm,mpegts,avi"
+)
+
+// ffmpegArgs are the options every call of ffmpeg begins with.
+func ffmpegArgs(threads int) []string {
+	n := strconv.Itoa(threads)
+	return []string{
+		"-nostdin", "-hide_banner", "-v", "error",
+		"-filter_threads", n, "-filter_complex_threads", n,
+	}
+}
+
+// inputArgs open an upload, with extra options before -i. -xerror takes broken
+// data for the end of everything; without it ffmpeg would make a shorter video
+// of it and call that success.
+func inputArgs(url string, threads int, extra ...string) []string {
+	args := []string{
+		"-xerror",
+		"-protocol_whitelist", protocols, "-format_whitelist", formats,
+		"-threads", strconv.Itoa(threads),
+	}
+	return append(append(args, extra...), "-i", url)
+}
+
+// anonymous drops what cameras and phones write into files: places, names, models.
+func anonymous() []string {
+	return []string{"-map_metadata", "-1", "-map_chapters", "-1"}
+}
+
+func seconds(s float64) string { return strconv.FormatFloat(s, 'f', 6, 64) }
+
+func stream(index int) string { return fmt.Sprintf("0:%d", index) }
