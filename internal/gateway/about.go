@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/vault"
+	"github.com/reelflow/reelflow/video"
+)
+
+// about is what people said about a video and who they are. It rests only as
+// one column sealed under the video's key, and dies with it.
+type about struct {
+	Owner       string   `json:"owner,omitempty"`
+	Title       string   `json:"title,omitempty"`
+	Caption     string   `json:"caption,omitempty"`
+	Hashtags    []string `json:"hashtags,omitempty"`
+	Music       string   `json:"music,omitempty"`
+	Filename    string   `json:"filename,omitempty"`
+	ContentType string   `json:"content_type,omitempty"`
+	Reviewers   []string `json:"reviewers,omitempty"`
+
+	// Delay, when set, is the publish delay of this video alone.
+	Delay   *time.Duration `json:"publish_delay,omitempty"`
+	Protect bool           `json:"protect,omitempty"`
+
+	// Request is a hash of the request that made the video: it tells a repeated
+	// request from another one under the same Idempotency-Key.
+	Request []byte `json:"request,omitempty"`
+}
+
+func aboutIdentity(id video.ID) string { return "videos/sealed/" + string(id) }
+
+// withKey lends the key of a video for the time of do, which should be short.
+func (g *Gateway) withKey(ctx context.Context, id video.ID, do func(vault.Key) error) error {
+	loan, err := g.vault.Lend(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer loan.Release()
+	return do(loan.Key())
+}
+
+func (g *Gateway) sealAbout(ctx context.Context, id video.ID, a about) (sealed []byte, err error) {
+	plain, err := json.Marshal(a)
+	if err != nil {
+		return nil, err
+	}
+	err = g.withKey(ctx, id, func(k vault.Key) error {
+		sealed, err = k.SealColumn(aboutIdentity(id), plain)
+		return err
+	})
+	return sealed, err
+}
+
+// openAbout returns nothing, without an error, once the key is gone.
+func (g *Gateway) openAbout(ctx context.Context, row catalog.Video) (a about, err error) {
+	if len(row.Sealed) == 0 {
+		return about{}, nil
+	}
+	err = g.withKey(ctx, row.ID, func(k vault.Key) error {
+		plain, err := k.OpenColumn(aboutIdentity(row.ID), row.Sealed)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(plain, &a)
+	})
+	if err != nil && (video.CodeOf(err) == video.Gone || video.CodeOf(err) == video.NotFound) {
+		return about{}, nil
+	}
+	return a, err
+}

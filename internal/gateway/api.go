@@ -1,0 +1,310 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/video"
+)
+
+// registerAPI registers every operation of the HTTP API with mux.
+func (g *Gateway) registerAPI(mux *http.ServeMux) {
+	config := huma.DefaultConfig("reelflow", "1.0.0")
+	config.CreateHooks, config.Transformers = nil, []huma.Transformer{translate} // no $schema links
+	config.DocsPath, config.SchemasPath = "", ""                                 // its pages load from other hosts
+	config.Info.Description = "The whole life of short videos. Errors are application/problem+json (RFC 9457) with a code."
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"bearer":  {Type: "http", Scheme: "bearer", Description: "In development mode: dev:<name>"},
+		"session": {Type: "apiKey", In: "cookie", Name: sessionCookie, Description: "From /signin"},
+	}
+	config.Security = []map[string][]string{{"bearer": {}}, {"session": {}}, {}}
+	g.api = huma.NewAPI(config, translated{humago.NewAdapter(mux, "")})
+	g.registerVideos()
+	g.registerCommands()
+	g.registerLists()
+	g.registerReceipts()
+	g.describeUploads()
+}
+
+// operation is what every operation has: an id, one answer that is good, and problems.
+func (g *Gateway) operation(method, path, id, summary string, status int) huma.Operation {
+	schema := g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	return huma.Operation{
+		OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status,
+		MaxBodyBytes: 256 << 10,
+		Responses: map[string]*huma.Response{"default": {
+			Description: "A problem, with a code that says which",
+			Content:     map[string]*huma.MediaType{problemType: {Schema: schema}},
+		}},
+	}
+}
+
+// at is where a request came to: addresses in the answer begin with it.
+type at struct {
+	host   string
+	secure bool
+}
+
+// Resolve implements huma.Resolver.
+func (a *at) Resolve(ctx huma.Context) []error {
+	a.host, a.secure = ctx.Host(), ctx.TLS() != nil
+	return nil
+}
+
+func (g *Gateway) base(a at) string { return g.baseOf(a.host, a.secure) }
+
+type byID struct {
+	at
+	ID string `path:"id" doc:"Of the video"`
+}
+
+type videoAnswer struct{ Body Video }
+
+func (g *Gateway) registerVideos() {
+	type creation struct {
+		at
+		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"The same key makes the same video, however often it is sent"`
+		Body NewVideo
+	}
+	type created struct {
+		Location string `header:"Location"`
+		Body     Video
+	}
+	huma.Register(g.api, g.operation(http.MethodPost, "/v1/videos", "create-video", "Announce a video, to upload it next", http.StatusCreated),
+		func(ctx context.Context, in *creation) (*created, error) {
+			v, err := g.createVideo(ctx, in.Body, in.Key, g.base(in.at))
+			if err != nil {
+				return nil, g.problem(err)
+			}
+			return &created{v.Links.Self, v}, nil
+		})
+	huma.Register(g.api, g.operation(http.MethodGet, "/v1/videos/{id}", "get-video", "A video as the caller may see it", http.StatusOK),
+		func(ctx context.Context, in *byID) (*videoAnswer, error) {
+			s, err := g.look(ctx, in.ID)
+			if err != nil {
+				return nil, g.problem(err)
+			}
+			return g.answer(ctx, s, g.base(in.at))
+		})
+	events := g.operation(http.MethodGet, "/v1/videos/{id}/events", "follow-video", "Server-sent events: `video` with the video at each change, last `gone`", http.StatusOK)
+	events.Responses["200"] = &huma.Response{Description: "A stream of events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}
+	huma.Register(g.api, events, func(ctx context.Context, in *byID) (*huma.StreamResponse, error) {
+		s, err := g.look(ctx, in.ID)
+		if err != nil {
+			return nil, g.problem(err)
+		}
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			r, w := humago.Unwrap(ctx)
+			g.stream(w, r, s)
+		}}, nil
+	})
+	huma.Register(g.api, g.operation(http.MethodGet, "/v1/videos/{id}/playback", "get-playback", "Addresses to watch a video by, which need no header or cookie", http.StatusOK),
+		func(ctx context.Context, in *byID) (*playbackAnswer, error) {
+			p, err := g.playback(ctx, in.ID, g.base(in.at))
+			if err != nil {
+				return nil, g.problem(err)
+			}
+			return &playbackAnswer{p}, nil
+		})
+}
+
+func (g *Gateway) answer(ctx context.Context, s seen, base string) (*videoAnswer, error) {
+	v, err := g.present(ctx, s, base)
+	if err != nil {
+		return nil, g.problem(err)
+	}
+	return &videoAnswer{v}, nil
+}
+
+func (g *Gateway) createVideo(ctx context.Context, n NewVideo, key, base string) (Video, error) {
+	who, err := signedIn(ctx)
+	if err != nil {
+		return Video{}, err
+	}
+	b, err := g.check(n, who)
+	if err != nil {
+		return Video{}, err
+	}
+	id := video.NewID()
+	if key != "" {
+		request, err := json.Marshal(n)
+		if err != nil {
+			return Video{}, err
+		}
+		sum := sha256.Sum256(request)
+		id, b.about.Request = g.secrets.repeatableID(who, key), sum[:]
+	}
+	row, err := g.begin(ctx, id, b)
+	if err != nil {
+		return Video{}, err
+	}
+	s, err := g.see(ctx, row, who)
+	if err != nil {
+		return Video{}, err
+	}
+	return g.present(ctx, s, base)
+}
+
+func (g *Gateway) registerCommands() {
+	type body struct {
+		KeepDraft bool `json:"keep_draft,omitempty" doc:"With cancel: keep it as a draft"`
+	}
+	type command struct {
+		byID
+		Key  string `header:"Idempotency-Key" doc:"Accepted, but not needed: repeating a command is a success"`
+		Body *body
+	}
+	for _, c := range video.Commands {
+		if c == video.Delete {
+			continue
+		}
+		huma.Register(g.api, g.operation(http.MethodPost, "/v1/videos/{id}/"+string(c), string(c)+"-video", "Answers once the command \""+string(c)+"\" has taken hold", http.StatusOK),
+			func(ctx context.Context, in *command) (*videoAnswer, error) {
+				var request video.CommandRequest
+				if in.Body != nil {
+					request.KeepDraft = in.Body.KeepDraft
+				}
+				return g.commanded(ctx, in.byID, c, request)
+			})
+	}
+	huma.Register(g.api, g.operation(http.MethodDelete, "/v1/videos/{id}", "delete-video", "Answers once the video is hidden; then it is erased everywhere. There is no undelete", http.StatusAccepted),
+		func(ctx context.Context, in *byID) (*videoAnswer, error) {
+			return g.commanded(ctx, *in, video.Delete, video.CommandRequest{})
+		})
+}
+
+func (g *Gateway) commanded(ctx context.Context, in byID, c video.Command, r video.CommandRequest) (*videoAnswer, error) {
+	s, erased, err := g.ask(ctx, in.ID, c, r)
+	switch {
+	case err != nil:
+		return nil, g.problem(err)
+	case erased:
+		return &videoAnswer{erasedVideo(s, g.base(in.at))}, nil
+	}
+	return g.answer(ctx, s, g.base(in.at))
+}
+
+// page is where a list goes on.
+type page struct {
+	at
+	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
+}
+
+// Videos is a page of a list, newest first.
+type Videos struct {
+	Videos     []Video `json:"videos"`
+	NextCursor *string `json:"next_cursor" doc:"null after the last page"`
+}
+
+type listAnswer struct{ Body Videos }
+
+func (g *Gateway) registerLists() {
+	type mine struct {
+		page
+		Stage string `query:"stage" enum:"uploading,processing,reviewing,scheduled,publishing,published,pending_deletion,purging,draft,canceled,rejected"`
+	}
+	huma.Register(g.api, g.operation(http.MethodGet, "/v1/me/videos", "list-my-videos", "The caller's own videos", http.StatusOK),
+		func(ctx context.Context, in *mine) (*listAnswer, error) {
+			var stages []video.Stage
+			if in.Stage != "" {
+				stages = []video.Stage{video.Stage(in.Stage)}
+			}
+			return g.listMine(ctx, in.page, stages)
+		})
+	huma.Register(g.api, g.operation(http.MethodGet, "/v1/me/drafts", "list-my-drafts", "The caller's own drafts", http.StatusOK),
+		func(ctx context.Context, in *page) (*listAnswer, error) {
+			return g.listMine(ctx, *in, []video.Stage{video.Draft})
+		})
+	type profile struct {
+		page
+		User string `path:"user"`
+	}
+	huma.Register(g.api, g.operation(http.MethodGet, "/v1/users/{user}/videos", "list-user-videos", "What somebody has published for everyone", http.StatusOK),
+		func(ctx context.Context, in *profile) (*listAnswer, error) {
+			if checkName(in.User) != nil {
+				return nil, g.problem(video.Errorf(video.NotFound, "There is nobody of that name."))
+			}
+			return g.list(ctx, in.page, catalog.Query{Owner: g.secrets.ownerID(in.User), PublicOnly: true})
+		})
+}
+
+func (g *Gateway) listMine(ctx context.Context, in page, stages []video.Stage) (*listAnswer, error) {
+	who, err := signedIn(ctx)
+	if err != nil {
+		return nil, g.problem(err)
+	}
+	return g.list(ctx, in, catalog.Query{Owner: g.secrets.ownerID(who.name), Stages: stages})
+}
+
+func (g *Gateway) list(ctx context.Context, in page, q catalog.Query) (*listAnswer, error) {
+	q.Cursor, q.Limit = in.Cursor, in.Limit
+	all, next, err := g.seeAll(ctx, q)
+	if err != nil {
+		return nil, g.problem(err)
+	}
+	answer := &listAnswer{Videos{Videos: make([]Video, 0, len(all)), NextCursor: optional(next)}}
+	for _, s := range all {
+		v, err := g.present(ctx, s, g.base(in.at))
+		if err != nil {
+			return nil, g.problem(err)
+		}
+		answer.Body.Videos = append(answer.Body.Videos, v)
+	}
+	return answer, nil
+}
+
+// seeAll returns those videos of a page that the caller may see: a row decides
+// at the moment of the answer.
+func (g *Gateway) seeAll(ctx context.Context, q catalog.Query) (all []seen, next string, err error) {
+	who, err := caller(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	rows, next, err := g.catalog.Videos(ctx, q)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, row := range rows {
+		s, err := g.see(ctx, row, who)
+		if err != nil {
+			return nil, "", err
+		}
+		if visible(row, s.roles) == nil && !(q.PublicOnly && hidden(row)) {
+			all = append(all, s)
+		}
+	}
+	return all, next, nil
+}
+
+// Receipt is the proof of an erasure.
+type Receipt struct {
+	JWS *string `json:"jws" doc:"The same, signed; null while receipts are not signed"`
+	video.Receipt
+	ClosedAt time.Time `json:"closed_at"`
+}
+
+type receiptAnswer struct{ Body Receipt }
+
+func (g *Gateway) registerReceipts() {
+	huma.Register(g.api, g.operation(http.MethodGet, "/v1/receipts/{id}", "get-receipt", "What was erased of a video, where, and what was found afterwards; public", http.StatusOK),
+		func(ctx context.Context, in *byID) (*receiptAnswer, error) {
+			id, err := video.ParseID(in.ID)
+			if err != nil {
+				return nil, g.problem(err)
+			}
+			receipt, closed, err := g.catalog.Receipt(ctx, id.Hash())
+			if err != nil {
+				return nil, g.problem(err)
+			}
+			return &receiptAnswer{Receipt{Receipt: receipt, ClosedAt: closed.UTC()}}, nil
+		})
+}

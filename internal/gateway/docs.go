@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"cmp"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/reelflow/reelflow/internal/gateway/uploads"
+)
+
+// described is an operation of the API on the page /docs, which is made of the
+// same document that programs read.
+type described struct {
+	ID, Method, Path, Summary, Description string
+	Fields                                 []field
+}
+
+type field struct{ Name, In, Type, Text string }
+
+func (g *Gateway) describe() view {
+	api := g.api.OpenAPI()
+	v := view{Title: "The API", Text: api.Info.Description}
+	for path, item := range api.Paths {
+		for method, op := range map[string]*huma.Operation{
+			http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPatch: item.Patch,
+			http.MethodDelete: item.Delete, http.MethodHead: item.Head, http.MethodPut: item.Put,
+		} {
+			if op != nil {
+				v.Operations = append(v.Operations, described{
+					ID: op.OperationID, Method: method, Path: path, Summary: op.Summary, Description: op.Description, Fields: fieldsOf(api, op),
+				})
+			}
+		}
+	}
+	slices.SortFunc(v.Operations, func(a, b described) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method))
+	})
+	return v
+}
+
+func fieldsOf(api *huma.OpenAPI, op *huma.Operation) (fields []field) {
+	for _, p := range op.Parameters {
+		fields = append(fields, field{p.Name, p.In, typeOf(p.Schema), cmp.Or(p.Description, p.Schema.Description)})
+	}
+	if op.RequestBody != nil && op.RequestBody.Content["application/json"] != nil {
+		fields = append(fields, properties(api, op.RequestBody.Content["application/json"].Schema, "body")...)
+	}
+	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
+		if content := op.Responses[status].Content["application/json"]; content != nil {
+			fields = append(fields, properties(api, content.Schema, "answer")...)
+		}
+	}
+	return fields
+}
+
+func properties(api *huma.OpenAPI, s *huma.Schema, in string) (fields []field) {
+	if s.Ref != "" {
+		s = api.Components.Schemas.SchemaFromRef(s.Ref)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		p := s.Properties[name]
+		fields = append(fields, field{name, in, typeOf(p), p.Description})
+	}
+	return fields
+}
+
+func typeOf(s *huma.Schema) string {
+	switch {
+	case s.Ref != "":
+		return s.Ref[strings.LastIndex(s.Ref, "/")+1:]
+	case s.Type == huma.TypeArray && s.Items != nil:
+		return "list of " + typeOf(s.Items)
+	case len(s.OneOf) > 0:
+		return typeOf(s.OneOf[0]) + " or " + typeOf(s.OneOf[1])
+	default:
+		return s.Type
+	}
+}
+
+// describeUploads adds the tus server to the document: it is not an operation of huma's.
+func (g *Gateway) describeUploads() {
+	text := func(status, description string) map[string]*huma.Response {
+		return map[string]*huma.Response{status: {Description: description}}
+	}
+	token := &huma.Param{Name: "token", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}}
+	for _, op := range []*huma.Operation{
+		{Method: http.MethodPost, Path: uploads.Path, OperationID: "create-upload", Summary: "tus 1.0: begin an upload",
+			Description: "Upload-Length and Upload-Metadata (filename, filetype, title, caption, or video_id) make the video; Location is where to send it",
+			Responses:   text("201", "Made; see Location and Reelflow-Video")},
+		{Method: http.MethodHead, Path: uploads.Path + "{token}", OperationID: "get-upload", Summary: "tus 1.0: how far it is",
+			Parameters: []*huma.Param{token}, Responses: text("200", "See Upload-Offset")},
+		{Method: http.MethodPatch, Path: uploads.Path + "{token}", OperationID: "send-upload", Summary: "tus 1.0: send bytes from Upload-Offset on",
+			Parameters: []*huma.Param{token}, Responses: text("204", "Stored; 423 while paused, 410 once canceled")},
+		{Method: http.MethodDelete, Path: uploads.Path + "{token}", OperationID: "cancel-upload", Summary: "tus 1.0: cancel",
+			Parameters: []*huma.Param{token}, Responses: text("204", "Canceled, also when it was before")},
+	} {
+		g.api.OpenAPI().AddOperation(op)
+	}
+}

@@ -1,0 +1,125 @@
+// Package gateway is everything that is reachable by HTTP: the API of videos,
+// resumable uploads, playback, events and the pages.
+//
+// What exists, where, and when it goes:
+//
+//   - A video begins here: its key in the vault, then its row in the catalog, then
+//     its workflow, in this order. Whatever dies in between is made up for by a
+//     repeated request, or by the loop that starts workflows for rows without one.
+//   - Every GET is answered from the catalog, and works while Temporal is down. A
+//     command is an update of the workflow; the answer is what the catalog shows
+//     once it has taken hold.
+//   - People's words are opened from their seal for one answer and kept nowhere.
+//     Keys of HLS segments and addresses that carry a token are never to be cached;
+//     segments are noise without their keys and may be.
+//   - Nothing is kept in memory that must outlive the process: who follows which
+//     video, and how fast progress was lately.
+//
+// It imports the catalog, the vault, the stores and Temporal's client, and starts
+// workflows by name only.
+package gateway
+
+import (
+	"context"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+	"go.temporal.io/sdk/client"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/uploads"
+	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/vault"
+	"github.com/reelflow/reelflow/video"
+	"github.com/reelflow/reelflow/web"
+)
+
+// Settings are what a gateway is told from outside.
+type Settings struct {
+	Auth     string // "dev": everybody is who they say
+	MaxBytes int64  // largest upload
+	Policy   video.Policy
+	// PublicURL is how people reach the gateway, without a slash at the end.
+	// Empty: by the name that each request came under.
+	PublicURL string
+}
+
+// Gateway serves HTTP. Make it with New; it needs Run for events and repairs.
+type Gateway struct {
+	settings Settings
+	catalog  *catalog.Catalog
+	vault    vault.Vault
+	stores   objects.Set
+	lives    Lives
+	secrets  secrets
+	log      *slog.Logger
+
+	followers *followers
+	rates     *rates
+	uploads   *uploads.Server
+	handler   http.Handler
+	api       huma.API
+	pages     *template.Template
+	assets    fs.FS
+}
+
+// New makes a gateway of its parts, which stay the caller's to close. It fails
+// with Invalid for settings that can't be served and Unavailable when the vault
+// can't be reached.
+func New(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Set, temporal client.Client, log *slog.Logger) (*Gateway, error) {
+	return newGateway(s, c, v, stores, temporalLives{temporal}, log)
+}
+
+func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Set, lives Lives, log *slog.Logger) (*Gateway, error) {
+	if s.Auth != "dev" {
+		return nil, video.Errorf(video.Invalid, `Only the auth setting "dev" is available so far.`)
+	}
+	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
+	pepper, err := v.Pepper(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, log: log,
+		followers: newFollowers(), rates: newRates()}
+	if g.secrets, err = deriveSecrets(pepper); err != nil {
+		return nil, err
+	}
+	if g.pages, err = web.Templates(); err != nil {
+		return nil, err
+	}
+	if g.assets, err = web.Assets(); err != nil {
+		return nil, err
+	}
+	if g.uploads, err = uploads.New(uploads.Settings{BaseURL: s.PublicURL, MaxBytes: s.MaxBytes}, c, v, stores.Primary, host{g}, log); err != nil {
+		return nil, err
+	}
+	g.handler, err = g.routes()
+	return g, err
+}
+
+// Handler serves every address.
+func (g *Gateway) Handler() http.Handler { return g.handler }
+
+// Run does the gateway's work in the background until ctx ends: it follows
+// videos for those who watch them, keeps the leases of uploads, and starts the
+// lives of videos whose gateway died before it could. Streams of events end with
+// it, so that a server can shut down.
+func (g *Gateway) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var wait sync.WaitGroup
+	wait.Go(func() { g.follow(ctx) })
+	wait.Go(func() { g.startMissing(ctx) })
+	err := g.uploads.Run(ctx)
+	stop() // when the leases can't be kept, nothing else should go on
+	wait.Wait()
+	if ctx.Err() != nil && err == context.Cause(ctx) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/http"
+	"strings"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/uploads"
+	"github.com/reelflow/reelflow/video"
+)
+
+// host is the gateway as the tus server sees it.
+type host struct{ g *Gateway }
+
+var _ uploads.Host = host{}
+
+// Create implements uploads.Host.
+func (h host) Create(ctx context.Context, r *http.Request, req uploads.NewUpload) (uploads.Created, error) {
+	who, err := signedIn(r.Context())
+	if err != nil {
+		return uploads.Created{}, err
+	}
+	if err := h.g.checkLength(req.Length); err != nil {
+		return uploads.Created{}, err
+	}
+	var id video.ID
+	if given := req.Metadata["video_id"]; given != "" {
+		id, err = h.g.announced(ctx, who, given, req)
+	} else {
+		id, err = h.g.bornOfUpload(ctx, who, r.Header.Get("Idempotency-Key"), req)
+	}
+	if err != nil {
+		return uploads.Created{}, err
+	}
+	return uploads.Created{ID: id, Token: h.g.secrets.uploadToken(id)}, nil
+}
+
+// announced finds a video that its owner made by POST /v1/videos.
+func (g *Gateway) announced(ctx context.Context, who person, given string, req uploads.NewUpload) (video.ID, error) {
+	id, err := video.ParseID(given)
+	if err != nil {
+		return "", err
+	}
+	row, err := g.catalog.Video(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if row.Owner != g.secrets.ownerID(who.name) {
+		return "", noSuchVideo()
+	}
+	u, err := g.catalog.UploadOf(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if req.Length >= 0 && u.Length >= 0 && req.Length != u.Length {
+		return "", video.Errorf(video.Conflict, "The video was announced with %d bytes, not %d.", u.Length, req.Length)
+	}
+	return id, g.ensureStarted(ctx, row)
+}
+
+// ensureStarted is for repeated requests: the first may have died half way.
+func (g *Gateway) ensureStarted(ctx context.Context, row catalog.Video) error {
+	if row.Stage != video.Uploading || row.Ending != "" {
+		return nil
+	}
+	if err := g.startFor(ctx, row); err != nil {
+		g.log.Warn("life not started yet", "video", row.ID, "error", err)
+	}
+	return nil
+}
+
+// bornOfUpload makes a video of what a plain tus client says. Metadata is free
+// text: what is too long is cut rather than refused.
+func (g *Gateway) bornOfUpload(ctx context.Context, who person, key string, req uploads.NewUpload) (video.ID, error) {
+	said := func(name string, most int) string {
+		text := []rune(strings.ToValidUTF8(req.Metadata[name], ""))
+		return string(text[:min(len(text), most)])
+	}
+	b, err := g.check(NewVideo{
+		Title: said("title", 200), Caption: said("caption", 4000),
+		Source: &Source{Filename: said("filename", 255), ContentType: said("filetype", 127)},
+	}, who)
+	if err != nil {
+		return "", err
+	}
+	b.length = req.Length
+	id := video.NewID()
+	if key != "" {
+		id = g.secrets.repeatableID(who, "upload\x00"+key)
+		sum := sha256.Sum256([]byte(b.about.Filename + "\x00" + b.about.Title))
+		b.about.Request = sum[:]
+	}
+	_, err = g.begin(ctx, id, b)
+	return id, err
+}
+
+// Cancel implements uploads.Host.
+func (h host) Cancel(ctx context.Context, id video.ID) error {
+	_, err := h.g.command(ctx, id, video.Cancel, video.CommandRequest{})
+	if err != nil && (video.CodeOf(err) == video.Gone || video.CodeOf(err) == video.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// Uploaded implements uploads.Host.
+func (h host) Uploaded(ctx context.Context, id video.ID) error {
+	err := h.g.lives.Uploaded(ctx, id)
+	if err == nil || video.CodeOf(err) != video.NotFound {
+		return err
+	}
+	row, err := h.g.catalog.Video(ctx, id)
+	if err != nil || row.Ending != "" {
+		return err
+	}
+	if err := h.g.startFor(ctx, row); err != nil {
+		return err
+	}
+	return h.g.lives.Uploaded(ctx, id)
+}
+
+// Problem implements uploads.Host.
+func (h host) Problem(w http.ResponseWriter, _ *http.Request, err error) { h.g.refuse(w, err) }

@@ -1,0 +1,259 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/video"
+)
+
+// policy is the content security policy of every page: everything comes from
+// here, nothing is inline. blob: is how hls.js feeds a video element.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; " +
+	"connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
+
+// view is what a page shows.
+type view struct {
+	Title string
+	Text  string
+	User  string // who is signed in
+	Next  string
+
+	Video         Video
+	Wide          bool
+	Date          string
+	Confirmations []confirmation
+
+	Videos     []tile
+	More       string
+	Operations []described
+}
+
+// confirmation is a dialog for what can't be taken back.
+type confirmation struct{ Command, Question, Text string }
+
+// tile is a video in a list.
+type tile struct{ ID, Title, Stage, Poster string }
+
+func confirmations() []confirmation {
+	return []confirmation{
+		{"delete", "Delete this video?", "Nobody will be able to watch it, and it will be erased from every server. This can't be undone."},
+		{"cancel", "Cancel this video?", "It will not be published, and what was uploaded will be erased. Your own file stays where it is."},
+	}
+}
+
+func (g *Gateway) registerPages(mux *http.ServeMux) error {
+	assets, err := loadAssets(g.assets)
+	if err != nil {
+		return err
+	}
+	mux.HandleFunc("GET /assets/{name}", func(w http.ResponseWriter, r *http.Request) {
+		a, ok := assets[r.PathValue("name")]
+		if !ok {
+			g.nothing(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", a.kind)
+		w.Header().Set("ETag", a.tag)
+		w.Header().Set("Cache-Control", "no-cache") // kept, but asked for
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(a.data))
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		g.render(w, r, "home.html", http.StatusOK, view{Title: "Short videos"})
+	})
+	mux.HandleFunc("GET /watch/{id}", func(w http.ResponseWriter, r *http.Request) { g.watchPage(w, r, "watch.html") })
+	mux.HandleFunc("GET /embed/{id}", func(w http.ResponseWriter, r *http.Request) { g.watchPage(w, r, "embed.html") })
+	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, r *http.Request) {
+		g.render(w, r, "docs.html", http.StatusOK, g.describe())
+	})
+	mux.HandleFunc("GET /signin", g.signIn)
+	mux.HandleFunc("POST /signout", g.signOut)
+	mux.HandleFunc("GET /{at}", g.profilePage)
+	return nil
+}
+
+type asset struct {
+	data      []byte
+	kind, tag string
+}
+
+func loadAssets(files fs.FS) (map[string]asset, error) {
+	assets := map[string]asset{}
+	entries, err := fs.ReadDir(files, ".")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		data, err := fs.ReadFile(files, e.Name())
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(data)
+		assets[e.Name()] = asset{data, mime.TypeByExtension(path.Ext(e.Name())), fmt.Sprintf(`"%x"`, sum[:12])}
+	}
+	return assets, nil
+}
+
+// render writes a page. No page may be kept: it may show what is deleted soon,
+// and a browser's back button would play on without asking.
+func (g *Gateway) render(w http.ResponseWriter, r *http.Request, name string, status int, v view) {
+	if who, err := caller(r.Context()); err == nil {
+		v.User = who.name
+	}
+	var page bytes.Buffer
+	if err := g.pages.ExecuteTemplate(&page, name, v); err != nil {
+		g.refuse(w, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "same-origin")
+	ancestors := "'none'"
+	if name == "embed.html" {
+		ancestors = "*"
+	}
+	h.Set("Content-Security-Policy", policy+ancestors)
+	w.WriteHeader(status)
+	_, err := page.WriteTo(w)
+	_ = g.sent(err)
+}
+
+// nothing answers for an address that leads nowhere: a page for people, a
+// problem for programs.
+func (g *Gateway) nothing(w http.ResponseWriter, r *http.Request) {
+	g.refusePage(w, r, nothingHere())
+}
+
+func (g *Gateway) refusePage(w http.ResponseWriter, r *http.Request, err error) {
+	p := g.problem(err)
+	if strings.HasPrefix(r.URL.Path, "/v1/") || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		writeProblem(w, p, g.log)
+		return
+	}
+	for name, values := range p.GetHeaders() {
+		w.Header()[name] = values
+	}
+	titles := map[video.Code]string{
+		video.Gone: "This video was deleted", video.NotFound: "There is nothing here", video.Unavailable: "Back in a moment",
+	}
+	text := p.Detail
+	if p.Code == video.Gone {
+		text = "It is gone from every server, for good."
+	}
+	title := titles[p.Code]
+	if title == "" {
+		title = p.Title
+	}
+	g.render(w, r, "notice.html", p.Status, view{Title: title, Text: text})
+}
+
+func (g *Gateway) watchPage(w http.ResponseWriter, r *http.Request, name string) {
+	s, err := g.look(r.Context(), r.PathValue("id"))
+	if err != nil {
+		g.refusePage(w, r, err)
+		return
+	}
+	v, err := g.present(r.Context(), s, g.baseOf(r.Host, r.TLS != nil))
+	if err != nil {
+		g.refusePage(w, r, err)
+		return
+	}
+	shown := view{Title: v.Title, Video: v, Wide: v.Media != nil && v.Media.Width > v.Media.Height, Confirmations: confirmations()}
+	if shown.Title == "" {
+		shown.Title = "Untitled"
+	}
+	if v.PublishedAt != nil {
+		shown.Date = v.PublishedAt.Format(time.DateOnly)
+	}
+	g.render(w, r, name, http.StatusOK, shown)
+}
+
+// profilePage is /@{user}; a pattern can't hold the @ beside a wildcard.
+func (g *Gateway) profilePage(w http.ResponseWriter, r *http.Request) {
+	name, ok := strings.CutPrefix(r.PathValue("at"), "@")
+	if !ok || checkName(name) != nil {
+		g.nothing(w, r)
+		return
+	}
+	all, next, err := g.seeAll(r.Context(), catalog.Query{
+		Owner: g.secrets.ownerID(name), PublicOnly: true, Cursor: r.URL.Query().Get("cursor"),
+	})
+	if err != nil {
+		g.refusePage(w, r, err)
+		return
+	}
+	v := view{Title: "@" + name}
+	for _, s := range all {
+		v.Videos = append(v.Videos, tile{ID: string(s.row.ID), Title: s.about.Title, Stage: string(s.row.Stage), Poster: g.posterOf(r.Context(), s)})
+	}
+	if next != "" {
+		v.More = "/@" + url.PathEscape(name) + "?cursor=" + url.QueryEscape(next)
+	}
+	g.render(w, r, "profile.html", http.StatusOK, v)
+}
+
+// posterOf returns the address of a poster; a list without pictures is better than none.
+func (g *Gateway) posterOf(ctx context.Context, s seen) string {
+	objects, err := g.primary(ctx, s.row.ID, catalog.KindPoster)
+	if err != nil || len(objects) == 0 {
+		return ""
+	}
+	until := time.Now().Add(tokenLife)
+	return "/play/" + string(s.row.ID) + "/" + g.secrets.playbackToken(s.row.ID, anyone, until) + "/poster.jpg"
+}
+
+// signIn takes anybody at their word: this is development mode.
+func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request) {
+	name, next := r.URL.Query().Get("user"), localPath(r.URL.Query().Get("next"))
+	if name == "" {
+		g.render(w, r, "signin.html", http.StatusOK, view{Title: "Sign in", Next: next})
+		return
+	}
+	if err := checkName(name); err != nil {
+		g.render(w, r, "signin.html", http.StatusBadRequest, view{Title: "Sign in", Next: next, Text: g.problem(err).Detail})
+		return
+	}
+	until := time.Now().Add(sessionLength)
+	http.SetCookie(w, g.cookie(r, g.secrets.newSession(name, until), until))
+	w.Header().Set("Cache-Control", "no-store")
+	http.Redirect(w, r, next, http.StatusSeeOther)
+}
+
+func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request) {
+	if err := checkSameSite(r); err != nil {
+		g.refusePage(w, r, err)
+		return
+	}
+	http.SetCookie(w, g.cookie(r, "", time.Unix(1, 0)))
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (g *Gateway) cookie(r *http.Request, value string, until time.Time) *http.Cookie {
+	return &http.Cookie{
+		Name: sessionCookie, Value: value, Path: "/", Expires: until, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: strings.HasPrefix(g.baseOf(r.Host, r.TLS != nil), "https://"),
+	}
+}
+
+// localPath keeps a redirect on this site: anything but a plain path leads home.
+func localPath(next string) string {
+	u, err := url.Parse(next)
+	if err != nil || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n") {
+		return "/"
+	}
+	return next
+}

@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/video"
+)
+
+// Playlists are written anew for each viewer, from the manifest: HLS as in
+// RFC 8216, segments encrypted by AES-128 with a key each. All addresses in them
+// are relative to the viewer's own, which holds the token, but those of segments:
+// they are the same for everyone, so that caches can keep them.
+
+const playlistType = "application/vnd.apple.mpegurl"
+
+// masterPlaylist lists the renditions of which there are segments, the best first.
+func masterPlaylist(row catalog.Video, segments []catalog.Object) (string, error) {
+	known := map[string]Rendition{}
+	if len(row.Renditions) > 0 {
+		var all []Rendition
+		if err := json.Unmarshal(row.Renditions, &all); err != nil {
+			return "", err
+		}
+		for _, r := range all {
+			known[r.Name] = r
+		}
+	}
+	peaks := map[string]int{} // bits a second
+	for _, s := range segments {
+		peaks[s.Rendition] = max(peaks[s.Rendition], int(float64(8*s.Size)/max(s.Duration, 0.1)))
+	}
+	names := make([]string, 0, len(peaks))
+	for name := range peaks {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(peaks[b], peaks[a]), cmp.Compare(a, b))
+	})
+	var out strings.Builder
+	out.WriteString("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n")
+	for _, name := range names {
+		fmt.Fprintf(&out, "#EXT-X-STREAM-INF:BANDWIDTH=%d", peaks[name])
+		if r := known[name]; r.Width > 0 {
+			fmt.Fprintf(&out, ",RESOLUTION=%dx%d", r.Width, r.Height)
+		}
+		fmt.Fprintf(&out, "\n%s.m3u8\n", name)
+	}
+	return out.String(), nil
+}
+
+// mediaPlaylist lists the segments of one rendition, in their order.
+func mediaPlaylist(segments []catalog.Object) string {
+	longest := 1.0
+	for _, s := range segments {
+		longest = max(longest, s.Duration)
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n",
+		int(math.Ceil(longest)))
+	for _, s := range segments {
+		fmt.Fprintf(&out, "#EXT-X-KEY:METHOD=AES-128,URI=\"key/%s/%d\",IV=0x%x\n#EXTINF:%.6f,\n%s\n",
+			s.Rendition, s.Index, s.IV, s.Duration, segmentPath(s))
+	}
+	out.WriteString("#EXT-X-ENDLIST\n")
+	return out.String()
+}
+
+// segmentPath is the address of a segment: it ends in the random name that the
+// object has in the store, so it can't be guessed from the id.
+func segmentPath(s catalog.Object) string {
+	return "/media/" + string(s.Video) + "/" + s.Rendition + "/" + path.Base(s.Key)
+}
+
+// segmentKeyOf is the object key of a segment's address.
+func segmentKeyOf(id video.ID, rendition, name string) string {
+	return id.Prefix() + "hls/" + rendition + "/" + name
+}

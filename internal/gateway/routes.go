@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/gateway/uploads"
+	"github.com/reelflow/reelflow/video"
+)
+
+// routes puts everything together. Whoever sends a request is known to all
+// layers below, and a panic in any of them is caught.
+func (g *Gateway) routes() (http.Handler, error) {
+	mux := http.NewServeMux()
+	g.registerAPI(mux)
+	g.registerMedia(mux)
+	g.registerHealth(mux)
+	if err := g.registerPages(mux); err != nil {
+		return nil, err
+	}
+	mux.Handle(uploads.Path, g.uploads)
+	mux.Handle(strings.TrimSuffix(uploads.Path, "/"), g.uploads)
+	return g.identified(g.logged(g.recovered(g.headed(g.found(mux))))), nil
+}
+
+// found answers for addresses that lead nowhere in the form that suits who asks.
+func (g *Gateway) found(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		var refused statusOnly
+		handler.ServeHTTP(&refused, r)
+		switch allow := refused.Header().Get("Allow"); {
+		case refused.status >= 300 && refused.status < 400:
+			handler.ServeHTTP(w, r) // to the clean form of the address
+		case allow != "":
+			w.Header().Set("Allow", allow)
+			p := newProblem(video.Invalid, fmt.Sprintf("This address does not take %s; it takes %s.", r.Method, allow))
+			p.Status, p.Title = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed)
+			writeProblem(w, p, g.log)
+		default:
+			g.nothing(w, r)
+		}
+	})
+}
+
+// statusOnly is an answer that is not sent.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (s *statusOnly) Header() http.Header {
+	if s.header == nil {
+		s.header = http.Header{}
+	}
+	return s.header
+}
+func (s *statusOnly) Write(p []byte) (int, error) { return len(p), nil }
+func (s *statusOnly) WriteHeader(status int)      { s.status = status }
+
+// headed sets what every answer has, and lets programs on other sites use the
+// API with a token: without credentials mode their requests carry no cookie.
+func (g *Gateway) headed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		if strings.HasPrefix(r.URL.Path+"/", uploads.Path) {
+			next.ServeHTTP(w, r) // has cross-origin rules of its own
+			return
+		}
+		if strings.HasPrefix(r.URL.Path, "/v1/") {
+			h.Set("Cache-Control", "no-store")
+		}
+		for _, prefix := range []string{"/v1/", "/play/", "/media/", "/openapi."} {
+			if strings.HasPrefix(r.URL.Path, prefix) && g.crossOrigin(w, r) {
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// crossOrigin answers the question that browsers ask first, and reports whether it did.
+func (g *Gateway) crossOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "Location, Retry-After, Content-Range, WWW-Authenticate")
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, Range, Last-Event-ID")
+	h.Set("Access-Control-Max-Age", "86400")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+// watched remembers whether an answer has begun.
+type watched struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *watched) WriteHeader(status int) {
+	if w.status == 0 || w.status < 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	if w.status < 200 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom keeps the server's fast way of copying.
+func (w *watched) ReadFrom(r io.Reader) (int64, error) {
+	if w.status < 200 {
+		w.status = http.StatusOK
+	}
+	return io.Copy(w.ResponseWriter, r)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// recovered turns a panic into a 500 that says nothing about our insides, or
+// breaks off an answer that has begun.
+func (g *Gateway) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &watched{ResponseWriter: w}
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if err, ok := cause.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+				g.log.Error("panic while answering", "pattern", r.Pattern, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			}
+			if answer.status >= 200 || errors.Is(r.Context().Err(), context.Canceled) {
+				panic(http.ErrAbortHandler)
+			}
+			g.refuse(w, video.Errorf(video.Internal, "Something went wrong on our side. Please try again."))
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}
+
+// logged writes a line a request, by the pattern of its address: addresses
+// themselves may hold names and tokens.
+func (g *Gateway) logged(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := time.Now()
+		answer := &watched{ResponseWriter: w}
+		defer func() {
+			g.log.Debug("answered", "method", r.Method, "pattern", r.Pattern, "status", answer.status, "took", time.Since(begun))
+		}()
+		next.ServeHTTP(answer, r)
+	})
+}

@@ -1,0 +1,286 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"net/url"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/uploads"
+	"github.com/reelflow/reelflow/video"
+)
+
+// Video is a video as the API shows it. What is not known, or not for the
+// caller, is null or empty, but always there.
+type Video struct {
+	ID            video.ID         `json:"id" doc:"26 lower-case base32 characters, random, never used again"`
+	Owner         string           `json:"owner" doc:"The name of its author; empty once erased"`
+	Stage         video.Stage      `json:"stage" doc:"uploading, processing, reviewing, scheduled, publishing, published, pending_deletion, purging, purged, draft, canceled or rejected"`
+	Paused        bool             `json:"paused"`
+	Ending        *video.Ending    `json:"ending" doc:"Why its life ends: deleted, canceled, rejected or expired; null while it goes on"`
+	Visible       bool             `json:"visible" doc:"The caller may watch it"`
+	Held          bool             `json:"held" doc:"Under legal hold"`
+	WaitingFor    *string          `json:"waiting_for"`
+	Overdue       bool             `json:"overdue"`
+	Title         string           `json:"title"`
+	Caption       string           `json:"caption"`
+	Hashtags      []string         `json:"hashtags"`
+	Music         string           `json:"music"`
+	Visibility    string           `json:"visibility" doc:"public, unlisted or private"`
+	AllowDownload bool             `json:"allow_download"`
+	KeepDraft     bool             `json:"keep_draft"`
+	Review        bool             `json:"review"`
+	Reviewers     []string         `json:"reviewers"`
+	Protect       bool             `json:"protect"`
+	Counts        Counts           `json:"counts"`
+	CreatedAt     *time.Time       `json:"created_at"`
+	PublishedAt   *time.Time       `json:"published_at"`
+	PublishAt     *time.Time       `json:"publish_at"`
+	DeletedAt     *time.Time       `json:"deleted_at" doc:"When it was hidden"`
+	PurgeAt       *time.Time       `json:"purge_at" doc:"When its grace ends"`
+	Progress      *Progress        `json:"progress"`
+	Upload        *Upload          `json:"upload" doc:"For the owner and operators"`
+	Media         *Media           `json:"media"`
+	Renditions    []Rendition      `json:"renditions"`
+	Replicas      []Replica        `json:"replicas" doc:"For the owner and operators"`
+	Warnings      []string         `json:"warnings"`
+	Failure       *video.Rejection `json:"failure"`
+	Actions       []video.Command  `json:"actions" doc:"What the caller can ask for now with an effect"`
+	Links         Links            `json:"links"`
+}
+
+// Counts are the interactions with a video.
+type Counts struct {
+	Likes    int `json:"likes"`
+	Comments int `json:"comments"`
+	Shares   int `json:"shares"`
+}
+
+// Progress is how far the stage is.
+type Progress struct {
+	Stage     video.Stage `json:"stage"`
+	Done      int64       `json:"done"`
+	Total     int64       `json:"total" doc:"0 while unknown"`
+	Unit      string      `json:"unit" doc:"bytes, segments or replicas"`
+	PerSecond *float64    `json:"per_second"`
+	ETA       *float64    `json:"eta_seconds"`
+}
+
+// Upload is how far the bytes have come, and where to send the rest.
+type Upload struct {
+	URL       string     `json:"url" doc:"A tus 1.0 upload: it carries its own token"`
+	Offset    int64      `json:"offset"`
+	Length    *int64     `json:"length" doc:"null while the client has not said"`
+	ExpiresAt *time.Time `json:"expires_at"`
+	Stalled   bool       `json:"stalled"`
+}
+
+// Media is what was found in the upload.
+type Media struct {
+	DurationSeconds float64   `json:"duration_seconds"`
+	Width           int       `json:"width"`
+	Height          int       `json:"height"`
+	VideoCodec      string    `json:"video_codec"`
+	AudioCodec      string    `json:"audio_codec" doc:"Empty without sound"`
+	FrameRate       FrameRate `json:"frame_rate"`
+	Rotation        int       `json:"rotation"`
+}
+
+// FrameRate is in frames a second. In the catalog it may stand as a fraction.
+type FrameRate float64
+
+// UnmarshalJSON accepts a number or {"num":…,"den":…}.
+func (f *FrameRate) UnmarshalJSON(data []byte) error {
+	var fraction struct{ Num, Den float64 }
+	if err := json.Unmarshal(data, &fraction); err == nil && fraction.Den != 0 {
+		*f = FrameRate(math.Round(1000*fraction.Num/fraction.Den) / 1000)
+		return nil
+	}
+	return json.Unmarshal(data, (*float64)(f))
+}
+
+// Rendition is one size in which a video can be watched.
+type Rendition struct {
+	Name    string `json:"name"`
+	Width   int    `json:"width"`
+	Height  int    `json:"height"`
+	Bitrate int    `json:"bitrate" doc:"bits a second"`
+}
+
+// Replica is what one store has of a video.
+type Replica struct {
+	Store      string     `json:"store"`
+	State      string     `json:"state" doc:"pending, copying, complete, behind, purging, empty or unreachable"`
+	Objects    int        `json:"objects"`
+	Bytes      int64      `json:"bytes"`
+	VerifiedAt *time.Time `json:"verified_at"`
+}
+
+// Links are the addresses that belong to a video.
+type Links struct {
+	Self     string `json:"self"`
+	Events   string `json:"events"`
+	Playback string `json:"playback"`
+	Receipt  string `json:"receipt"`
+	Watch    string `json:"watch"`
+	Embed    string `json:"embed"`
+}
+
+func linksOf(base string, id video.ID) Links {
+	self := base + "/v1/videos/" + string(id)
+	return Links{
+		Self: self, Events: self + "/events", Playback: self + "/playback", Receipt: base + "/v1/receipts/" + string(id),
+		Watch: base + "/watch/" + string(id), Embed: base + "/embed/" + string(id),
+	}
+}
+
+// present shows a video to the one who looks at it. base is the gateway's public address.
+func (g *Gateway) present(ctx context.Context, s seen, base string) (Video, error) {
+	v := basics(s)
+	v.Links = linksOf(base, s.row.ID)
+	if err := findings(s.row, &v); err != nil {
+		return Video{}, err
+	}
+	if !insider(s.roles) {
+		return v, nil
+	}
+	v.Failure, v.WaitingFor, v.Overdue = s.row.Failure, optional(s.row.WaitingFor), s.row.Overdue
+	v.Reviewers = list(s.about.Reviewers)
+	if err := g.presentUpload(ctx, s.row, base, &v); err != nil {
+		return Video{}, err
+	}
+	g.estimate(s.row, v.Progress)
+	return v, g.presentReplicas(ctx, s.row.ID, &v)
+}
+
+// basics is what everybody who sees the video sees of it.
+func basics(s seen) Video {
+	row, a := s.row, s.about
+	return Video{
+		ID: row.ID, Owner: a.Owner, Stage: row.Stage, Paused: row.Paused, Ending: optional(row.Ending), Held: row.Held,
+		Visible: watchable(row, s.roles) == nil,
+		Title:   a.Title, Caption: a.Caption, Hashtags: list(a.Hashtags), Music: a.Music,
+		Visibility: row.Visibility, AllowDownload: row.AllowDownload, KeepDraft: row.KeepDraft, Review: row.Review,
+		Reviewers: []string{}, Protect: a.Protect,
+		CreatedAt: instant(row.CreatedAt), PublishedAt: instant(row.PublishedAt), PublishAt: instant(row.PublishAt),
+		DeletedAt: instant(row.HiddenAt), PurgeAt: instant(row.PurgeAt),
+		Renditions: []Rendition{}, Replicas: []Replica{}, Warnings: list(row.Warnings),
+		Actions: row.State().Actions(s.roles...),
+	}
+}
+
+// findings adds what the workers found out and how far they are.
+func findings(row catalog.Video, v *Video) error {
+	if len(row.Media) > 0 {
+		if err := json.Unmarshal(row.Media, &v.Media); err != nil {
+			return err
+		}
+	}
+	if len(row.Renditions) > 0 {
+		if err := json.Unmarshal(row.Renditions, &v.Renditions); err != nil {
+			return err
+		}
+	}
+	if row.Unit != "" {
+		v.Progress = &Progress{Stage: row.Stage, Done: row.Done, Total: row.Total, Unit: row.Unit}
+	}
+	return nil
+}
+
+func (g *Gateway) presentUpload(ctx context.Context, row catalog.Video, base string, v *Video) error {
+	u, err := g.catalog.UploadOf(ctx, row.ID)
+	switch {
+	case err == nil:
+	case video.CodeOf(err) == video.NotFound, video.CodeOf(err) == video.Gone:
+		return nil
+	default:
+		return err
+	}
+	v.Upload = &Upload{
+		URL: base + uploads.Path + g.secrets.uploadToken(row.ID), Offset: u.Offset,
+		ExpiresAt: instant(u.ExpiresAt), Stalled: u.Stalled,
+	}
+	if u.Length >= 0 {
+		v.Upload.Length = &u.Length
+	}
+	if row.Stage == video.Uploading {
+		v.Progress = &Progress{Stage: row.Stage, Done: u.Offset, Total: max(0, u.Length), Unit: "bytes"}
+	}
+	return nil
+}
+
+// estimate adds rate and remaining time to progress as this gateway has seen it.
+func (g *Gateway) estimate(row catalog.Video, p *Progress) {
+	if p == nil || row.Paused || row.Ending != "" {
+		return
+	}
+	rate, known := g.rates.observe(row.ID, p.Stage, p.Done, time.Now())
+	if !known {
+		return
+	}
+	p.PerSecond = &rate
+	if rate > 0 && p.Total > 0 {
+		eta := math.Ceil(float64(p.Total-p.Done) / rate)
+		p.ETA = &eta
+	}
+}
+
+func (g *Gateway) presentReplicas(ctx context.Context, id video.ID, v *Video) error {
+	replicas, err := g.catalog.Replicas(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, r := range replicas {
+		v.Replicas = append(v.Replicas, Replica{
+			Store: r.Store, State: r.State, Objects: r.Objects, Bytes: r.Bytes, VerifiedAt: instant(r.VerifiedAt),
+		})
+	}
+	return nil
+}
+
+// erasedVideo is what is left to show to whoever has just ended a video.
+func erasedVideo(s seen, base string) Video {
+	s.row = catalog.Video{ID: s.row.ID, Stage: video.Purged}
+	v := basics(s)
+	v.Title, v.Caption, v.Hashtags, v.Music = "", "", []string{}, ""
+	v.Links = linksOf(base, s.row.ID)
+	return v
+}
+
+// instant is a time as the API writes it; nil for one that has not come.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func optional[T comparable](v T) *T {
+	var none T
+	if v == none {
+		return nil
+	}
+	return &v
+}
+
+func list[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}
+
+// baseOf is the public address of the gateway as the sender of a request knows it.
+func (g *Gateway) baseOf(host string, secure bool) string {
+	if g.settings.PublicURL != "" {
+		return g.settings.PublicURL
+	}
+	u := url.URL{Scheme: "http", Host: host}
+	if secure {
+		u.Scheme = "https"
+	}
+	return u.String()
+}
