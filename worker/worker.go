@@ -71,6 +71,11 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 	if err := registerAttributes(ctx, w.temporal, w.namespace); err != nil {
 		return nil, err
 	}
+	if takes(c.Role, "control") {
+		if err := scheduleAudit(ctx, w.temporal, c.AuditEvery); err != nil {
+			return nil, err
+		}
+	}
 	return w, w.build(ctx, c, a)
 }
 
