@@ -99,14 +99,12 @@ func (c *call) lookBack(err error) error {
 func (c *call) withoutLease(ctx context.Context, err error) error {
 	code := video.CodeOf(err)
 	switch {
-	case code == video.Gone:
-		return errGone
 	case c.r.Method == http.MethodHead:
-		return nil
-	case code != video.Conflict:
+		return nil // GetUpload looks whether it is still there
+	case code != video.Conflict && code != video.Gone:
 		return c.server.answerTo(c, err)
 	}
-	// Paused, a draft or finished since we looked.
+	// Paused, a draft, finished or at its end since we looked.
 	if err := c.look(ctx); err != nil {
 		return err
 	}

@@ -80,7 +80,9 @@ func (s *Server) answerTo(c *call, err error) error {
 	case video.Gone:
 		return errGone
 	case video.Conflict:
-		return errSuperseded
+		if e, ok := errors.AsType[*video.Error](err); ok {
+			return refusal(http.StatusLocked, video.Conflict, e.Detail, 1)
+		}
 	case video.Unavailable:
 		return errDown
 	}

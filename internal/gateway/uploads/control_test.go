@@ -1,0 +1,239 @@
+package uploads_test
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/uploads"
+	"github.com/reelflow/reelflow/video"
+)
+
+func controlOf(id video.ID, paused bool) catalog.Control {
+	return catalog.Control{Video: id, Paused: paused}
+}
+
+// trickle sends until the request ends, and returns how many bytes went.
+func trickle(s *sending, file []byte) <-chan int {
+	sent := make(chan int, 1)
+	go func() {
+		n := 0
+		for n < len(file) {
+			k, err := s.Write(file[n:min(n+4096, len(file))])
+			if n += k; err != nil {
+				break
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+		sent <- n
+	}()
+	return sent
+}
+
+func TestPauseInTheMiddleOfAPatch(t *testing.T) {
+	g := newRig(t).gateway(func(s *uploads.Settings) { s.FlushAfter = 50 * time.Millisecond })
+	file := someFile(20, 4_000_000)
+	url, id := g.create(int64(len(file)))
+	s := g.send(url, 0)
+	trickle(s, file)
+	time.Sleep(300 * time.Millisecond)
+
+	began := time.Now()
+	check(t, g.control(t.Context(), controlOf(id, true)))
+	answer := <-s.answer
+	eventually(t, time.Second, "the lease is given back", func() bool {
+		leased, err := g.catalog.Leased(t.Context(), id)
+		check(t, err)
+		return !leased
+	})
+	took := time.Since(began)
+	t.Logf("silent after %v", took)
+	g.expect(answer, http.StatusLocked)
+	if took > time.Second || answer.header.Get("Retry-After") == "" || !strings.Contains(answer.body, "paused") {
+		t.Fatalf("after %v: %+v", took, answer)
+	}
+	head := g.head(url)
+	g.expect(head, http.StatusOK)
+	kept := head.offset(t)
+	if kept == 0 {
+		t.Fatal("nothing was kept")
+	}
+	g.expect(g.patch(url, kept, bytes.NewReader(file[kept:])), http.StatusLocked)
+	if again := g.head(url).offset(t); again != kept {
+		t.Fatalf("a paused upload moved from %d to %d", kept, again)
+	}
+	g.verify(id, file[:kept])
+
+	check(t, g.control(t.Context(), controlOf(id, false)))
+	g.expect(g.patch(url, kept, bytes.NewReader(file[kept:])), http.StatusNoContent)
+	g.verifyFinished(id, file)
+}
+
+func TestDraftIsLikePaused(t *testing.T) {
+	g := newRig(t).gateway()
+	file := someFile(21, 1000)
+	url, id := g.create(1000)
+	check(t, g.control(t.Context(), catalog.Control{Video: id, Ending: video.ByCancellation, Draft: true}))
+	g.expect(g.head(url), http.StatusOK)
+	g.expect(g.patch(url, 0, bytes.NewReader(file)), http.StatusLocked)
+	check(t, g.control(t.Context(), controlOf(id, false)))
+	g.expect(g.patch(url, 0, bytes.NewReader(file)), http.StatusNoContent)
+	g.verifyFinished(id, file)
+}
+
+func TestCancel(t *testing.T) {
+	g := newRig(t).gateway()
+	file := someFile(22, 4_000_000)
+	url, _ := g.create(int64(len(file)))
+	s := g.send(url, 0)
+	trickle(s, file)
+	time.Sleep(100 * time.Millisecond)
+	g.expect(g.do("DELETE", url, nil), http.StatusNoContent)
+	g.expect(<-s.answer, http.StatusGone)
+	g.expect(g.head(url), http.StatusGone)
+	g.expect(g.patch(url, 0, bytes.NewReader(file)), http.StatusGone)
+	g.expect(g.do("DELETE", url, nil), http.StatusNoContent)
+}
+
+func TestPurged(t *testing.T) {
+	g := newRig(t).gateway()
+	url, id := g.create(10)
+	g.expect(g.head(url), http.StatusOK)
+	check(t, g.Cancel(t.Context(), id))
+	check(t, g.catalog.Forget(t.Context(), id, video.Receipt{VideoSHA256: id.Hash()}))
+	g.expect(g.head(url), http.StatusGone)
+	g.expect(g.patch(url, 0, nil), http.StatusGone)
+	g.expect(g.do("DELETE", url, nil), http.StatusNoContent)
+}
+
+// A client that takes a 410 for a reason to begin anew is stopped once.
+func TestEcho(t *testing.T) {
+	g := newRig(t).gateway()
+	name := metadata("filename", "a.mp4")
+	post := func(length, name string) int {
+		return g.do("POST", g.url+uploads.Path, nil, "Upload-Length", length, "Upload-Metadata", name).status
+	}
+	url, id := g.create(10, "Upload-Metadata", name)
+	check(t, g.Cancel(t.Context(), id))
+	g.expect(g.head(url), http.StatusGone)
+	for _, step := range []struct {
+		length, name string
+		status       int
+	}{
+		{"11", name, 201},
+		{"10", metadata("filename", "b.mp4"), 201},
+		{"10", name, 410},
+		{"10", name, 201},
+	} {
+		if got := post(step.length, step.name); got != step.status {
+			t.Fatalf("%s %s: %d, want %d", step.length, step.name, got, step.status)
+		}
+	}
+}
+
+func TestAnotherGatewayTakesOver(t *testing.T) {
+	r := newRig(t)
+	a, b := r.gateway(), r.gateway()
+	file := someFile(23, 4_000_000)
+	url, id := a.create(int64(len(file)))
+	s := a.send(url, 0)
+	trickle(s, file)
+	time.Sleep(200 * time.Millisecond)
+	began := time.Now()
+	head := b.head(url)
+	took := time.Since(began)
+	t.Logf("let go after %v", took)
+	b.expect(head, http.StatusOK)
+	if took > 500*time.Millisecond {
+		t.Errorf("a live gateway let go after %v", took)
+	}
+	a.expect(<-s.answer, http.StatusLocked)
+	offset := head.offset(t)
+	if offset == 0 {
+		t.Fatal("what the first gateway had is lost")
+	}
+	b.expect(b.patch(url, offset, bytes.NewReader(file[offset:])), http.StatusNoContent)
+	b.verifyFinished(id, file)
+}
+
+func TestSecondRequestAtTheSameGateway(t *testing.T) {
+	g := newRig(t).gateway()
+	file := someFile(24, 4_000_000)
+	url, id := g.create(int64(len(file)))
+	s := g.send(url, 0)
+	trickle(s, file)
+	time.Sleep(100 * time.Millisecond)
+	began := time.Now()
+	head := g.head(url)
+	if took := time.Since(began); took > 200*time.Millisecond {
+		t.Errorf("let go after %v", took)
+	}
+	g.expect(<-s.answer, http.StatusLocked)
+	offset := head.offset(t)
+	g.expect(g.patch(url, offset, bytes.NewReader(file[offset:])), http.StatusNoContent)
+	g.verifyFinished(id, file)
+}
+
+// A gateway that stopped living keeps its connections, and wakes up when another
+// has gone on: nothing that it still sends counts, and nothing of it stays.
+func TestFrozenGateway(t *testing.T) {
+	r := newRig(t)
+	frozen, _ := r.frozen(func(s *uploads.Settings) { s.SegmentSize = 300_000 })
+	live := r.gateway()
+	file := someFile(25, 2_000_000)
+	url, id := live.create(int64(len(file)))
+	s := frozen.send(url, 0)
+	if _, err := s.Write(file[:700_000]); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond)
+
+	began := time.Now()
+	head := live.head(url)
+	took := time.Since(began)
+	t.Logf("free after %v", took)
+	if took > 5*time.Second {
+		t.Errorf("a dead gateway's upload was free after %v", took)
+	}
+	offset := head.offset(t)
+	if offset == 0 {
+		t.Fatal("what had been committed is lost")
+	}
+	if _, err := s.Write(file[700_000:1_500_000]); err == nil {
+		s.Close()
+	}
+	frozen.expect(<-s.answer, http.StatusLocked)
+	if now := live.head(url).offset(t); now != offset {
+		t.Fatalf("a lost lease moved the offset from %d to %d", offset, now)
+	}
+	live.verify(id, file[:offset])
+	live.expect(live.patch(url, offset, bytes.NewReader(file[offset:])), http.StatusNoContent)
+	live.verifyFinished(id, file)
+}
+
+// A gateway that is told to stop ends its transfers at once, and keeps what came.
+func TestShutdown(t *testing.T) {
+	r := newRig(t)
+	a, b := r.gateway(), r.gateway()
+	file := someFile(26, 4_000_000)
+	url, id := a.create(int64(len(file)))
+	s := a.send(url, 0)
+	trickle(s, file)
+	time.Sleep(200 * time.Millisecond)
+	began := time.Now()
+	a.stop()
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("stopped after %v", took)
+	}
+	a.expect(<-s.answer, http.StatusServiceUnavailable)
+	began = time.Now()
+	offset := b.head(url).offset(t)
+	if took := time.Since(began); took > 100*time.Millisecond || offset == 0 {
+		t.Errorf("offset %d after %v", offset, took)
+	}
+	b.expect(b.patch(url, offset, bytes.NewReader(file[offset:])), http.StatusNoContent)
+	b.verifyFinished(id, file)
+}
