@@ -26,6 +26,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -83,6 +84,14 @@ func absent(db *gorm.DB, id video.ID) error {
 		return erased()
 	}
 	return video.Errorf(video.NotFound, "There is no such video.")
+}
+
+// unless returns err but for these codes.
+func unless(err error, codes ...video.Code) error {
+	if err != nil && slices.Contains(codes, video.CodeOf(err)) {
+		return nil
+	}
+	return err
 }
 
 func erased() *video.Error {

@@ -95,13 +95,10 @@ func (c *Catalog) Forget(ctx context.Context, id video.ID, r video.Receipt) erro
 // mayForget locks the control row, if there is one, and refuses a life that goes on.
 func mayForget(tx *gorm.DB, id video.ID) error {
 	row, err := lockControl(tx, id)
-	switch code := video.CodeOf(err); {
-	case err == nil && row.Ending == "":
+	if err == nil && row.Ending == "" {
 		return video.Errorf(video.Conflict, "The video is not on its way out.")
-	case code == video.NotFound || code == video.Gone:
-		return nil // forgotten before, or lost with an older backup
 	}
-	return err
+	return unless(err, video.NotFound, video.Gone) // forgotten before, or lost with an older backup
 }
 
 // Receipt returns the receipt of an erased video by the hex SHA-256 of its id,

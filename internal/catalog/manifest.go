@@ -90,8 +90,8 @@ func (o Object) intended(id video.ID, epoch int64) Object {
 	return o
 }
 
-// Commit records that an object of the leg lies in its store, with its version,
-// sizes and hash. Repeating it is a success, also when the leg is over by then.
+// Commit records that an object of the leg lies in its store: o is what Intend
+// returned, completed with version, sizes, hash, IV and duration. Repeating it is a success, also when the leg is over by then.
 // It fails with Conflict or Gone when the leg is no longer the present one: then
 // the writer deletes what it wrote. After any other error but ErrTwin it must
 // not, because the row may have been written.

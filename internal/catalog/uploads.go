@@ -118,8 +118,8 @@ func (c *Catalog) IntendSegment(ctx context.Context, lease Lease, o Object) (Obj
 }
 
 // CommitSegment records that the segment lies in its store and moves the offset
-// over it, if it begins there, in one transaction; hashState is the state after
-// it. Repeating it is a success, also when the lease was lost by then. It fails as
+// over it, if it begins there, in one transaction: o is what IntendSegment
+// returned, completed as for Commit, and hashState is the state after it. Repeating it is a success, also when the lease was lost by then. It fails as
 // IntendSegment does, and with Conflict when the segment does not begin at the
 // offset or goes beyond the length: then the writer deletes what it wrote. After
 // Unavailable it must not, because the row may have been written.
@@ -156,6 +156,8 @@ func (c *Catalog) CommitSegment(ctx context.Context, lease Lease, o Object, hash
 // fits says why a segment can't be the next one, or nil.
 func (u Upload) fits(o Object) error {
 	switch {
+	case o.PlainSize <= 0:
+		return video.Errorf(video.Invalid, "A segment holds at least one byte.")
 	case o.Epoch != u.LeaseEpoch:
 		return fenced()
 	case o.Offset != u.Offset:
@@ -254,6 +256,9 @@ func hashOf(state []byte) ([]byte, error) {
 // it. Without such an upload it does nothing.
 func (c *Catalog) MarkStalled(ctx context.Context, id video.ID, stalled bool) error {
 	return c.transact(ctx, func(tx *gorm.DB) error {
+		if _, err := lockControl(tx, id); err != nil {
+			return unless(err, video.NotFound, video.Gone)
+		}
 		changed := tx.Model(&Upload{}).Where("video = ? AND stalled <> ?", id, stalled).Update("stalled", stalled)
 		if changed.Error != nil || changed.RowsAffected == 0 {
 			return changed.Error

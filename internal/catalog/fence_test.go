@@ -1,0 +1,247 @@
+package catalog_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/video"
+)
+
+// Every state of the control row against every kind of leg.
+func TestEnter(t *testing.T) {
+	const allowed = video.Code("")
+	for _, c := range []struct {
+		name           string
+		row            catalog.Control
+		normal, wayOut video.Code
+	}{
+		{"open", catalog.Control{Epoch: 5}, allowed, video.Conflict},
+		{"a later leg", catalog.Control{Epoch: 6}, video.Conflict, video.Conflict},
+		{"paused", catalog.Control{Epoch: 5, Paused: true}, video.Conflict, video.Conflict},
+		{"a draft", catalog.Control{Epoch: 5, Draft: true}, video.Conflict, video.Conflict},
+		{"held", catalog.Control{Epoch: 5, Held: true}, allowed, video.Conflict},
+		{"ending", catalog.Control{Epoch: 5, Ending: video.ByExpiry}, video.Gone, allowed},
+		{"ending while paused", catalog.Control{Epoch: 5, Ending: video.ByCancellation, Paused: true}, video.Gone, allowed},
+		{"ending, a later leg", catalog.Control{Epoch: 6, Ending: video.ByDeletion}, video.Gone, video.Conflict},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, b *bench) {
+				id := b.upload(t, 1)
+				want := c.row
+				want.Video = id
+				b.control(t, want)
+				leg := catalog.Leg{Video: id, Epoch: 5}
+				for range 2 { // entering again is the same
+					check(t, b.Enter(t.Context(), leg, nil), c.normal)
+					check(t, b.EnterEnding(t.Context(), leg, nil), c.wayOut)
+				}
+				if row, err := b.ControlOf(t.Context(), id); err != nil || row != want {
+					t.Errorf("the row is now %+v, %v", row, err)
+				}
+			})
+		})
+	}
+}
+
+func check(t *testing.T, err error, code video.Code) {
+	t.Helper()
+	if code != "" {
+		refused(t, "enter", err, code)
+	} else {
+		must(t, err)
+	}
+}
+
+func TestLegOfAVideoThatIsNotThere(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		leg := catalog.Leg{Video: video.NewID(), Epoch: 1}
+		refused(t, "enter", b.Enter(t.Context(), leg, nil), video.Gone)
+		_, err := b.Control(t.Context(), catalog.Control{Video: leg.Video}, nil)
+		refused(t, "control", err, video.NotFound)
+
+		// A row that came back with a backup: the ledger still knows better.
+		back := catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
+		must(t, b.RecordLedger(t.Context(), catalog.Ledger{VideoSHA256: back.Video.Hash(), Reason: video.ByDeletion}))
+		refused(t, "enter an erased video", b.Enter(t.Context(), back, nil), video.Gone)
+		b.control(t, catalog.Control{Video: back.Video, Epoch: 1, Ending: video.ByDeletion})
+		must(t, b.EnterEnding(t.Context(), back, nil))
+	})
+}
+
+// What a frozen worker tries after its leg is over comes to nothing.
+func TestLateWritesAreRefused(t *testing.T) {
+	over := map[string]func(t *testing.T, b *bench, id video.ID) video.Code{
+		"paused": func(t *testing.T, b *bench, id video.ID) video.Code {
+			b.control(t, catalog.Control{Video: id, Epoch: 2, Paused: true})
+			return video.Conflict
+		},
+		"resumed": func(t *testing.T, b *bench, id video.ID) video.Code {
+			b.control(t, catalog.Control{Video: id, Epoch: 2, Paused: true})
+			b.control(t, catalog.Control{Video: id, Epoch: 3})
+			must(t, b.Enter(t.Context(), catalog.Leg{Video: id, Epoch: 3}, nil))
+			return video.Conflict
+		},
+		"canceled": func(t *testing.T, b *bench, id video.ID) video.Code {
+			b.control(t, catalog.Control{Video: id, Epoch: 2, Ending: video.ByCancellation})
+			return video.Gone
+		},
+		"forgotten": func(t *testing.T, b *bench, id video.ID) video.Code {
+			b.control(t, catalog.Control{Video: id, Epoch: 2, Ending: video.ByCancellation})
+			must(t, b.Forget(t.Context(), id, video.Receipt{VideoSHA256: id.Hash()}))
+			return video.Gone
+		},
+	}
+	for name, end := range over {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, b *bench) {
+				ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
+				must(t, b.Enter(ctx, leg, nil))
+				o := b.intended(t, leg, piece(0))
+				code := end(t, b, leg.Video)
+				before, _ := b.Video(ctx, leg.Video)
+
+				refused(t, "commit", b.Commit(ctx, leg, written(o, "late")), code)
+				refused(t, "project", b.Project(ctx, leg, func(v *catalog.Video) { v.Done = 99 }), code)
+				_, err := b.Intend(ctx, leg, []catalog.Object{piece(1)})
+				refused(t, "intend", err, code)
+				refused(t, "drop", b.Drop(ctx, leg, []int64{o.ID}), code)
+				refused(t, "replica", b.SetReplica(ctx, leg, catalog.Replica{Store: "a"}), code)
+				refused(t, "observed", b.Observed(ctx, leg, "a", video.Counts{}), code)
+
+				if after, _ := b.Video(ctx, leg.Video); after.Revision != before.Revision {
+					t.Errorf("the video went from revision %d to %d", before.Revision, after.Revision)
+				}
+				stored, err := b.Objects(ctx, leg.Video, catalog.Filter{Stored: true})
+				if err != nil || len(stored) != 0 {
+					t.Errorf("stored: %v, %v", stored, err)
+				}
+			})
+		})
+	}
+}
+
+// A worker that comes back in a later leg may not commit what it announced in an earlier one.
+func TestObjectOfAnEarlierLeg(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		leg := catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
+		must(t, b.Enter(t.Context(), leg, nil))
+		o := b.intended(t, leg, piece(0))
+		leg.Epoch = 2
+		must(t, b.Enter(t.Context(), leg, nil))
+		refused(t, "commit", b.Commit(t.Context(), leg, written(o, "x")), video.Conflict)
+		refused(t, "a leg that never began", b.Project(t.Context(), catalog.Leg{Video: leg.Video, Epoch: 3}, nil), video.Conflict)
+	})
+}
+
+func TestCommitAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
+		must(t, b.Enter(ctx, leg, nil))
+		o := written(b.intended(t, leg, piece(0)), "content")
+		must(t, b.Commit(ctx, leg, o))
+		must(t, b.Commit(ctx, leg, o))
+		refused(t, "other content", b.Commit(ctx, leg, written(o, "other")), video.Conflict)
+
+		// The answer was lost, and meanwhile the leg ended: still a success, or
+		// the writer would delete what the manifest holds.
+		b.control(t, catalog.Control{Video: leg.Video, Epoch: 2, Paused: true})
+		must(t, b.Commit(ctx, leg, o))
+		b.control(t, catalog.Control{Video: leg.Video, Epoch: 3, Ending: video.ByDeletion})
+		must(t, b.Commit(ctx, leg, o))
+	})
+}
+
+// Two attempts of one leg can both come to their end when a worker was thought dead.
+func TestTwins(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
+		must(t, b.Enter(ctx, leg, nil))
+		one, other := b.intended(t, leg, piece(3)), b.intended(t, leg, piece(3))
+		must(t, b.Commit(ctx, leg, written(one, "one")))
+		err := b.Commit(ctx, leg, written(other, "other"))
+		if refused(t, "the twin", err, video.Unavailable); !errors.Is(err, catalog.ErrTwin) {
+			t.Errorf("%v is not ErrTwin", err)
+		}
+		must(t, b.Drop(ctx, leg, []int64{one.ID, 404}))
+		must(t, b.Commit(ctx, leg, written(other, "other")))
+	})
+}
+
+func TestControl(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		id := b.upload(t, 1)
+		at := func(epoch int64) catalog.Control { return catalog.Control{Video: id, Epoch: epoch} }
+
+		paused := at(7)
+		paused.Paused, paused.Refused = true, 2
+		if row := b.control(t, paused); row != paused {
+			t.Fatalf("got %+v", row)
+		}
+		// A workflow that was reset knows a lower epoch only: it changes nothing and learns.
+		if row := b.control(t, at(2)); row != paused {
+			t.Errorf("after a lower epoch: %+v", row)
+		}
+		if v := b.video(t, id); !v.Paused {
+			t.Error("the video does not mirror the row")
+		}
+		if row := b.control(t, at(8)); row != at(8) {
+			t.Errorf("above it: %+v", row)
+		}
+
+		canceled := at(9)
+		canceled.Ending, canceled.Draft = video.ByCancellation, true
+		b.control(t, canceled)
+		if row := b.control(t, at(10)); row.Ending != "" {
+			t.Errorf("a draft was not taken up again: %+v", row)
+		}
+
+		deleted := at(11)
+		deleted.Ending = video.ByDeletion
+		b.control(t, deleted)
+		again := at(12)
+		again.Ending, again.Draft = video.ByCancellation, true
+		for _, want := range []catalog.Control{again, at(13)} {
+			row := b.control(t, want)
+			if row.Ending != video.ByDeletion || row.Draft || row.Epoch != want.Epoch {
+				t.Errorf("a deletion was taken back: %+v", row)
+			}
+		}
+	})
+}
+
+// Once the ledger has a video, no end of it can be taken back.
+func TestPointOfNoReturn(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		id := b.upload(t, 1)
+		b.control(t, catalog.Control{Video: id, Epoch: 1, Ending: video.ByCancellation})
+		must(t, b.RecordLedger(t.Context(), catalog.Ledger{VideoSHA256: id.Hash(), Reason: video.ByCancellation}))
+		if row := b.control(t, catalog.Control{Video: id, Epoch: 2}); row.Ending != video.ByCancellation {
+			t.Errorf("restored: %+v", row)
+		}
+	})
+}
+
+func TestProjection(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, id := t.Context(), b.upload(t, 1)
+		before := b.video(t, id)
+		_, err := b.Control(ctx, catalog.Control{Video: id, Epoch: 4, Held: true}, func(v *catalog.Video) { v.WaitingFor = "reviewers" })
+		must(t, err)
+		err = b.Enter(ctx, catalog.Leg{Video: id, Epoch: 4}, func(v *catalog.Video) {
+			v.Stage, v.Warnings = video.Processing, []string{"no_sound"}
+			v.ID, v.Owner, v.Held, v.Ending, v.Revision = "x", "x", false, video.ByExpiry, 0
+		})
+		must(t, err)
+		after := b.video(t, id)
+		if after.Stage != video.Processing || after.WaitingFor != "reviewers" || len(after.Warnings) != 1 {
+			t.Errorf("not projected: %+v", after)
+		}
+		if after.Owner != "owner" || !after.Held || after.Ending != "" || after.Revision != before.Revision+2 {
+			t.Errorf("a projection changed what is not its own: %+v", after)
+		}
+		if !after.CreatedAt.Equal(before.CreatedAt) {
+			t.Errorf("created at %v, then at %v", before.CreatedAt, after.CreatedAt)
+		}
+	})
+}

@@ -1,0 +1,217 @@
+package catalog_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/video"
+)
+
+func TestLeaseIsExclusiveUntilItExpires(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, id := t.Context(), b.upload(t, 10)
+		first := b.lease(t, id, "one", 150*time.Millisecond)
+		for _, holder := range []string{"one", "two"} {
+			if _, ok, err := b.Acquire(ctx, id, holder, time.Minute); ok || err != nil {
+				t.Fatalf("%s took a lease that is held: %v, %v", holder, ok, err)
+			}
+		}
+		if held, err := b.Leased(ctx, id); !held || err != nil {
+			t.Errorf("leased: %v, %v", held, err)
+		}
+		o, err := b.IntendSegment(ctx, first, catalog.Object{Store: "primary", Key: "a"})
+		must(t, err)
+
+		time.Sleep(200 * time.Millisecond)
+		if held, err := b.Leased(ctx, id); held || err != nil {
+			t.Errorf("leased after it expired: %v, %v", held, err)
+		}
+		second := b.lease(t, id, "two", time.Minute)
+		if second.Epoch <= first.Epoch {
+			t.Errorf("epoch %d after %d", second.Epoch, first.Epoch)
+		}
+
+		// The first gateway was only frozen.
+		refused(t, "late commit", b.CommitSegment(ctx, first, written(o, "abc"), nil), video.Conflict)
+		_, err = b.IntendSegment(ctx, first, catalog.Object{Store: "primary", Key: "b"})
+		refused(t, "late intent", err, video.Conflict)
+		refused(t, "late length", b.DeclareLength(ctx, first, 11), video.Conflict)
+		must(t, b.Unlease(ctx, id, "one", first.Epoch))
+		if held, err := b.Beat(ctx, "one", time.Minute); err != nil || len(held) != 0 {
+			t.Errorf("the first still holds %v, %v", held, err)
+		}
+		if held, err := b.Leased(ctx, id); !held || err != nil {
+			t.Errorf("giving back a lost lease took the new one: %v, %v", held, err)
+		}
+		must(t, b.Unlease(ctx, id, "two", second.Epoch))
+		refused(t, "commit without a lease", b.CommitSegment(ctx, second, written(o, "abc"), nil), video.Conflict)
+		b.lease(t, id, "three", time.Minute)
+	})
+}
+
+func TestBeat(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		wanted, paused, plain := b.upload(t, 1), b.upload(t, 1), b.upload(t, 1)
+		for _, id := range []video.ID{wanted, paused, plain} {
+			b.lease(t, id, "me", 200*time.Millisecond)
+		}
+		b.lease(t, b.upload(t, 1), "somebody else", time.Minute)
+		must(t, b.Want(ctx, wanted))
+		b.control(t, catalog.Control{Video: paused, Epoch: 1, Paused: true, Ending: video.ByCancellation, Draft: true})
+
+		held, err := b.Beat(ctx, "me", time.Minute)
+		must(t, err)
+		want := []catalog.Held{
+			{Video: wanted, LeaseEpoch: 1, Wanted: true},
+			{Video: paused, LeaseEpoch: 1, Paused: true, Ending: video.ByCancellation, Draft: true},
+			{Video: plain, LeaseEpoch: 1},
+		}
+		byID := func(a, b catalog.Held) int { return bytes.Compare([]byte(a.Video), []byte(b.Video)) }
+		slices.SortFunc(held, byID)
+		slices.SortFunc(want, byID)
+		if !slices.Equal(held, want) {
+			t.Errorf("got %+v\nwant %+v", held, want)
+		}
+		time.Sleep(250 * time.Millisecond)
+		if held, err := b.Leased(ctx, plain); !held || err != nil {
+			t.Errorf("not renewed: %v, %v", held, err)
+		}
+
+		// A new lease starts without the wish that ended the old one.
+		must(t, b.Unlease(ctx, wanted, "me", 1))
+		b.lease(t, wanted, "me", time.Minute)
+		if u, err := b.UploadOf(ctx, wanted); err != nil || u.Wanted {
+			t.Errorf("%+v, %v", u, err)
+		}
+	})
+}
+
+func TestAcquireIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		row  catalog.Control
+		code video.Code
+	}{
+		"paused":   {catalog.Control{Paused: true}, video.Conflict},
+		"draft":    {catalog.Control{Draft: true}, video.Conflict},
+		"canceled": {catalog.Control{Ending: video.ByCancellation}, video.Gone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, b *bench) {
+				id := b.upload(t, 3)
+				lease := b.lease(t, id, "one", time.Nanosecond)
+				o, err := b.IntendSegment(t.Context(), lease, catalog.Object{Store: "primary", Key: "a"})
+				must(t, err)
+				row := c.row
+				row.Video, row.Epoch = id, 1
+				b.control(t, row)
+				_, _, err = b.Acquire(t.Context(), id, "two", time.Minute)
+				refused(t, "acquire", err, c.code)
+				refused(t, "commit", b.CommitSegment(t.Context(), lease, written(o, "abc"), nil), c.code)
+				u, err := b.UploadOf(t.Context(), id)
+				if err != nil || u.Offset != 0 || u.Paused != c.row.Paused || u.Ending != c.row.Ending || u.Draft != c.row.Draft {
+					t.Errorf("%+v, %v", u, err)
+				}
+			})
+		})
+	}
+}
+
+func TestSegments(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, id := t.Context(), b.upload(t, -1)
+		lease := b.lease(t, id, "one", time.Minute)
+		segment := func(offset int64, content string) catalog.Object {
+			o, err := b.IntendSegment(ctx, lease, catalog.Object{Store: "primary", Key: content, Offset: offset})
+			must(t, err)
+			return written(o, content)
+		}
+		first, second := segment(0, "hello "), segment(6, "world")
+		refused(t, "out of order", b.CommitSegment(ctx, lease, second, nil), video.Conflict)
+		must(t, b.CommitSegment(ctx, lease, first, hashState(t, "hello ")))
+		must(t, b.CommitSegment(ctx, lease, first, hashState(t, "hello "))) // its answer was lost
+		refused(t, "too early", b.FinishUpload(ctx, id, nil), video.Conflict)
+
+		refused(t, "a length below the offset", b.DeclareLength(ctx, lease, 5), video.Invalid)
+		must(t, b.DeclareLength(ctx, lease, 11))
+		must(t, b.DeclareLength(ctx, lease, 11))
+		refused(t, "another length", b.DeclareLength(ctx, lease, 12), video.Conflict)
+		refused(t, "beyond the length", b.CommitSegment(ctx, lease, segment(6, "world!"), nil), video.Conflict)
+
+		must(t, b.CommitSegment(ctx, lease, second, hashState(t, "hello world")))
+		must(t, b.FinishUpload(ctx, id, nil))
+		b.control(t, catalog.Control{Video: id, Epoch: 1, Paused: true})
+		must(t, b.FinishUpload(ctx, id, nil))
+		must(t, b.CommitSegment(ctx, lease, second, nil))
+
+		u, err := b.UploadOf(ctx, id)
+		must(t, err)
+		sum := sha256.Sum256([]byte("hello world"))
+		if u.Offset != 11 || !bytes.Equal(u.SHA256, sum[:]) || u.FinishedAt.IsZero() {
+			t.Errorf("%+v", u)
+		}
+		if left := time.Until(u.ExpiresAt); left < 59*time.Minute || left > time.Hour {
+			t.Errorf("expires in %v", left)
+		}
+		if v := b.video(t, id); v.Done != 11 || v.Total != 11 || v.Unit != "bytes" {
+			t.Errorf("shown: %d of %d %s", v.Done, v.Total, v.Unit)
+		}
+		byToken, err := b.UploadByToken(ctx, u.TokenHash)
+		if err != nil || byToken.Video != id || byToken.Stage != video.Uploading || !byToken.Paused {
+			t.Errorf("%+v, %v", byToken, err)
+		}
+		_, err = b.UploadByToken(ctx, []byte("unknown"))
+		refused(t, "an unknown token", err, video.NotFound)
+	})
+}
+
+// A gateway can die after the last byte and before it has told anybody.
+func TestUnannounced(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		complete, paused := b.upload(t, 0), b.upload(t, 0)
+		b.upload(t, 1)  // bytes are missing
+		b.upload(t, -1) // nobody knows how many
+		b.control(t, catalog.Control{Video: paused, Epoch: 1, Paused: true})
+		expect := func(what string, want ...video.ID) {
+			t.Helper()
+			if ids, err := b.Unannounced(ctx, 10); err != nil || !slices.Equal(ids, want) {
+				t.Errorf("%s: %v, %v; want %v", what, ids, err, want)
+			}
+		}
+		expect("nobody is at it", complete)
+		lease := b.lease(t, complete, "alive", time.Minute)
+		expect("its gateway is at it")
+		must(t, b.FinishUpload(ctx, complete, nil))
+		expect("finished", complete)
+		must(t, b.Unlease(ctx, complete, lease.Holder, lease.Epoch))
+		must(t, b.MarkAnnounced(ctx, complete))
+		must(t, b.MarkAnnounced(ctx, complete))
+		expect("announced")
+		_, _, err := b.Acquire(ctx, complete, "late", time.Minute)
+		refused(t, "a finished upload", err, video.Conflict)
+	})
+}
+
+func TestStalled(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, id := t.Context(), b.upload(t, 3)
+		lease := b.lease(t, id, "one", time.Minute)
+		o, err := b.IntendSegment(ctx, lease, catalog.Object{Store: "primary", Key: "a"})
+		must(t, err)
+		before := b.video(t, id).Revision
+		must(t, b.MarkStalled(ctx, id, true))
+		must(t, b.MarkStalled(ctx, id, true))
+		if u, err := b.UploadOf(ctx, id); err != nil || !u.Stalled || b.video(t, id).Revision != before+1 {
+			t.Errorf("%+v, %v", u, err)
+		}
+		must(t, b.CommitSegment(ctx, lease, written(o, "abc"), nil))
+		if u, err := b.UploadOf(ctx, id); err != nil || u.Stalled {
+			t.Errorf("%+v, %v", u, err)
+		}
+	})
+}
