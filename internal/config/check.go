@@ -18,10 +18,11 @@ func (c *Config) check(f *findings) {
 	f.note("http-addr", checkListen(c.HTTPAddr))
 	f.note("ui-addr", checkListen(c.UIAddr))
 	f.note("url", checkURL(Address(c.URL), "http", "https"))
+	f.note("public-url", optional(Address(c.PublicURL), "http", "https"))
 	f.note("token", notEmpty(string(c.Token)))
 	f.note("data-dir", notEmpty(c.DataDir))
 	f.note("database-url", checkURL(c.DatabaseURL, "sqlite", "postgres", "postgresql"))
-	f.note("vault", checkURL(c.Vault))
+	f.note("vault", checkVault(c.Vault))
 	f.note("auth", checkAuth(c.Auth))
 	f.note("moderation-url", optional(c.ModerationURL, "http", "https"))
 	f.note("webhook-url", optional(c.WebhookURL, "http", "https"))
@@ -122,6 +123,13 @@ func optional(a Address, schemes ...string) error {
 	return checkURL(a, schemes...)
 }
 
+func checkVault(a Address) error {
+	if strings.Contains(string(a), "://") {
+		return checkURL(a)
+	}
+	return notEmpty(string(a))
+}
+
 func checkAuth(auth string) error {
 	if auth == "dev" {
 		return nil
@@ -147,12 +155,12 @@ func checkStore(a Address) (string, error) {
 	}
 	bucket := strings.Trim(u.Path, "/")
 	switch {
-	case u.Host == "":
-		return "", errors.New("a store needs a host: s3://HOST/BUCKET")
 	case bucket == "" || strings.Contains(bucket, "/"):
 		return "", errors.New("a store needs one bucket: s3://HOST/BUCKET")
 	case query.Get("name") == "":
 		return "", errors.New("a store needs a name: …&name=NAME")
+	case strings.Trim(query.Get("name"), "abcdefghijklmnopqrstuvwxyz0123456789-") != "":
+		return "", errors.New("a store's name is made of a-z, 0-9 and -")
 	}
 	if tls := query.Get("tls"); tls != "" {
 		if _, err := strconv.ParseBool(tls); err != nil {

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"time"
+
+	"github.com/reelflow/reelflow/internal/client"
+)
+
+// about is what an author says of a video.
+type about struct {
+	Title         string        `help:"Title."`
+	Caption       string        `help:"Caption."`
+	Hashtags      []string      `help:"Hashtags, comma separated."`
+	Music         string        `help:"Music."`
+	Visibility    string        `help:"Who may see it: public, unlisted or private."`
+	PublishAt     string        `name:"publish-at" placeholder:"TIME" help:"Publish at this time (RFC 3339, such as 2030-01-31T18:00:00Z)."`
+	Delay         time.Duration `help:"Least time between upload and publication."`
+	Review        bool          `help:"Publish only what reviewers have approved."`
+	Reviewers     []string      `help:"Names of the reviewers."`
+	KeepDraft     bool          `name:"keep-draft" help:"Keep the video as a draft when it is canceled."`
+	AllowDownload bool          `name:"allow-download" help:"Let people download it."`
+	Protect       bool          `help:"Refuse copies of it that others upload after it was deleted."`
+}
+
+func (a about) newVideo(source client.Source) (client.NewVideo, error) {
+	n := client.NewVideo{
+		Title: a.Title, Caption: a.Caption, Hashtags: a.Hashtags, Music: a.Music, Visibility: a.Visibility,
+		Review: a.Review, Reviewers: a.Reviewers, KeepDraft: a.KeepDraft, AllowDownload: a.AllowDownload,
+		Protect: a.Protect, Source: source,
+	}
+	if a.PublishAt != "" {
+		at, err := time.Parse(time.RFC3339, a.PublishAt)
+		if err != nil {
+			return n, wrongUse{"--publish-at: write a time such as 2030-01-31T18:00:00Z"}
+		}
+		n.PublishAt = &at
+	}
+	if a.Delay > 0 {
+		n.PublishDelay = a.Delay.String()
+	}
+	return n, nil
+}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/reelflow/reelflow/internal/client"
+)
+
+type importCommand struct {
+	Address string `arg:"" name:"url" help:"Address of the video."`
+	about   `embed:""`
+}
+
+// Run prints the id and leaves the rest to the gateway.
+func (c *importCommand) Run(s *shell) error {
+	gateway, err := s.gateway()
+	if err != nil {
+		return err
+	}
+	made, err := c.newVideo(client.Source{URL: c.Address})
+	if err != nil {
+		return err
+	}
+	v, err := gateway.Create(s.ctx, made)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out, v.ID)
+	return nil
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/config"
+	"github.com/reelflow/reelflow/internal/stack"
+)
+
+type runCommand struct{}
+
+// Run starts everything on this machine and ends with it: at Ctrl-C, when a part
+// fails, and when whoever started us is gone.
+func (runCommand) Run(s *shell) error {
+	lock, err := stack.TakeLock(s.DataDir)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
+	if err := lock.Say(fmt.Sprintf("process %d, http://%s", os.Getpid(), s.HTTPAddr)); err != nil {
+		return err
+	}
+	options, err := runOptions(s)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	go untilOrphaned(ctx, cancel)
+	all, err := stack.Start(ctx, options)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped while it was starting
+		}
+		return err
+	}
+	printAddresses(s, all)
+	err = all.Wait(ctx)
+	return errors.Join(err, all.Close())
+}
+
+// runOptions settles every address beforehand, so that one in use is named with
+// the setting that moves it.
+func runOptions(s *shell) (stack.Options, error) {
+	bin, err := programs()
+	if err != nil {
+		return stack.Options{}, err
+	}
+	temporal, err := config.Temporal(s.Logger(os.Stderr))
+	if err != nil {
+		return stack.Options{}, err
+	}
+	o := stack.Options{
+		Bin: bin, Dir: s.DataDir, Echo: s.err, HTTPAddr: s.HTTPAddr, TemporalAddr: temporal.HostPort, UIAddr: s.UIAddr,
+		// What the stack decides is left out.
+		Env: s.Environ("primary", "backups", "data-dir", "url", "http-addr", "ui-addr", "role", "stdin-parent"),
+	}
+	addresses := []stack.Address{
+		{Name: "the gateway", Listen: s.HTTPAddr, Setting: "REELFLOW_HTTP_ADDR"},
+		{Name: "Temporal", Listen: temporal.HostPort, Setting: "TEMPORAL_ADDRESS"},
+		{Name: "Temporal's UI", Listen: s.UIAddr, Setting: "REELFLOW_UI_ADDR"},
+	}
+	for i, store := range append([]config.Address{s.Primary}, s.Backups...) {
+		u, err := url.Parse(string(store))
+		if err != nil {
+			return o, errors.New("the address of a store can't be read")
+		}
+		setting := "REELFLOW_BACKUPS"
+		if i == 0 {
+			setting = "REELFLOW_PRIMARY"
+		}
+		o.StoreAddrs = append(o.StoreAddrs, u.Host)
+		addresses = append(addresses, stack.Address{Name: "a store", Listen: u.Host, Setting: setting})
+	}
+	return o, stack.CheckFree(addresses...)
+}
+
+// programs is the folder of the programs that were built together with this one.
+func programs() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	if self, err = filepath.EvalSymlinks(self); err != nil {
+		return "", err
+	}
+	dir := filepath.Dir(self)
+	for _, program := range []string{"devstack", "worker"} {
+		if _, err := os.Stat(filepath.Join(dir, program)); err != nil {
+			return "", fmt.Errorf("%s is not built (make build): %w", program, err)
+		}
+	}
+	return dir, nil
+}
+
+func printAddresses(s *shell, all *stack.Stack) {
+	fmt.Fprintf(s.out, "gateway      %s\n", all.URLs[0])
+	fmt.Fprintf(s.out, "Temporal UI  %s\n", all.UI)
+	fmt.Fprintf(s.out, "Temporal     %s\n", all.Temporal)
+	for _, store := range all.Stores {
+		fmt.Fprintf(s.out, "%-12s %s\n", store.Name, store.Endpoint)
+	}
+	fmt.Fprintf(s.out, "state        %s (make clean-data drops it)\n", s.DataDir)
+	fmt.Fprintf(s.out, "ready %s\n", all.URLs[0])
+}
+
+// untilOrphaned cancels when the process that started this one is gone: nobody
+// would stop us then.
+func untilOrphaned(ctx context.Context, cancel func()) {
+	for parent := os.Getppid(); os.Getppid() == parent; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second):
+		}
+	}
+	cancel()
+}
