@@ -19,22 +19,22 @@ import (
 // makes poster and previews, and drops pieces and sound, which nothing needs any
 // more. An attempt that died half way is swept away first: the segments of a
 // rendition are all of one making.
-func (a *Activities) Package(ctx context.Context, in workflows.Leg) error {
+func (a *Activities) Package(ctx context.Context, in workflows.Leg) (workflows.Probed, error) {
 	defer heart(ctx)()
 	j, err := a.begin(ctx, in, "")
 	if err != nil {
-		return err
+		return workflows.Probed{}, err
 	}
 	v, err := a.Catalog.Video(ctx, in.ID)
 	if err != nil {
-		return err
+		return workflows.Probed{}, err
 	}
 	if len(v.Renditions) == 0 {
 		if err := a.makePackage(ctx, j); err != nil {
-			return err
+			return rejected(err)
 		}
 	}
-	return a.discard(ctx, j.leg, ofKind(j.made, catalog.KindPiece, catalog.KindAudio))
+	return workflows.Probed{}, a.discard(ctx, j.leg, ofKind(j.made, catalog.KindPiece, catalog.KindAudio))
 }
 
 func (a *Activities) makePackage(ctx context.Context, j job) error {
