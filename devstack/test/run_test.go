@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -160,6 +161,21 @@ func (s *stack) only() string { return s.cmd.Args[slices.Index(s.cmd.Args, "--on
 func (s *stack) signal(sig os.Signal) {
 	if err := s.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		s.t.Errorf("%v: %v", sig, err)
+	}
+}
+
+// freeze returns when the process has stopped, which is somewhat after the signal.
+func (s *stack) freeze() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+	for deadline := time.Now().Add(goneWithin); ; time.Sleep(10 * time.Millisecond) {
+		state, err := exec.Command("ps", "-o", "state=", "-p", strconv.Itoa(s.pid())).Output()
+		if strings.HasPrefix(string(state), "T") {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the process is in state %q, %v", state, err)
+		}
 	}
 }
 

@@ -147,7 +147,7 @@ func TestOnePartIsKilledFrozenAndRestartedOnItsOwn(t *testing.T) {
 	s3 := client(store.report.Stores[0])
 	put(t, s3, "kept", "after kill -9")
 
-	store.signal(syscall.SIGSTOP)
+	store.freeze()
 	brief, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if _, err := getObject(brief, s3, "kept"); err == nil {
