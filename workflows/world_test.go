@@ -54,18 +54,39 @@ func (w *world) do(ctx context.Context, what string, leg Leg) error {
 		w.running[what]--
 		w.mu.Unlock()
 	}()
-	for held {
-		activity.RecordHeartbeat(ctx)
+	if held {
+		return w.hold(ctx, leg)
+	}
+	if fail != nil {
+		return fail(attempt)
+	}
+	return nil
+}
+
+// hold works until it is told to stop. The SDK's environment tells only whoever
+// heartbeats, and throttles that to once in eight seconds; so the one heartbeat
+// is kept for the moment when the control row has fenced the work off.
+func (w *world) hold(ctx context.Context, leg Leg) error {
+	for !w.fenced(leg) {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(time.Millisecond):
 		}
 	}
-	if fail != nil {
-		return fail(attempt)
+	activity.RecordHeartbeat(ctx)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Second):
+		return coded(video.Conflict)
 	}
-	return nil
+}
+
+func (w *world) fenced(leg Leg) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.row.Epoch > leg.Epoch
 }
 
 func (w *world) count(what string) int {
