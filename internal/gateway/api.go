@@ -61,7 +61,9 @@ func (a *at) Resolve(ctx huma.Context) []error {
 
 func (g *Gateway) base(a at) string { return g.baseOf(a.host, a.secure) }
 
-type byID struct {
+// ByID is a request about one video. Huma passes over embedded fields that are
+// not exported: hence the capitals here and at Page.
+type ByID struct {
 	at
 	ID string `path:"id" doc:"Of the video"`
 }
@@ -87,7 +89,7 @@ func (g *Gateway) registerVideos() {
 			return &created{v.Links.Self, v}, nil
 		})
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/videos/{id}", "get-video", "A video as the caller may see it", http.StatusOK),
-		func(ctx context.Context, in *byID) (*videoAnswer, error) {
+		func(ctx context.Context, in *ByID) (*videoAnswer, error) {
 			s, err := g.look(ctx, in.ID)
 			if err != nil {
 				return nil, g.problem(err)
@@ -96,7 +98,7 @@ func (g *Gateway) registerVideos() {
 		})
 	events := g.operation(http.MethodGet, "/v1/videos/{id}/events", "follow-video", "Server-sent events: `video` with the video at each change, last `gone`", http.StatusOK)
 	events.Responses["200"] = &huma.Response{Description: "A stream of events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}
-	huma.Register(g.api, events, func(ctx context.Context, in *byID) (*huma.StreamResponse, error) {
+	huma.Register(g.api, events, func(ctx context.Context, in *ByID) (*huma.StreamResponse, error) {
 		s, err := g.look(ctx, in.ID)
 		if err != nil {
 			return nil, g.problem(err)
@@ -107,7 +109,7 @@ func (g *Gateway) registerVideos() {
 		}}, nil
 	})
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/videos/{id}/playback", "get-playback", "Addresses to watch a video by, which need no header or cookie", http.StatusOK),
-		func(ctx context.Context, in *byID) (*playbackAnswer, error) {
+		func(ctx context.Context, in *ByID) (*playbackAnswer, error) {
 			p, err := g.playback(ctx, in.ID, g.base(in.at))
 			if err != nil {
 				return nil, g.problem(err)
@@ -158,7 +160,7 @@ func (g *Gateway) registerCommands() {
 		KeepDraft bool `json:"keep_draft,omitempty" doc:"With cancel: keep it as a draft"`
 	}
 	type command struct {
-		byID
+		ByID
 		Key  string `header:"Idempotency-Key" doc:"Accepted, but not needed: repeating a command is a success"`
 		Body *body
 	}
@@ -172,16 +174,16 @@ func (g *Gateway) registerCommands() {
 				if in.Body != nil {
 					request.KeepDraft = in.Body.KeepDraft
 				}
-				return g.commanded(ctx, in.byID, c, request)
+				return g.commanded(ctx, in.ByID, c, request)
 			})
 	}
 	huma.Register(g.api, g.operation(http.MethodDelete, "/v1/videos/{id}", "delete-video", "Answers once the video is hidden; then it is erased everywhere. There is no undelete", http.StatusAccepted),
-		func(ctx context.Context, in *byID) (*videoAnswer, error) {
+		func(ctx context.Context, in *ByID) (*videoAnswer, error) {
 			return g.commanded(ctx, *in, video.Delete, video.CommandRequest{})
 		})
 }
 
-func (g *Gateway) commanded(ctx context.Context, in byID, c video.Command, r video.CommandRequest) (*videoAnswer, error) {
+func (g *Gateway) commanded(ctx context.Context, in ByID, c video.Command, r video.CommandRequest) (*videoAnswer, error) {
 	s, erased, err := g.ask(ctx, in.ID, c, r)
 	switch {
 	case err != nil:
@@ -192,8 +194,8 @@ func (g *Gateway) commanded(ctx context.Context, in byID, c video.Command, r vid
 	return g.answer(ctx, s, g.base(in.at))
 }
 
-// page is where a list goes on.
-type page struct {
+// Page is where a list goes on.
+type Page struct {
 	at
 	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
@@ -209,7 +211,7 @@ type listAnswer struct{ Body Videos }
 
 func (g *Gateway) registerLists() {
 	type mine struct {
-		page
+		Page
 		Stage string `query:"stage" enum:"uploading,processing,reviewing,scheduled,publishing,published,pending_deletion,purging,draft,canceled,rejected"`
 	}
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/me/videos", "list-my-videos", "The caller's own videos", http.StatusOK),
@@ -218,14 +220,14 @@ func (g *Gateway) registerLists() {
 			if in.Stage != "" {
 				stages = []video.Stage{video.Stage(in.Stage)}
 			}
-			return g.listMine(ctx, in.page, stages)
+			return g.listMine(ctx, in.Page, stages)
 		})
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/me/drafts", "list-my-drafts", "The caller's own drafts", http.StatusOK),
-		func(ctx context.Context, in *page) (*listAnswer, error) {
+		func(ctx context.Context, in *Page) (*listAnswer, error) {
 			return g.listMine(ctx, *in, []video.Stage{video.Draft})
 		})
 	type profile struct {
-		page
+		Page
 		User string `path:"user"`
 	}
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/users/{user}/videos", "list-user-videos", "What somebody has published for everyone", http.StatusOK),
@@ -233,11 +235,11 @@ func (g *Gateway) registerLists() {
 			if checkName(in.User) != nil {
 				return nil, g.problem(video.Errorf(video.NotFound, "There is nobody of that name."))
 			}
-			return g.list(ctx, in.page, catalog.Query{Owner: g.secrets.ownerID(in.User), PublicOnly: true})
+			return g.list(ctx, in.Page, catalog.Query{Owner: g.secrets.ownerID(in.User), PublicOnly: true})
 		})
 }
 
-func (g *Gateway) listMine(ctx context.Context, in page, stages []video.Stage) (*listAnswer, error) {
+func (g *Gateway) listMine(ctx context.Context, in Page, stages []video.Stage) (*listAnswer, error) {
 	who, err := signedIn(ctx)
 	if err != nil {
 		return nil, g.problem(err)
@@ -245,7 +247,7 @@ func (g *Gateway) listMine(ctx context.Context, in page, stages []video.Stage) (
 	return g.list(ctx, in, catalog.Query{Owner: g.secrets.ownerID(who.name), Stages: stages})
 }
 
-func (g *Gateway) list(ctx context.Context, in page, q catalog.Query) (*listAnswer, error) {
+func (g *Gateway) list(ctx context.Context, in Page, q catalog.Query) (*listAnswer, error) {
 	q.Cursor, q.Limit = in.Cursor, in.Limit
 	all, next, err := g.seeAll(ctx, q)
 	if err != nil {
@@ -296,7 +298,7 @@ type receiptAnswer struct{ Body Receipt }
 
 func (g *Gateway) registerReceipts() {
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/receipts/{id}", "get-receipt", "What was erased of a video, where, and what was found afterwards; public", http.StatusOK),
-		func(ctx context.Context, in *byID) (*receiptAnswer, error) {
+		func(ctx context.Context, in *ByID) (*receiptAnswer, error) {
 			id, err := video.ParseID(in.ID)
 			if err != nil {
 				return nil, g.problem(err)

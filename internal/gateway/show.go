@@ -34,7 +34,7 @@ type Video struct {
 	Review        bool             `json:"review"`
 	Reviewers     []string         `json:"reviewers"`
 	Protect       bool             `json:"protect"`
-	Counts        Counts           `json:"counts"`
+	Counts        Interactions     `json:"counts"`
 	CreatedAt     *time.Time       `json:"created_at"`
 	PublishedAt   *time.Time       `json:"published_at"`
 	PublishAt     *time.Time       `json:"publish_at"`
@@ -51,8 +51,8 @@ type Video struct {
 	Links         Links            `json:"links"`
 }
 
-// Counts are the interactions with a video.
-type Counts struct {
+// Interactions are how often people did something with a video.
+type Interactions struct {
 	Likes    int `json:"likes"`
 	Comments int `json:"comments"`
 	Shares   int `json:"shares"`

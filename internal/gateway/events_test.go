@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"bufio"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+type event struct{ name, data string }
+
+// listen follows a video; the channel is closed with the stream.
+func (s *site) listen(as string, id video.ID) <-chan event {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), "GET", s.url+"/v1/videos/"+string(id)+"/events", nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if as != "" {
+		r.Header.Set("Authorization", "Bearer dev:"+as)
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil || response.StatusCode != 200 {
+		s.t.Fatal(err, response)
+	}
+	events := make(chan event, 100)
+	go func() {
+		defer close(events)
+		defer response.Body.Close()
+		var e event
+		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "event":
+				e.name = value
+			case "data":
+				e.data = value
+			case "":
+				if e.name != "" {
+					events <- e
+				}
+				e = event{}
+			}
+		}
+	}()
+	return events
+}
+
+// await returns the next event.
+func (s *site) await(events <-chan event) event {
+	s.t.Helper()
+	select {
+	case e := <-events:
+		return e
+	case <-time.After(5 * time.Second):
+		s.t.Fatal("no event")
+		return event{}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	s := newSite(t)
+	id := s.in(video.Published, "public")
+	stranger, owner := s.listen("", id), s.listen("owner", id)
+	stage := func(e event) video.Stage {
+		t.Helper()
+		var v Video
+		if err := json.Unmarshal([]byte(e.data), &v); err != nil || e.name != "video" {
+			t.Fatalf("%+v: %v", e, err)
+		}
+		return v.Stage
+	}
+	if got := stage(s.await(stranger)); got != video.Published {
+		t.Errorf("first %s", got)
+	}
+	stage(s.await(owner))
+	begun := time.Now()
+	s.video(s.request("owner", "DELETE", "/v1/videos/"+string(id), ""), 202)
+	if e := s.await(stranger); e.name != "gone" || !strings.Contains(e.data, string(id)) {
+		t.Errorf("the stranger got %+v", e)
+	}
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("the stranger was told after %v", took)
+	}
+	if e := s.await(stranger); e.name != "" {
+		t.Errorf("after the end: %+v", e)
+	}
+	if got := stage(s.await(owner)); got != video.PendingDeletion {
+		t.Errorf("the owner sees %s", got)
+	}
+	s.move(id, video.Purged)
+	for {
+		e := s.await(owner)
+		if e.name == "gone" {
+			break
+		}
+		if got := stage(e); got != video.Purging && got != video.Purged {
+			t.Fatalf("the owner sees %s", got)
+		}
+	}
+	for begun := time.Now(); len(s.followers.followed()) != 0; time.Sleep(time.Millisecond) {
+		if time.Since(begun) > time.Second {
+			t.Fatal("a stream that has ended is still polled for")
+		}
+	}
+}
+
+func TestRates(t *testing.T) {
+	r, id, at := newRates(), video.NewID(), time.Now()
+	if _, known := r.observe(id, video.Uploading, 0, at); known {
+		t.Error("a rate from one observation")
+	}
+	for i := 1; i <= 20; i++ {
+		rate, known := r.observe(id, video.Uploading, int64(i)*1000, at.Add(time.Duration(i)*time.Second))
+		if !known || rate != 1000 {
+			t.Fatalf("after %d s: %v %v", i, rate, known)
+		}
+	}
+	if _, known := r.observe(id, video.Processing, 1, at.Add(21*time.Second)); known {
+		t.Error("a rate across stages")
+	}
+}

@@ -1,0 +1,389 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/objects/objectstest"
+	"github.com/reelflow/reelflow/internal/vault"
+	"github.com/reelflow/reelflow/video"
+)
+
+// site is a gateway on a real catalog and vault, with stores in memory and
+// lives that do what workflows would, at once.
+type site struct {
+	*Gateway
+	t     *testing.T
+	url   string
+	lives *fakeLives
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	c, err := catalog.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := vault.Open(filepath.Join(t.TempDir(), "vault"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stores := objects.Set{Primary: objectstest.NewMemory("primary"), Backups: []objects.Store{objectstest.NewMemory("backup-a")}}
+	lives := &fakeLives{catalog: c, inputs: map[video.ID]video.LifecycleInput{}, uploaded: map[video.ID]int{}}
+	g, err := newGateway(Settings{Auth: "dev", MaxBytes: 1 << 20, Policy: video.Policy{UploadIdle: time.Hour}}, c, v, stores, lives, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(g.Handler())
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error("run:", err)
+		}
+		server.Close()
+		if err := errors.Join(c.Close(), v.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return &site{Gateway: g, t: t, url: server.URL, lives: lives}
+}
+
+// fakeLives are lives that take hold in the catalog at once.
+type fakeLives struct {
+	catalog *catalog.Catalog
+
+	mu       sync.Mutex
+	down     bool
+	inputs   map[video.ID]video.LifecycleInput
+	over     map[video.ID]bool
+	uploaded map[video.ID]int
+}
+
+func (f *fakeLives) reach(id video.ID) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down {
+		return outage(errors.New("connection refused"))
+	}
+	if _, started := f.inputs[id]; !started || f.over[id] {
+		return notRunning(errors.New("no such workflow"))
+	}
+	return nil
+}
+
+func (f *fakeLives) setDown(down bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.down = down
+}
+
+func (f *fakeLives) input(id video.ID) (video.LifecycleInput, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	in, ok := f.inputs[id]
+	return in, ok
+}
+
+func (f *fakeLives) Start(_ context.Context, in video.LifecycleInput) error {
+	if err := f.reach(in.ID); video.CodeOf(err) == video.Unavailable {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, again := f.inputs[in.ID]; !again {
+		f.inputs[in.ID] = in
+	}
+	return nil
+}
+
+func (f *fakeLives) Command(ctx context.Context, id video.ID, c video.Command, r video.CommandRequest) (video.Status, error) {
+	if err := f.reach(id); err != nil {
+		return video.Status{}, err
+	}
+	row, err := f.catalog.Video(ctx, id)
+	if err != nil {
+		return video.Status{}, err
+	}
+	if err := row.State().Check(c); err != nil {
+		return video.Status{}, err
+	}
+	now, err := f.catalog.ControlOf(ctx, id)
+	if err != nil {
+		return video.Status{}, err
+	}
+	now.Epoch++
+	stage := row.Stage
+	switch c {
+	case video.Pause, video.Resume:
+		now.Paused = c == video.Pause
+	case video.Cancel:
+		stage, now.Ending, now.Draft = video.Purging, video.ByCancellation, r.KeepDraft
+		if r.KeepDraft {
+			stage, now.Ending = video.Draft, ""
+		}
+	case video.Delete:
+		now.Ending = video.ByDeletion
+		if stage = video.Purging; row.Stage == video.Published || row.Stage == video.PendingDeletion {
+			stage = video.PendingDeletion
+		}
+	case video.Hold, video.Release:
+		now.Held = c == video.Hold
+	}
+	_, err = f.catalog.Control(ctx, now, func(v *catalog.Video) {
+		v.Stage = stage
+		if c == video.Delete && v.HiddenAt.IsZero() {
+			v.HiddenAt = time.Now()
+		}
+	})
+	return video.Status{ID: id, Stage: stage, Paused: now.Paused, Ending: now.Ending}, err
+}
+
+func (f *fakeLives) Uploaded(_ context.Context, id video.ID) error {
+	if err := f.reach(id); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.uploaded[id]++
+	return nil
+}
+
+func (f *fakeLives) Ready(context.Context) error {
+	if err := f.reach(""); video.CodeOf(err) == video.Unavailable {
+		return err
+	}
+	return nil
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// request sends one as somebody: "" is nobody. Body is sent as JSON unless it is empty.
+func (s *site) request(as, method, path, body string, headers ...string) answer {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.at(path), strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if as != "" {
+		r.Header.Set("Authorization", "Bearer dev:"+as)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	got := answer{response.StatusCode, response.Header, nil}
+	// A stream of events does not end: its status is all that is asked for.
+	if !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
+		if got.body, err = io.ReadAll(response.Body); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return got
+}
+
+func (s *site) at(path string) string {
+	if strings.HasPrefix(path, "http") {
+		return path
+	}
+	return s.url + path
+}
+
+// video decodes an answer that must have this status.
+func (s *site) video(a answer, status int) Video {
+	s.t.Helper()
+	if a.status != status {
+		s.t.Fatalf("status %d, want %d: %s", a.status, status, a.body)
+	}
+	var v Video
+	if err := json.Unmarshal(a.body, &v); err != nil {
+		s.t.Fatalf("%v: %s", err, a.body)
+	}
+	return v
+}
+
+// refusal decodes a problem that must have this code and its status.
+func (s *site) refusal(a answer, code video.Code) Problem {
+	s.t.Helper()
+	var p Problem
+	if err := json.Unmarshal(a.body, &p); err != nil {
+		s.t.Fatalf("status %d is no problem: %v: %s", a.status, err, a.body)
+	}
+	if p.Code != code || a.status != statuses[code] || p.Status != a.status || a.header.Get("Content-Type") != problemType || p.Detail == "" {
+		s.t.Fatalf("got %d %s %+v, want %s", a.status, a.header.Get("Content-Type"), p, code)
+	}
+	return p
+}
+
+// made is a new video of somebody.
+func (s *site) made(as, body string) Video {
+	s.t.Helper()
+	return s.video(s.request(as, "POST", "/v1/videos", body), http.StatusCreated)
+}
+
+// in is a video of "owner" in a stage of its life.
+func (s *site) in(stage video.Stage, visibility string) video.ID {
+	s.t.Helper()
+	id := s.made("owner", `{"title":"Waves","visibility":"`+visibility+`","reviewers":["reviewer"]}`).ID
+	s.move(id, stage)
+	return id
+}
+
+// move takes a video to a stage, the purged ones through the vault and the ledger.
+func (s *site) move(id video.ID, stage video.Stage) {
+	s.t.Helper()
+	row, err := s.catalog.ControlOf(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	row.Epoch++
+	switch stage {
+	case video.PendingDeletion, video.Purging, video.Purged:
+		row.Ending = video.ByDeletion
+	case video.Rejected:
+		row.Ending = video.ByRejection
+	case video.Canceled:
+		row.Ending = video.ByCancellation
+	}
+	_, err = s.catalog.Control(s.t.Context(), row, func(v *catalog.Video) {
+		v.Stage = stage
+		if stage == video.Published {
+			v.PublishedAt = time.Now()
+		}
+		if stage == video.Rejected {
+			v.Failure = &video.Rejection{Code: "not_a_video", Message: "This is not a video."}
+		}
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if stage == video.Purging || stage == video.Purged || stage == video.Rejected {
+		s.erase(id, row.Ending, stage == video.Purged)
+	}
+}
+
+func (s *site) erase(id video.ID, reason video.Ending, forget bool) {
+	s.t.Helper()
+	ctx := s.t.Context()
+	record, err := s.vault.Destroy(ctx, vault.Intent{ID: id, Reason: string(reason)})
+	if err != nil || !forget {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return
+	}
+	err = s.catalog.RecordLedger(ctx, catalog.Ledger{VideoSHA256: id.Hash(), Reason: reason, HiddenAt: record.HiddenAt, KeyDestroyedAt: record.KeyDestroyedAt})
+	if err == nil {
+		err = s.catalog.Forget(ctx, id, video.Receipt{VideoSHA256: id.Hash(), Reason: reason, HiddenAt: record.HiddenAt,
+			KeyDestroyedAt: record.KeyDestroyedAt, Stores: []video.StoreReceipt{{Store: "primary", Removed: video.Counts{Objects: 3, Versions: 3}}}})
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// film is the manifest of a packaged video in two renditions, with what rests in the store.
+type film struct {
+	source   []byte
+	segments map[string][][]byte // plain, by rendition
+	poster   []byte
+}
+
+// packaged puts a film into the store and the manifest of a video.
+func (s *site) packaged(id video.ID) film {
+	s.t.Helper()
+	f := film{poster: []byte("\xff\xd8poster"), segments: map[string][][]byte{
+		"720p": {bytes.Repeat([]byte("a"), 5000), bytes.Repeat([]byte("b"), 3000)},
+		"480p": {bytes.Repeat([]byte("c"), 2000), bytes.Repeat([]byte("d"), 1000)},
+	}}
+	row, err := s.catalog.ControlOf(s.t.Context(), id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	leg := catalog.Leg{Video: id, Epoch: row.Epoch + 1}
+	err = s.catalog.Enter(s.t.Context(), leg, func(v *catalog.Video) {
+		v.Media = []byte(`{"duration_seconds":7.5,"width":720,"height":1280,"video_codec":"h264","frame_rate":{"num":30000,"den":1001},"rotation":90}`)
+		v.Renditions = []byte(`[{"name":"720p","width":720,"height":1280,"bitrate":2000000},{"name":"480p","width":480,"height":854,"bitrate":900000}]`)
+		v.Unit, v.Done, v.Total = "segments", 4, 4
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, part := range []string{"first part, ", "second part, ", "third"} {
+		s.store(leg, catalog.Object{Kind: catalog.KindSource, Offset: int64(len(f.source)), PlainSize: int64(len(part))}, []byte(part))
+		f.source = append(f.source, part...)
+	}
+	s.store(leg, catalog.Object{Kind: catalog.KindPoster}, f.poster)
+	for rendition, segments := range f.segments {
+		for i, plain := range segments {
+			s.store(leg, catalog.Object{Kind: catalog.KindSegment, Rendition: rendition, Index: i, Duration: 3.75}, plain)
+		}
+	}
+	return f
+}
+
+// store seals or encrypts what is plain, and records it.
+func (s *site) store(leg catalog.Leg, o catalog.Object, plain []byte) {
+	s.t.Helper()
+	ctx := s.t.Context()
+	name := strings.ToLower(string(video.NewID()))
+	o.Video, o.Store = leg.Video, "primary"
+	o.Key = leg.Video.Prefix() + o.Kind + "/" + name
+	if o.Kind == catalog.KindSegment {
+		o.Key = leg.Video.Prefix() + "hls/" + o.Rendition + "/" + name + ".ts"
+	}
+	var sealed []byte
+	err := s.withKey(ctx, leg.Video, func(k vault.Key) (err error) {
+		if o.Kind != catalog.KindSegment {
+			sealed, err = k.Seal(o.Key, nil, plain)
+			return err
+		}
+		key, err := k.SegmentKey(o.Rendition, o.Index)
+		iv := [16]byte{1, 2, 3, byte(o.Index)}
+		o.IV, sealed = iv[:], vault.EncryptSegment(key, iv, plain)
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	o.PlainSize, o.Size = int64(len(plain)), int64(len(sealed))
+	intended, err := s.catalog.Intend(ctx, leg, []catalog.Object{o})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if intended[0].Version, err = s.stores.Primary.Put(ctx, o.Key, sealed, objects.PutOptions{}); err == nil {
+		err = s.catalog.Commit(ctx, leg, intended[0])
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
