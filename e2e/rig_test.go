@@ -1,0 +1,227 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/client"
+	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/stack"
+	"github.com/reelflow/reelflow/video"
+)
+
+// rig is a running reelflow of one test, with eyes of its own on the stores.
+type rig struct {
+	*stack.Stack
+	t      *testing.T
+	ctx    context.Context
+	stores []objects.Store
+}
+
+// start runs a stack on free ports and throw-away data. Its processes end with the test.
+func start(t *testing.T, o stack.Options) *rig {
+	t.Helper()
+	o.Bin, o.Dir, o.FreePorts = filepath.Join(root(t), "bin"), t.TempDir(), true
+	o.Env = append([]string{"REELFLOW_DELETE_GRACE=0s", "REELFLOW_AUDIT_EVERY=1h"}, o.Env...)
+	for _, program := range []string{"devstack", "worker", "starter"} {
+		if _, err := os.Stat(filepath.Join(o.Bin, program)); err != nil {
+			t.Fatalf("bin/%s is missing: run `make build`", program)
+		}
+	}
+	s, err := stack.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{Stack: s, t: t, ctx: t.Context()}
+	t.Cleanup(func() {
+		if t.Failed() {
+			r.showLogs(o.Dir)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, store := range s.Stores {
+		opened, err := objects.Open(store.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.stores = append(r.stores, opened)
+	}
+	return r
+}
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// showLogs prints the end of each process's log: the directory goes with the test.
+func (r *rig) showLogs(dir string) {
+	logs, _ := filepath.Glob(filepath.Join(dir, "logs", "*.log"))
+	for _, path := range logs {
+		text, _ := os.ReadFile(path)
+		r.t.Logf("%s:\n%s", filepath.Base(path), text[max(0, len(text)-4000):])
+	}
+}
+
+// as is a client of the first gateway on behalf of somebody.
+func (r *rig) as(user string) *client.Client { return r.asAt(user, 0) }
+
+func (r *rig) asAt(user string, gateway int) *client.Client {
+	r.t.Helper()
+	c, err := client.New(r.URLs[gateway], "dev:"+user)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return c
+}
+
+// until waits for a condition, at most so long, and fails the test otherwise.
+func (r *rig) until(what string, atMost time.Duration, holds func() bool) {
+	r.t.Helper()
+	for end := time.Now().Add(atMost); ; {
+		if holds() {
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("after %v still not so: %s", atMost, what)
+		}
+		time.Sleep(30 * time.Millisecond)
+	}
+}
+
+// stage waits until a video is in a stage.
+func (r *rig) stage(c *client.Client, id video.ID, want video.Stage, atMost time.Duration) client.Video {
+	r.t.Helper()
+	var v client.Video
+	r.until(fmt.Sprintf("video %s is %s", id, want), atMost, func() bool {
+		var err error
+		v, err = c.Video(r.ctx, id)
+		return err == nil && v.Stage == want
+	})
+	return v
+}
+
+// erased waits until the receipt of a video is closed, and checks that no store
+// shows anything of it but the ledger's record.
+func (r *rig) erased(id video.ID, atMost time.Duration) {
+	r.t.Helper()
+	r.until("the receipt of "+string(id)+" is closed", atMost, func() bool {
+		_, err := r.as("me").Receipt(r.ctx, id)
+		return err == nil
+	})
+	r.nothingOf(id)
+}
+
+// nothingOf lists every store: versions, delete markers, unfinished multiparts.
+func (r *rig) nothingOf(id video.ID) {
+	r.t.Helper()
+	for _, store := range r.stores {
+		found, err := store.Inventory(r.ctx, id.Prefix(), func(e objects.Entry) error {
+			r.t.Errorf("%s still has %s %s", store.Name(), e.Kind, e.Key)
+			return nil
+		})
+		if err != nil {
+			r.t.Error(err)
+		}
+		if !found.Empty() {
+			r.t.Errorf("%s shows %+v of the video", store.Name(), found)
+		}
+		if _, err := store.Stat(r.ctx, id.LedgerKey(), ""); err != nil {
+			r.t.Errorf("%s has no ledger record: %v", store.Name(), err)
+		}
+	}
+}
+
+// encoders counts the ffmpeg processes that the stack's workers run.
+func (r *rig) encoders() int {
+	count := 0
+	for _, w := range r.Workers {
+		out, _ := exec.Command("ps", "--ppid", strconv.Itoa(w.Pid()), "-o", "comm=").Output()
+		count += strings.Count(string(out), "ffmpeg")
+	}
+	return count
+}
+
+// clips keeps what clip generated for the length of the test binary.
+var clips = struct {
+	sync.Mutex
+	made map[string]string
+	dir  string
+}{made: map[string]string{}}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "reelflow-clips-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	clips.dir = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// clip generates a 9:16 video with sound, so many seconds long; noise makes it
+// slow to encode and large.
+func clip(t *testing.T, seconds, width int, noise bool) string {
+	t.Helper()
+	name := fmt.Sprintf("%ds-%d-%t.mp4", seconds, width, noise)
+	clips.Lock()
+	defer clips.Unlock()
+	if path := clips.made[name]; path != "" {
+		return path
+	}
+	path := filepath.Join(clips.dir, name)
+	picture := fmt.Sprintf("testsrc2=size=%dx%d:rate=30:duration=%d", width, width*16/9/2*2, seconds)
+	if noise {
+		picture += ",noise=alls=40:allf=t"
+	}
+	out, err := exec.Command("ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", picture,
+		"-f", "lavfi", "-i", fmt.Sprintf("sine=frequency=440:duration=%d", seconds),
+		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-movflags", "+faststart", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("generate a clip: %v\n%s", err, out)
+	}
+	clips.made[name] = path
+	return path
+}
+
+// upload sends a file and returns the video once every byte is stored.
+func (r *rig) upload(c *client.Client, path string) client.Video {
+	r.t.Helper()
+	v, u := r.announce(c, path)
+	if err := u.Run(r.ctx); err != nil {
+		r.t.Fatal(err)
+	}
+	return v
+}
+
+// announce makes a video and the upload of a file, not sent yet.
+func (r *rig) announce(c *client.Client, path string) (client.Video, *client.Upload) {
+	r.t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	size := int64(len(data))
+	v, err := c.Create(r.ctx, client.NewVideo{Title: "A clip", Source: client.Source{Size: size, Filename: filepath.Base(path)}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return v, &client.Upload{Client: c, URL: v.Upload.URL, File: bytes.NewReader(data), Size: size}
+}
