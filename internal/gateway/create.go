@@ -286,8 +286,8 @@ func (g *Gateway) startMissing(ctx context.Context) {
 }
 
 const (
-	startEvery = 5 * time.Second
-	startAfter = 3 * time.Second // time for the request itself to do it
+	startEvery = 2 * time.Second
+	startAfter = 2 * time.Second // time for the request itself to do it
 )
 
 // startOnce returns those that are known to live, of those that still upload.
