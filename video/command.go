@@ -80,8 +80,9 @@ type State struct {
 	Ending Ending `json:"ending,omitempty"`
 	Held   bool   `json:"held,omitempty"` // under legal hold
 	// Done remembers the commands that were decisions and took effect, so that
-	// asking again is a success although the stage has moved on.
-	Done []Command `json:"-"`
+	// asking again is a success although the stage has moved on, and the first
+	// decision stands.
+	Done []Command `json:"done_commands,omitempty"`
 }
 
 // Repeats reports whether c asks for what is already so. Repeating a command is
@@ -94,17 +95,19 @@ func (s State) Repeats(c Command) bool {
 	case Resume:
 		return !s.Paused && !leaving && s.Stage.OnTheWay()
 	case Cancel:
-		return s.Ending == ByCancellation || s.Stage == Canceled
+		return s.Ending == ByCancellation
 	case Delete:
-		return s.Ending == ByDeletion || s.Stage == PendingDeletion || s.Stage == Purging
+		return s.Ending == ByDeletion || s.Stage == PendingDeletion || s.Stage == Purging || s.did(Delete)
 	case Hold:
 		return s.Held
 	case Release:
 		return !s.Held && s.in(Release)
 	default:
-		return slices.Contains(s.Done, c)
+		return s.did(c)
 	}
 }
+
+func (s State) did(c Command) bool { return slices.Contains(s.Done, c) }
 
 // Check returns nil when c is allowed now or repeats what is already so.
 // Otherwise it returns Gone (nothing is left to command) or Conflict, with a
@@ -132,6 +135,20 @@ func (s State) objection(c Command) string {
 	case !s.in(c):
 		return "it is " + s.Stage.words()
 	}
+	return s.decided(c)
+}
+
+// decided says that a decision was made before; it is empty when c is none or
+// still open. The stage may lag behind: a paused video moves on only later.
+func (s State) decided(c Command) string {
+	switch {
+	case c != Approve && c != Reject:
+		return ""
+	case s.did(Approve):
+		return "it has been approved"
+	case s.did(Publish):
+		return "its publication has been decided"
+	}
 	return ""
 }
 
@@ -140,10 +157,8 @@ func (s State) duringEnding(c Command) bool {
 	switch c {
 	case Delete, Hold, Release:
 		return true
-	case Restore:
-		return s.Stage == Canceled
-	case Resume, Cancel:
-		return s.Stage == Draft
+	case Restore: // a cancel can be taken back, a deletion can't
+		return s.Stage == Canceled && s.Ending == ByCancellation
 	}
 	return false
 }

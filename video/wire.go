@@ -64,10 +64,11 @@ type LifecycleInput struct {
 // Carried is what a run hands to the next when it continues as new.
 type Carried struct {
 	State
-	Done    []Command `json:"done_commands,omitempty"`
-	Epoch   int64     `json:"epoch"`
-	Refused int       `json:"refused,omitempty"`
-	Plan    Plan      `json:"plan,omitzero"`
+	Epoch    int64         `json:"epoch"`
+	Refused  int           `json:"refused,omitempty"`
+	Plan     Plan          `json:"plan,omitzero"`
+	Uploaded bool          `json:"uploaded,omitempty"` // the gateway said that every byte is stored
+	Waited   time.Duration `json:"waited,omitempty"`   // how much of the publish delay is over
 }
 
 // Plan is how the media work of a video is cut.
@@ -77,18 +78,19 @@ type Plan struct {
 	Audio      bool `json:"audio"`
 }
 
-// Status answers the query `status` and every update.
+// Status answers the query `status` and every update. Every field is always
+// there: clients that know only the contract look for them.
 type Status struct {
 	ID         ID                   `json:"id"`
 	Stage      Stage                `json:"stage"`
 	Paused     bool                 `json:"paused"`
-	Ending     Ending               `json:"ending,omitempty"`
-	WaitingFor string               `json:"waiting_for,omitempty"`
+	Ending     Ending               `json:"ending"`
+	WaitingFor string               `json:"waiting_for"`
 	Actions    []Command            `json:"actions"`
-	Deadlines  map[string]time.Time `json:"deadlines,omitempty"` // publish_at, purge_at, expires_at, overdue_at
+	Deadlines  map[string]time.Time `json:"deadlines"` // publish_at, purge_at, expires_at, overdue_at
 	Done       int                  `json:"done"`
 	Total      int                  `json:"total"`
-	Refused    int                  `json:"refused,omitempty"` // signals that were refused
+	Refused    int                  `json:"refused"` // signals that were refused
 }
 
 // Counts are the things an S3 listing shows of a video.

@@ -3,6 +3,7 @@ package workflows
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -30,10 +31,12 @@ func (l *life) listen(ctx workflow.Context) error {
 			l.heard(s)
 		}
 	})
+	l.stored = workflow.GetSignalChannel(ctx, video.UploadedSignal)
 	workflow.Go(l.root, func(root workflow.Context) {
-		workflow.GetSignalChannel(ctx, video.UploadedSignal).Receive(root, nil)
+		l.stored.Receive(root, nil)
 		l.uploaded = true
 	})
+	l.canceled = func() bool { return ctx.Err() != nil }
 	workflow.Go(l.root, func(root workflow.Context) {
 		ctx.Done().Receive(root, nil)
 		l.workflowCanceled()
@@ -95,6 +98,10 @@ func (l *life) heard(s sent) {
 
 // workflowCanceled makes Temporal's own cancel one more sender of commands.
 func (l *life) workflowCanceled() {
+	if l.heeded {
+		return
+	}
+	l.heeded = true
 	c := video.Cancel
 	if !l.state.Stage.OnTheWay() && l.state.Stage != video.Draft {
 		c = video.Delete
@@ -108,38 +115,73 @@ func (l *life) command(c video.Command, request video.CommandRequest) error {
 	if err := l.state.Check(c); err != nil {
 		return err
 	}
-	if l.state.Repeats(c) {
+	again := c == video.Cancel && request.KeepDraft && l.state.Stage == video.Draft // a draft already
+	if l.state.Repeats(c) || again {
 		return nil
 	}
 	switch c {
 	case video.Pause:
 		l.state.Paused = true
-	case video.Resume:
-		l.reprieve = l.state.Stage == video.Draft
-		l.state.Paused = false
+	case video.Resume, video.Restore:
+		l.resume(c)
 	case video.Cancel:
-		l.keep = l.state.Stage != video.Draft && (request.KeepDraft || l.in.KeepDraft)
-		l.end(video.ByCancellation)
+		l.cancel(request.KeepDraft || l.in.KeepDraft)
 	case video.Delete:
 		l.delete()
-	case video.Restore:
-		l.reprieve = true
 	case video.Hold, video.Release:
 		l.state.Held = c == video.Hold
-	case video.Approve, video.Reject, video.Publish:
-		l.state.Done = append(l.state.Done, c)
+	case video.Reject:
+		l.rejection = &video.Rejection{Code: "reviewer", Message: "A reviewer has rejected this video."}
+		l.end(video.ByRejection)
+		l.decide(c)
+	case video.Approve, video.Publish:
+		l.decide(c)
 	}
 	l.took(c)
 	return nil
 }
 
+// cancel gives the video up. The stage changes at once, though work may still be
+// stopping: whether the next command is allowed must depend on the order of the
+// commands alone, not on how fast a worker is.
+func (l *life) cancel(keep bool) {
+	stage := l.state.Stage
+	if l.wasDraft = stage == video.Draft; !l.wasDraft {
+		l.stood = stage
+	}
+	l.state.Done = slices.DeleteFunc(l.state.Done, func(c video.Command) bool { return c == video.Restore })
+	l.end(video.ByCancellation)
+	switch {
+	case keep && !l.wasDraft:
+		l.state.Stage, l.state.Ending = video.Draft, ""
+	case l.in.Policy.CancelGrace > 0:
+		l.state.Stage = video.Canceled
+	}
+}
+
+// resume ends a pause, takes up a draft, or takes a cancel back.
+func (l *life) resume(c video.Command) {
+	l.state.Paused = false
+	switch {
+	case c == video.Restore && l.wasDraft:
+		l.state.Stage, l.state.Ending, l.wasDraft = video.Draft, "", false
+	case l.state.Stage == video.Draft || c == video.Restore:
+		l.state.Stage, l.state.Ending = l.stood, ""
+	}
+	if c == video.Restore {
+		l.decide(c)
+	}
+}
+
+func (l *life) decide(c video.Command) { l.state.Done = append(l.state.Done, c) }
+
 // took spreads the news of a command that changed something.
 func (l *life) took(c video.Command) {
 	switch c {
-	case video.Pause, video.Cancel, video.Delete:
+	case video.Pause, video.Cancel, video.Delete, video.Reject:
 		l.halt()
 		l.tell()
-	case video.Resume:
+	case video.Resume, video.Restore:
 		l.tell()
 	case video.Hold, video.Release:
 		l.project()
@@ -162,9 +204,8 @@ func (l *life) end(why video.Ending) {
 // delete ends the life for good. A rejected one keeps its reason: only the wait
 // until its author has read it is cut short.
 func (l *life) delete() {
-	l.keep = false
 	if l.state.Stage == video.Rejected {
-		l.state.Done = append(l.state.Done, video.Delete)
+		l.decide(video.Delete)
 		return
 	}
 	if l.hiddenAt.IsZero() {
@@ -178,36 +219,56 @@ func (l *life) answer(ctx workflow.Context, c video.Command) (video.Status, erro
 	held := func() bool { return l.telling == 0 }
 	switch c {
 	case video.Pause:
-		held = func() bool { return l.still() || !l.state.Paused || l.state.Ending != "" }
-	case video.Cancel:
+		held = func() bool { return l.still() || !l.state.Paused }
+	case video.Cancel, video.Reject:
 		held = l.still
+	case video.Approve:
+		held = func() bool { return l.movedOn(video.Reviewing) }
+	case video.Publish:
+		held = func() bool { return l.movedOn(video.Reviewing, video.Scheduled) }
 	case video.Delete:
 		held = func() bool { return l.hidden }
 	}
 	if err := workflow.Await(ctx, held); err != nil {
 		return video.Status{}, err
 	}
-	if c == video.Pause && (!l.state.Paused || l.state.Ending != "") {
+	if c == video.Pause && !l.state.Paused {
 		return video.Status{}, refusal(video.Errorf(video.Conflict, "The pause was overtaken by another command; the video is %s.", l.sentence()))
 	}
 	return l.status(), nil
 }
 
+// movedOn reports whether a decision has led the life out of these stages, and
+// readers of the catalog see it; or something else holds the life up.
+func (l *life) movedOn(stages ...video.Stage) bool {
+	return l.telling == 0 && (l.asked() || l.renewing || !slices.Contains(stages, l.state.Stage))
+}
+
 // continueAsNew hands the life over to a fresh history, with no command lost:
-// first every handler answers and every signal that has arrived is taken.
+// first every handler answers and everything that has arrived is taken.
 func (l *life) continueAsNew() error {
+	l.renewing = true
+	defer func() { l.renewing = false }()
 	for {
-		l.await(func() bool { return l.telling == 0 && workflow.AllHandlersFinished(l.root) })
+		// A deletion is answered only later: it doesn't let this run end.
+		l.await(func() bool { return l.telling == 0 && (l.leaving() || workflow.AllHandlersFinished(l.root)) })
 		var s sent
 		if l.sent.ReceiveAsync(&s) {
 			l.heard(s)
 			continue
 		}
-		if l.state.Ending != "" {
+		if l.canceled() && !l.heeded {
+			l.workflowCanceled()
+			continue
+		}
+		if l.leaving() {
 			return errEnding
 		}
 		next := l.in
-		next.Carried = &video.Carried{State: l.state, Done: l.state.Done, Epoch: l.epoch, Refused: l.refused, Plan: l.plan}
+		next.Carried = &video.Carried{
+			State: l.state, Epoch: l.epoch, Refused: l.refused, Plan: l.plan,
+			Uploaded: l.uploaded || l.stored.ReceiveAsync(nil), Waited: l.waited,
+		}
 		return workflow.NewContinueAsNewError(l.root, video.LifecycleWorkflow, next)
 	}
 }

@@ -13,37 +13,46 @@ import (
 // reprieved waits while an ending can still be taken back: a draft by resume, a
 // cancel by restore. It reports whether the life goes on where it stood.
 func (l *life) reprieved() bool {
-	stood := l.state.Stage
-	if l.state.Ending != video.ByCancellation || !stood.OnTheWay() {
-		return false
-	}
-	switch policy := l.in.Policy; {
-	case l.keep:
-		l.state.Ending = ""
-		l.linger(video.Draft, "a resume, or the draft's expiry", policy.DraftTTL)
-		if !l.reprieve && l.state.Ending == "" {
-			l.end(video.ByExpiry)
+	for l.leaving() {
+		switch policy, state := l.in.Policy, l.state; {
+		case state.Stage == video.Draft && state.Ending == "":
+			if l.linger("a resume, or the draft's expiry", policy.DraftTTL) {
+				l.end(video.ByExpiry)
+			}
+		case state.Stage == video.Canceled && state.Ending == video.ByCancellation:
+			if l.linger("an operator's restore, or the end of the grace", policy.CancelGrace) && l.unheld() {
+				return false
+			}
+		default:
+			return false
 		}
-	case policy.CancelGrace > 0:
-		l.linger(video.Canceled, "an operator's restore, or the end of the grace", policy.CancelGrace)
 	}
-	if !l.reprieve || l.state.Ending == video.ByDeletion {
-		return false
-	}
-	l.state.Stage, l.state.Ending, l.keep, l.reprieve = stood, "", false, false
-	l.tell()
 	return true
 }
 
-// linger stays in a stage until its time is up or a command decides.
-func (l *life) linger(stage video.Stage, why string, d time.Duration) {
-	ending := l.state.Ending
+// linger stays in a stage until a command leads out of it. It reports whether
+// the time was up instead.
+func (l *life) linger(why string, d time.Duration) bool {
+	stage, ending := l.state.Stage, l.state.Ending
 	l.enter(stage)
 	l.waitFor(why)
 	l.deadlines["expires_at"] = workflow.Now(l.root).Add(d)
-	l.tell()
-	l.timeout(d, string(stage)+" until it expires", func() bool { return l.reprieve || l.state.Ending != ending })
+	l.project()
+	stays := func() bool { return l.state.Stage == stage && l.state.Ending == ending }
+	l.timeout(d, string(stage)+" until it expires", func() bool { return !stays() })
 	delete(l.deadlines, "expires_at")
+	return stays()
+}
+
+// unheld waits for the end of a legal hold after the grace of a cancel, which
+// can be taken back as long as nothing is erased. It reports whether it wasn't:
+// then nothing comes between this moment and the point of no return.
+func (l *life) unheld() bool {
+	back := func() bool { return l.state.Ending != video.ByCancellation }
+	l.await(func() bool { return back() || l.telling == 0 })
+	free := l.releasedFromHold()
+	l.await(func() bool { return back() || free() })
+	return !back()
 }
 
 // timeout waits on the main coroutine until decided, at most d.
@@ -59,9 +68,9 @@ func (l *life) erase() (video.Receipt, error) {
 	l.await(func() bool { return l.telling == 0 })
 	l.hide()
 	l.await(l.releasedFromHold())
-	l.destroyKey()
 	ctx, finished := workflow.WithCancel(l.root)
 	workflow.Go(ctx, l.watchDeadline)
+	l.destroyKey()
 	receipt := l.purge()
 	finished()
 

@@ -65,8 +65,8 @@ func (l *life) runLeg(work func(workflow.Context, Leg) error) error {
 
 // clearance waits until a leg may begin: not paused, nothing being told.
 func (l *life) clearance() error {
-	l.await(func() bool { return l.telling == 0 && (l.state.Ending != "" || !l.state.Paused) })
-	if l.state.Ending != "" {
+	l.await(func() bool { return l.telling == 0 && (l.leaving() || !l.state.Paused) })
+	if l.leaving() {
 		return errEnding
 	}
 	if workflow.GetInfo(l.root).GetContinueAsNewSuggested() {
@@ -83,12 +83,14 @@ func (l *life) survive(err error, attempt int) error {
 		l.tell()
 		l.await(func() bool { return l.telling == 0 })
 		if l.state.Ending == "" {
-			l.state.Ending = video.ByDeletion
+			l.end(video.ByDeletion)
 		}
 		return errEnding
 	case video.Conflict: // fenced by a later epoch: this run was reset. Go on above it.
 		l.tell()
-		return nil
+		if attempt == 1 {
+			return nil
+		}
 	}
 	workflow.GetLogger(l.root).Error("work failed; trying again", "stage", l.state.Stage, "attempt", attempt, "error", err)
 	return l.trouble(backoff(attempt))
@@ -109,7 +111,10 @@ func backoff(attempt int) time.Duration {
 	return min(time.Second<<min(attempt-1, 10), slowest)
 }
 
-func (l *life) asked() bool { return l.state.Paused || l.state.Ending != "" }
+func (l *life) asked() bool { return l.state.Paused || l.leaving() }
+
+// leaving reports whether the life is to end, or was set aside.
+func (l *life) leaving() bool { return l.state.Ending != "" || l.state.Stage == video.Draft }
 
 // still reports whether what was asked has taken hold: nothing runs, and the
 // control row says so.
@@ -119,21 +124,6 @@ func (l *life) halt() {
 	if l.stop != nil {
 		l.stop()
 	}
-}
-
-// sleep counts unpaused time only, and ends early when enough is true.
-func (l *life) sleep(d time.Duration, summary string, enough func() bool) error {
-	return l.leg(func(ctx workflow.Context, _ Leg) error {
-		if d <= 0 || enough() {
-			return nil
-		}
-		from := workflow.Now(ctx)
-		_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary},
-		}, enough)
-		d -= workflow.Now(ctx).Sub(from)
-		return err
-	})
 }
 
 // await blocks the main coroutine. Its context is never cancelled, so it can't fail.
@@ -146,12 +136,22 @@ func (l *life) await(ready func() bool) {
 // fences every leg begun so far.
 func (l *life) tell() {
 	l.epoch++
-	l.project()
+	l.write()
 }
 
-// project writes where the life stands without fencing what runs.
+// project writes where the life stands without fencing what runs. Two writes of
+// one epoch could overtake each other: the second waits for the first.
 func (l *life) project() {
+	if l.telling > 0 {
+		l.stale = true
+		return
+	}
+	l.write()
+}
+
+func (l *life) write() {
 	l.telling++
+	l.stale = false
 	told := l.epoch
 	ctx := withOptions(l.root, "Control", "control row: "+l.sentence())
 	written := workflow.ExecuteActivity(ctx, "Control", l.controlInput(told))
@@ -162,6 +162,9 @@ func (l *life) project() {
 		}
 		l.heed(row, told)
 		l.telling--
+		if l.telling == 0 && l.stale {
+			l.write()
+		}
 	})
 }
 
@@ -169,9 +172,8 @@ func (l *life) project() {
 // that was reset by an operator starts below the epoch it once reached, and may
 // not know of a deletion.
 func (l *life) heed(row ControlRow, told int64) {
-	l.erased = l.erased || row.Erased
 	if row.Ending == video.ByDeletion && l.state.Ending != video.ByDeletion {
-		l.state.Ending, l.keep = video.ByDeletion, false
+		l.end(video.ByDeletion)
 		l.halt()
 	}
 	if row.Epoch > told && l.epoch == told {

@@ -58,6 +58,9 @@ func (l *life) live() error {
 		if l.past(phase.stage) {
 			continue
 		}
+		if l.leaving() { // asked for at the last moment of the phase before
+			return errEnding
+		}
 		if err := phase.run(); err != nil {
 			return err
 		}
@@ -77,16 +80,22 @@ type life struct {
 	stop    workflow.CancelFunc // interrupts the running leg
 	telling int                 // control rows being written
 
-	uploaded  bool // the gateway said that every byte is stored
-	keep      bool // the cancel asked to keep a draft
-	reprieve  bool // resume of a draft, or restore of a cancel
-	hidden    bool // nobody but its owner sees it
-	erased    bool // only the ledger knows it: this run comes too late
+	stale bool // the row is to be written once more when that is done
+
+	uploaded  bool        // the gateway said that every byte is stored
+	stood     video.Stage // where a life that was set aside goes on
+	wasDraft  bool        // the cancel threw a draft away
+	hidden    bool        // nobody but its owner sees it
 	rejection *video.Rejection
 	hiddenAt  time.Time
+	waited    time.Duration // how much of the publish delay is over
 
-	sent    workflow.ReceiveChannel // signals, in the server's order
-	refused int                     // signals that were not allowed
+	sent     workflow.ReceiveChannel // signals, in the server's order
+	stored   workflow.ReceiveChannel // the gateway's word
+	canceled func() bool             // Temporal's own cancel
+	heeded   bool                    // that cancel has become a command
+	renewing bool                    // about to continue as new
+	refused  int                     // signals that were not allowed
 
 	// What people are shown.
 	waitingFor string
@@ -102,7 +111,7 @@ func newLife(ctx workflow.Context, in video.LifecycleInput) *life {
 	l.state.Stage = video.Uploading
 	if c := in.Carried; c != nil {
 		l.state, l.plan, l.epoch, l.refused = c.State, c.Plan, c.Epoch, c.Refused
-		l.state.Done = c.Done
+		l.uploaded, l.waited = c.Uploaded, c.Waited
 	}
 	return l
 }

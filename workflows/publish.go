@@ -10,14 +10,22 @@ import (
 // everywhere at one moment. The published life goes on in a fresh, short history.
 func (l *life) publish() error {
 	l.enter(video.Publishing)
+	if len(l.state.Done) > 0 {
+		l.project() // somebody decided this, and looks at what became of it
+	}
 	if err := l.leg(l.replicate); err != nil {
 		return err
 	}
-	err := l.leg(func(ctx workflow.Context, leg Leg) error {
-		return run(ctx, "Publish", "publish", leg, nil)
-	})
-	if err != nil {
-		return err
+	published := false
+	for !published {
+		err := l.leg(func(ctx workflow.Context, leg Leg) error {
+			return run(ctx, "Publish", "publish", leg, nil)
+		})
+		if err != nil {
+			return err
+		}
+		// A pause or cancel that came while the row was written has taken it back.
+		published = !l.asked()
 	}
 	l.enter(video.Published)
 	return l.continueAsNew()

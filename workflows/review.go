@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -16,42 +17,45 @@ func (l *life) review() error {
 	l.enter(video.Reviewing)
 	l.waitFor("reviewers to approve or reject")
 	l.project()
-	err := l.leg(func(ctx workflow.Context, _ Leg) error {
-		return workflow.Await(ctx, func() bool { return l.decided(video.Approve, video.Reject, video.Publish) })
+	return l.leg(func(ctx workflow.Context, _ Leg) error {
+		return workflow.Await(ctx, func() bool { return l.decided(video.Approve, video.Publish) })
 	})
-	if err == nil && l.decided(video.Reject) {
-		return l.accept(&video.Rejection{Code: "reviewer", Message: "A reviewer has rejected this video."})
-	}
-	return err
 }
 
 // schedule waits for the delay, which counts unpaused time, and for the date,
 // which is wall-clock.
 func (l *life) schedule() error {
-	delay := l.in.Policy.PublishDelay
-	date := l.in.PublishAt.Sub(workflow.Now(l.root))
-	if l.decided(video.Publish) || (delay <= 0 && (l.in.PublishAt.IsZero() || date <= 0)) {
+	now := func() bool { return l.decided(video.Publish) }
+	delay := func() time.Duration { return l.in.Policy.PublishDelay - l.waited }
+	date := func() time.Duration { return l.in.PublishAt.Sub(workflow.Now(l.root)) }
+	if now() || (delay() <= 0 && date() <= 0) {
 		return nil
 	}
 	l.enter(video.Scheduled)
-	l.deadlines["publish_at"] = later(l.in.PublishAt, workflow.Now(l.root).Add(delay))
+	defer delete(l.deadlines, "publish_at")
 	l.waitFor("the time to publish")
-	l.project()
-	now := func() bool { return l.decided(video.Publish) }
-	if err := l.sleep(delay, "delay before publishing", now); err != nil {
-		return err
-	}
-	err := l.leg(func(ctx workflow.Context, _ Leg) error {
-		date := l.in.PublishAt.Sub(workflow.Now(ctx))
-		if l.in.PublishAt.IsZero() || date <= 0 || now() {
-			return nil
+	return l.leg(func(ctx workflow.Context, _ Leg) error {
+		// Known anew after each pause: the delay stands still meanwhile.
+		l.deadlines["publish_at"] = later(l.in.PublishAt, workflow.Now(ctx).Add(delay()))
+		l.project()
+		from := workflow.Now(ctx)
+		err := wait(ctx, delay(), "delay before publishing", now)
+		l.waited += workflow.Now(ctx).Sub(from)
+		if err != nil {
+			return err
 		}
-		_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout: date, TimerOptions: workflow.TimerOptions{Summary: "until the date to publish"},
-		}, now)
-		return err
+		return wait(ctx, date(), "until the date to publish", now)
 	})
-	delete(l.deadlines, "publish_at")
+}
+
+// wait waits until enough is true, at most d.
+func wait(ctx workflow.Context, d time.Duration, summary string, enough func() bool) error {
+	if d <= 0 || enough() {
+		return nil
+	}
+	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary},
+	}, enough)
 	return err
 }
 
