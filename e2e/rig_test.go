@@ -151,10 +151,27 @@ func (r *rig) nothingOf(id video.ID) {
 func (r *rig) encoders() int {
 	count := 0
 	for _, w := range r.Workers {
-		out, _ := exec.Command("ps", "--ppid", strconv.Itoa(w.Pid()), "-o", "comm=").Output()
-		count += strings.Count(string(out), "ffmpeg")
+		count += encodersOf(w)
 	}
 	return count
+}
+
+func encodersOf(w *stack.Process) int {
+	out, _ := exec.Command("ps", "--ppid", strconv.Itoa(w.Pid()), "-o", "comm=").Output()
+	return strings.Count(string(out), "ffmpeg")
+}
+
+// plays has ffprobe decode all of what a viewer would be given.
+func (r *rig) plays(c *client.Client, id video.ID) {
+	r.t.Helper()
+	p, err := c.Playback(r.ctx, id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	out, err := exec.Command("ffmpeg", "-v", "error", "-xerror", "-i", p.HLS, "-f", "null", "-").CombinedOutput()
+	if err != nil || len(out) > 0 {
+		r.t.Errorf("what plays is damaged: %v\n%s", err, out)
+	}
 }
 
 // clips keeps what clip generated for the length of the test binary.
