@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/client"
@@ -154,12 +153,13 @@ func (d *demo) open() (err error) {
 }
 
 // uploadSeconds is how long an upload is made to take, so that a command surely
-// falls into its middle.
-const uploadSeconds = 6
+// falls into its middle: the gateway stores what it has after five seconds at the
+// latest.
+const uploadSeconds = 10
 
-// begin makes a video whose upload is throttled, and calls half once when half
-// of it has been sent.
-func (d *demo) begin(title string, half func()) (client.Video, *client.Upload, error) {
+// begin makes a video and sends it slowly. It returns when part of it is stored;
+// what becomes of the upload comes through the channel.
+func (d *demo) begin(title string) (client.Video, <-chan error, error) {
 	kind, err := contentType(d.file)
 	if err != nil {
 		return client.Video{}, nil, err
@@ -173,33 +173,40 @@ func (d *demo) begin(title string, half func()) (client.Video, *client.Upload, e
 	if v.Upload == nil {
 		return v, nil, errors.New("the gateway did not say where to send the video")
 	}
-	var once sync.Once
-	return v, &client.Upload{
+	upload := &client.Upload{
 		Client: d.gateway, URL: v.Upload.URL, File: d.file, Size: d.size, Rate: max(1, d.size/uploadSeconds), Patience: 2 * time.Minute,
-		Sent: func(offset int64) {
-			if offset >= d.size/2 {
-				once.Do(half)
-			}
-		},
-	}, nil
+	}
+	uploaded := make(chan error, 1)
+	go func() { uploaded <- upload.Run(d.ctx) }()
+	return v, uploaded, d.partStored(v.ID, uploaded)
+}
+
+// partStored waits until a quarter of the upload is stored.
+func (d *demo) partStored(id video.ID, uploaded <-chan error) error {
+	for {
+		v, err := d.gateway.Video(d.ctx, id)
+		if err != nil {
+			return err
+		}
+		if v.Upload != nil && v.Upload.Offset >= d.size/4 {
+			return nil
+		}
+		select {
+		case err := <-uploaded:
+			return errors.Join(errors.New("the upload ended before its middle"), err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // publish uploads with a pause in the middle and follows the video until it is public.
 func (d *demo) publish() (client.Video, error) {
-	half := make(chan struct{})
-	v, upload, err := d.begin("A life", func() { close(half) })
+	stages := newStopwatch(d.shell, video.Uploading)
+	v, uploaded, err := d.begin("A life")
 	if err != nil {
 		return v, err
 	}
 	fmt.Fprintf(d.out, "video %s, %s\n", v.ID, bytesOf(d.size))
-	uploaded := make(chan error, 1)
-	go func() { uploaded <- upload.Run(d.ctx) }()
-	stages := newStopwatch(d.shell, video.Uploading)
-	select {
-	case <-half:
-	case err := <-uploaded:
-		return v, errors.Join(errors.New("the upload ended before half of it was sent"), err)
-	}
 	if err := d.pauseAndResume(v.ID); err != nil {
 		return v, err
 	}
@@ -246,14 +253,13 @@ func (d *demo) pauseAndResume(id video.ID) error {
 		return err
 	case !still.Paused || still.Upload == nil || still.Upload.Offset != at:
 		return errors.New("bytes arrived while the video was paused")
+	case took > pauseBound:
+		return fmt.Errorf("the pause took %v to hold; %v is the promise", took, pauseBound)
 	case at >= d.size:
 		return errors.New("the pause came after the last byte")
 	}
 	fmt.Fprintf(d.out, "paused after %.0f ms at %s of %s; nothing arrived for %v; resuming\n",
 		took.Seconds()*1000, bytesOf(at), bytesOf(d.size), pauseWatch)
-	if took > pauseBound {
-		fmt.Fprintf(d.err, "the pause took longer than %v\n", pauseBound)
-	}
 	_, err = d.gateway.Command(d.ctx, id, video.Resume, video.CommandRequest{})
 	return err
 }
@@ -311,20 +317,12 @@ func (d *demo) erased(id video.ID, stages *stopwatch) error {
 // cancelHalfWay uploads again, cancels in the middle, and returns the id once
 // everything is erased.
 func (d *demo) cancelHalfWay() (video.ID, error) {
-	half := make(chan struct{})
-	v, upload, err := d.begin("A life cut short", func() { close(half) })
+	stages := newStopwatch(d.shell, video.Uploading)
+	v, uploaded, err := d.begin("A life cut short")
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintf(d.out, "video %s, to be canceled half way\n", v.ID)
-	uploaded := make(chan error, 1)
-	go func() { uploaded <- upload.Run(d.ctx) }()
-	select {
-	case <-half:
-	case err := <-uploaded:
-		return "", errors.Join(errors.New("the upload ended before half of it was sent"), err)
-	}
-	stages := newStopwatch(d.shell, video.Canceled)
+	fmt.Fprintf(d.out, "video %s, canceled half way\n", v.ID)
 	if _, err := d.gateway.Command(d.ctx, v.ID, video.Cancel, video.CommandRequest{}); err != nil {
 		return "", err
 	}
