@@ -147,7 +147,7 @@ func (s State) decided(c Command) string {
 	case s.did(Approve):
 		return "it has been approved"
 	case s.did(Publish):
-		return "its publication has been decided"
+		return "it was told to be published"
 	}
 	return ""
 }
