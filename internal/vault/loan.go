@@ -16,6 +16,10 @@ import (
 // made from its Key (streams under way included) fails with Unavailable. So
 // gather what is to be sealed or opened first, then borrow, work and release;
 // a job that must hold on for longer calls Keep.
+//
+// Of the key itself there is one copy, which is zeroed; what the ciphers derived
+// from it stays in the process's memory until that is used again. Hence no
+// swap and no core dumps where keys are borrowed.
 type Loan struct {
 	secret   *secret
 	check    func(context.Context) error // Gone once a destruction has begun
@@ -85,7 +89,7 @@ func (l *Loan) Keep(ctx context.Context) context.Context {
 				return
 			case <-tick.C:
 				// Any other failure may pass; if it doesn't, the loan runs out.
-				if err := l.Renew(ctx); video.CodeOf(err) == video.Gone && err != nil {
+				if err := l.Renew(ctx); video.CodeOf(err) == video.Gone {
 					end(err)
 					return
 				}

@@ -41,13 +41,17 @@ func (r root) encode() []byte {
 
 // decodeRoot reads a slot; not ok if it was never or only partly written.
 func decodeRoot(slot []byte) (r root, ok bool) {
-	at := len(slotMagic)
-	if len(slot) < slotSize || !bytes.Equal(slot[:at], slotMagic) {
+	key := len(slotMagic) + 8
+	end := key + len(r.key)
+	if len(slot) < slotSize || !bytes.HasPrefix(slot, slotMagic) {
 		return r, false
 	}
-	r.generation = binary.BigEndian.Uint64(slot[at:])
-	copy(r.key[:], slot[at+8:])
-	return r, bytes.Equal(slot, r.encode())
+	if sum := sha256.Sum256(slot[:end]); !bytes.HasPrefix(slot[end:], sum[:]) {
+		return r, false
+	}
+	r.generation = binary.BigEndian.Uint64(slot[len(slotMagic):])
+	copy(r.key[:], slot[key:end])
+	return r, true
 }
 
 // readRoot returns the newest whole root and how many of the two slots hold

@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/reelflow/reelflow/internal/vault"
@@ -29,6 +30,9 @@ func TestOpenURL(t *testing.T) {
 		_, err := vault.OpenURL(address)
 		if err == nil || video.CodeOf(err) != video.Invalid {
 			t.Errorf("%q: %v", address, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("the password is in %q", err)
 		}
 	}
 }

@@ -197,7 +197,7 @@ func waitsForLoans(t *testing.T, v vault.Vault) {
 		if err == nil {
 			l.Release()
 		}
-		return video.CodeOf(err) == video.Gone && err != nil
+		return video.CodeOf(err) == video.Gone
 	})
 	if r := record(t, v, id); !r.KeyDestroyedAt.IsZero() {
 		t.Error("the key was destroyed while it was lent")
@@ -254,9 +254,9 @@ func loanEnds(t *testing.T, v vault.Vault) {
 func renew(t *testing.T, v vault.Vault) {
 	id := made(t, v)
 	l := lent(t, v, id)
-	time.Sleep(vault.MaxLoan * 3 / 4)
-	ok(t, l.Renew(t.Context()))
 	time.Sleep(vault.MaxLoan / 2)
+	ok(t, l.Renew(t.Context()))
+	time.Sleep(vault.MaxLoan * 5 / 8)
 	sealWith(t, l)
 
 	done := make(chan struct{})
