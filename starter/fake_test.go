@@ -22,6 +22,7 @@ type fakeGateway struct {
 	videos   map[video.ID]*fakeVideo
 	requests map[string]video.ID // by Idempotency-Key
 	order    []video.ID
+	streams  int // of events that were begun
 }
 
 type fakeVideo struct {
@@ -215,7 +216,7 @@ func (g *fakeGateway) admit(r *http.Request) (*fakeVideo, int) {
 
 // events tells the rest of the story: processing, then how it ends.
 func (g *fakeGateway) events(w http.ResponseWriter, r *http.Request) {
-	for {
+	for sent := 0; ; sent++ {
 		g.mu.Lock()
 		v := g.videos[video.ID(r.PathValue("id"))]
 		if v == nil {
@@ -224,6 +225,9 @@ func (g *fakeGateway) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")
+		if sent == 1 {
+			g.streams++ // its first event has been written
+		}
 		if v.stage == video.Purged {
 			g.mu.Unlock()
 			fmt.Fprint(w, "event: gone\ndata: {}\n\n")

@@ -39,6 +39,7 @@ func TestManual(t *testing.T) {
 			"makevideo": makeVideo,
 			"sent":      waitSent,
 			"arrived":   arrived,
+			"followed":  waitFollowed,
 			"id":        keepID,
 			"exec-code": execCode,
 		},
@@ -68,6 +69,23 @@ func makeVideo(ts *testscript.TestScript, _ bool, args []string) {
 	content := make([]byte, size)
 	rand.NewChaCha8([32]byte{1}).Read(content)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), content, 0o600))
+}
+
+// followed N waits until N streams of events have been begun.
+func waitFollowed(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	g := gatewayOf(ts)
+	begun := func() int {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.streams
+	}
+	for deadline := time.Now().Add(10 * time.Second); begun() < want; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("only %d streams of events were begun", begun())
+		}
+	}
 }
 
 // sent BYTES waits until so many bytes of an upload have arrived, and not all.

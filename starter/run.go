@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mattn/go-isatty"
+
 	"github.com/reelflow/reelflow/internal/config"
 	"github.com/reelflow/reelflow/internal/stack"
 )
@@ -55,6 +57,9 @@ func runOptions(s *shell) (stack.Options, error) {
 	temporal, err := config.Temporal(s.Logger(os.Stderr))
 	if err != nil {
 		return stack.Options{}, err
+	}
+	if s.LogFormat == "auto" && isatty.IsTerminal(os.Stderr.Fd()) {
+		s.LogFormat = "text" // the children write to a file, but people read it here
 	}
 	o := stack.Options{
 		Bin: bin, Dir: s.DataDir, Echo: s.err, HTTPAddr: s.HTTPAddr, TemporalAddr: temporal.HostPort, UIAddr: s.UIAddr,
