@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/video"
@@ -242,6 +243,31 @@ func TestProjection(t *testing.T) {
 		}
 		if !after.CreatedAt.Equal(before.CreatedAt) {
 			t.Errorf("created at %v, then at %v", before.CreatedAt, after.CreatedAt)
+		}
+	})
+}
+
+// An interruption that is on its way holds up a commit, and then refuses it: what
+// was answered to the one who paused is never overtaken.
+func TestCommitWaitsForTheInterruption(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
+		must(t, b.Enter(ctx, leg, nil))
+		o := b.intended(t, leg, piece(0))
+		pause, err := b.raw(t).BeginTx(ctx, nil)
+		must(t, err)
+		_, err = pause.Exec("UPDATE controls SET paused = true WHERE video = '" + string(leg.Video) + "'")
+		must(t, err)
+
+		commit := make(chan error)
+		go func() { commit <- b.Commit(ctx, leg, written(o, "late")) }()
+		select {
+		case err := <-commit:
+			t.Errorf("committed meanwhile: %v", err)
+			must(t, pause.Rollback())
+		case <-time.After(100 * time.Millisecond):
+			must(t, pause.Commit())
+			refused(t, "commit", <-commit, video.Conflict)
 		}
 	})
 }

@@ -30,7 +30,11 @@ func TestLeaseIsExclusiveUntilItExpires(t *testing.T) {
 		if held, err := b.Leased(ctx, id); held || err != nil {
 			t.Errorf("leased after it expired: %v, %v", held, err)
 		}
+		must(t, b.Want(ctx, id))
 		second := b.lease(t, id, "two", time.Minute)
+		if u, err := b.UploadOf(ctx, id); err != nil || u.Wanted {
+			t.Errorf("the new holder is asked to let go: %v, %v", u.Wanted, err)
+		}
 		if second.Epoch <= first.Epoch {
 			t.Errorf("epoch %d after %d", second.Epoch, first.Epoch)
 		}
@@ -49,7 +53,9 @@ func TestLeaseIsExclusiveUntilItExpires(t *testing.T) {
 		}
 		must(t, b.Unlease(ctx, id, "two", second.Epoch))
 		refused(t, "commit without a lease", b.CommitSegment(ctx, second, written(o, "abc"), nil), video.Conflict)
-		b.lease(t, id, "three", time.Minute)
+		third := b.lease(t, id, "one", time.Minute)
+		refused(t, "what an earlier lease announced", b.CommitSegment(ctx, third, written(o, "abc"), nil), video.Conflict)
+		refused(t, "nobody's lease", b.DeclareLength(ctx, catalog.Lease{Video: b.upload(t, -1)}, 3), video.Conflict)
 	})
 }
 

@@ -25,7 +25,7 @@ import (
 // It fails with Invalid for a url that names no database and Unavailable when the
 // database can't be reached; neither repeats the url, which may hold a password.
 func Open(ctx context.Context, url string) (*Catalog, error) {
-	schema.RegisterSerializer("instant", instant{})
+	schema.RegisterSerializer("instant", instant{}) // gorm knows no other place for it; again is harmless
 	scheme, path, _ := strings.Cut(url, "://")
 	switch scheme {
 	case "sqlite":
