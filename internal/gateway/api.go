@@ -56,6 +56,9 @@ type at struct {
 // Resolve implements huma.Resolver.
 func (a *at) Resolve(ctx huma.Context) []error {
 	a.host, a.secure = ctx.Host(), ctx.TLS() != nil
+	// The body has been read. Huma's deadline for that would otherwise cancel the
+	// request while a command takes hold. Where it can't be lifted there is none.
+	_ = ctx.SetReadDeadline(time.Time{})
 	return nil
 }
 
@@ -84,7 +87,7 @@ func (g *Gateway) registerVideos() {
 		func(ctx context.Context, in *creation) (*created, error) {
 			v, err := g.createVideo(ctx, in.Body, in.Key, g.base(in.at))
 			if err != nil {
-				return nil, g.problem(err)
+				return nil, g.problem(ctx, err)
 			}
 			return &created{v.Links.Self, v}, nil
 		})
@@ -92,7 +95,7 @@ func (g *Gateway) registerVideos() {
 		func(ctx context.Context, in *ByID) (*videoAnswer, error) {
 			s, err := g.look(ctx, in.ID)
 			if err != nil {
-				return nil, g.problem(err)
+				return nil, g.problem(ctx, err)
 			}
 			return g.answer(ctx, s, g.base(in.at))
 		})
@@ -101,7 +104,7 @@ func (g *Gateway) registerVideos() {
 	huma.Register(g.api, events, func(ctx context.Context, in *ByID) (*huma.StreamResponse, error) {
 		s, err := g.look(ctx, in.ID)
 		if err != nil {
-			return nil, g.problem(err)
+			return nil, g.problem(ctx, err)
 		}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
@@ -112,7 +115,7 @@ func (g *Gateway) registerVideos() {
 		func(ctx context.Context, in *ByID) (*playbackAnswer, error) {
 			p, err := g.playback(ctx, in.ID, g.base(in.at))
 			if err != nil {
-				return nil, g.problem(err)
+				return nil, g.problem(ctx, err)
 			}
 			return &playbackAnswer{p}, nil
 		})
@@ -121,7 +124,7 @@ func (g *Gateway) registerVideos() {
 func (g *Gateway) answer(ctx context.Context, s seen, base string) (*videoAnswer, error) {
 	v, err := g.present(ctx, s, base)
 	if err != nil {
-		return nil, g.problem(err)
+		return nil, g.problem(ctx, err)
 	}
 	return &videoAnswer{v}, nil
 }
@@ -187,7 +190,7 @@ func (g *Gateway) commanded(ctx context.Context, in ByID, c video.Command, r vid
 	s, erased, err := g.ask(ctx, in.ID, c, r)
 	switch {
 	case err != nil:
-		return nil, g.problem(err)
+		return nil, g.problem(ctx, err)
 	case erased:
 		return &videoAnswer{erasedVideo(s, g.base(in.at))}, nil
 	}
@@ -233,7 +236,7 @@ func (g *Gateway) registerLists() {
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/users/{user}/videos", "list-user-videos", "What somebody has published for everyone", http.StatusOK),
 		func(ctx context.Context, in *profile) (*listAnswer, error) {
 			if checkName(in.User) != nil {
-				return nil, g.problem(video.Errorf(video.NotFound, "There is nobody of that name."))
+				return nil, g.problem(ctx, video.Errorf(video.NotFound, "There is nobody of that name."))
 			}
 			return g.list(ctx, in.Page, catalog.Query{Owner: g.secrets.ownerID(in.User), PublicOnly: true})
 		})
@@ -242,7 +245,7 @@ func (g *Gateway) registerLists() {
 func (g *Gateway) listMine(ctx context.Context, in Page, stages []video.Stage) (*listAnswer, error) {
 	who, err := signedIn(ctx)
 	if err != nil {
-		return nil, g.problem(err)
+		return nil, g.problem(ctx, err)
 	}
 	return g.list(ctx, in, catalog.Query{Owner: g.secrets.ownerID(who.name), Stages: stages})
 }
@@ -251,13 +254,13 @@ func (g *Gateway) list(ctx context.Context, in Page, q catalog.Query) (*listAnsw
 	q.Cursor, q.Limit = in.Cursor, in.Limit
 	all, next, err := g.seeAll(ctx, q)
 	if err != nil {
-		return nil, g.problem(err)
+		return nil, g.problem(ctx, err)
 	}
 	answer := &listAnswer{Videos{Videos: make([]Video, 0, len(all)), NextCursor: optional(next)}}
 	for _, s := range all {
 		v, err := g.present(ctx, s, g.base(in.at))
 		if err != nil {
-			return nil, g.problem(err)
+			return nil, g.problem(ctx, err)
 		}
 		answer.Body.Videos = append(answer.Body.Videos, v)
 	}
@@ -301,11 +304,11 @@ func (g *Gateway) registerReceipts() {
 		func(ctx context.Context, in *ByID) (*receiptAnswer, error) {
 			id, err := video.ParseID(in.ID)
 			if err != nil {
-				return nil, g.problem(err)
+				return nil, g.problem(ctx, err)
 			}
 			receipt, closed, err := g.catalog.Receipt(ctx, id.Hash())
 			if err != nil {
-				return nil, g.problem(err)
+				return nil, g.problem(ctx, err)
 			}
 			return &receiptAnswer{Receipt{Receipt: receipt, ClosedAt: closed.UTC()}}, nil
 		})

@@ -359,3 +359,12 @@ func TestTheKeyDiesBeforeTheRow(t *testing.T) {
 		t.Errorf("%q by %q", v.Title, v.Owner)
 	}
 }
+
+func TestACommandMayTakeItsTime(t *testing.T) {
+	s := newSite(t)
+	id := string(s.in(video.Processing, "public"))
+	s.lives.slow = 6 * time.Second // longer than a body may take to arrive
+	if v := s.video(s.request("owner", "POST", "/v1/videos/"+id+"/pause", "{}"), 200); !v.Paused {
+		t.Error("not paused")
+	}
+}

@@ -299,12 +299,19 @@ func (g *Gateway) startOnce(ctx context.Context, known map[video.ID]bool) (map[v
 			return known, err
 		}
 		for _, row := range page {
+			if row.Ending != "" {
+				continue
+			}
 			if !known[row.ID] {
 				if time.Since(row.CreatedAt) < startAfter {
 					continue
 				}
-				if err := g.startFor(ctx, row); err != nil {
+				err := g.startFor(ctx, row)
+				if video.CodeOf(err) == video.Unavailable {
 					return known, err
+				} else if err != nil {
+					g.log.Error("life not started", "video", row.ID, "error", err) // it must not hold up the others
+					continue
 				}
 			}
 			living[row.ID] = true

@@ -36,6 +36,10 @@ func (g *Gateway) describe() view {
 			}
 		}
 	}
+	for name, schema := range api.Components.Schemas.Map() {
+		v.Types = append(v.Types, described{ID: name, Fields: properties(api, schema, "")})
+	}
+	slices.SortFunc(v.Types, func(a, b described) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(v.Operations, func(a, b described) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method))
 	})

@@ -124,12 +124,17 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, first seen) {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	if r.Method == http.MethodHead {
+		return
+	}
 	out := http.NewResponseController(w)
 	heartbeat := time.NewTicker(heartbeatEvery)
 	defer heartbeat.Stop()
 	_, err := fmt.Fprint(w, "retry: 2000\n\n")
 	var last []byte
 	for over := false; err == nil && !over; {
+		// Whatever the server's deadlines: a stream lasts, a viewer who reads nothing does not.
+		_ = out.SetWriteDeadline(time.Now().Add(2 * heartbeatEvery))
 		last, over, err = g.tell(w, r, string(first.row.ID), last)
 		if flushed := out.Flush(); err == nil {
 			err = flushed

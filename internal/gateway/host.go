@@ -122,4 +122,4 @@ func (h host) Uploaded(ctx context.Context, id video.ID) error {
 }
 
 // Problem implements uploads.Host.
-func (h host) Problem(w http.ResponseWriter, _ *http.Request, err error) { h.g.refuse(w, err) }
+func (h host) Problem(w http.ResponseWriter, r *http.Request, err error) { h.g.refuse(w, r, err) }

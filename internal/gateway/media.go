@@ -35,7 +35,7 @@ func (g *Gateway) registerMedia(mux *http.ServeMux) {
 func (g *Gateway) failing(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := serve(w, r); err != nil {
-			g.refuse(w, err)
+			g.refuse(w, r, err)
 		}
 	}
 }

@@ -37,6 +37,7 @@ type view struct {
 	Videos     []tile
 	More       string
 	Operations []described
+	Types      []described
 }
 
 // confirmation is a dialog for what can't be taken back.
@@ -115,7 +116,7 @@ func (g *Gateway) render(w http.ResponseWriter, r *http.Request, name string, st
 	}
 	var page bytes.Buffer
 	if err := g.pages.ExecuteTemplate(&page, name, v); err != nil {
-		g.refuse(w, err)
+		g.refuse(w, r, err)
 		return
 	}
 	h := w.Header()
@@ -139,7 +140,7 @@ func (g *Gateway) nothing(w http.ResponseWriter, r *http.Request) {
 }
 
 func (g *Gateway) refusePage(w http.ResponseWriter, r *http.Request, err error) {
-	p := g.problem(err)
+	p := g.problem(r.Context(), err)
 	if strings.HasPrefix(r.URL.Path, "/v1/") || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		writeProblem(w, p, g.log)
 		return
@@ -152,7 +153,7 @@ func (g *Gateway) refusePage(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	text := p.Detail
 	if p.Code == video.Gone {
-		text = "It is gone from every server, for good."
+		text = "It can't be watched any more, and it will not come back."
 	}
 	title := titles[p.Code]
 	if title == "" {
@@ -224,7 +225,7 @@ func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := checkName(name); err != nil {
-		g.render(w, r, "signin.html", http.StatusBadRequest, view{Title: "Sign in", Next: next, Text: g.problem(err).Detail})
+		g.render(w, r, "signin.html", http.StatusBadRequest, view{Title: "Sign in", Next: next, Text: g.problem(r.Context(), err).Detail})
 		return
 	}
 	until := time.Now().Add(sessionLength)

@@ -174,7 +174,7 @@ func (s secrets) sessionOf(r *http.Request, now time.Time) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(cookie.Value)
 	if err != nil || len(raw) <= sha256.Size+8 {
 		return "", false
 	}

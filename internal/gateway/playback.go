@@ -48,7 +48,7 @@ func (s secrets) playbackMAC(id video.ID, head []byte) []byte {
 
 // checkToken returns whom a token stands for, or Unauthenticated.
 func (s secrets) checkToken(id video.ID, token string, now time.Time) (viewers, error) {
-	raw, err := base64.RawURLEncoding.DecodeString(token)
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err == nil && len(raw) == tokenSize && hmac.Equal(raw[tokenHead:], s.playbackMAC(id, raw[:tokenHead])) &&
 		now.Before(time.Unix(int64(binary.BigEndian.Uint64(raw[1:])), 0)) {
 		return viewers(raw[0]), nil

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -69,7 +70,7 @@ func newProblem(code video.Code, detail string) *Problem {
 
 // problem makes the answer to an error. Only the detail of a video.Error is
 // shown; everything else, and the causes of our own failures, goes to the log.
-func (g *Gateway) problem(err error) *Problem {
+func (g *Gateway) problem(ctx context.Context, err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
@@ -77,14 +78,16 @@ func (g *Gateway) problem(err error) *Problem {
 	if e, ok := errors.AsType[*video.Error](err); ok {
 		code, detail = e.Code, e.Detail
 	}
-	if !code.Permanent() {
+	if !code.Permanent() && ctx.Err() == nil { // else nobody waits for the answer, and that is the cause
 		g.log.Error("request failed", "code", code, "error", err)
 	}
 	return newProblem(code, detail)
 }
 
 // refuse answers err for everything that is not an operation of huma's.
-func (g *Gateway) refuse(w http.ResponseWriter, err error) { writeProblem(w, g.problem(err), g.log) }
+func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	writeProblem(w, g.problem(r.Context(), err), g.log)
+}
 
 func writeProblem(w http.ResponseWriter, p *Problem, log *slog.Logger) {
 	h := w.Header()

@@ -152,7 +152,7 @@ func (g *Gateway) recovered(next http.Handler) http.Handler {
 			if answer.status >= 200 || errors.Is(r.Context().Err(), context.Canceled) {
 				panic(http.ErrAbortHandler)
 			}
-			g.refuse(w, video.Errorf(video.Internal, "Something went wrong on our side. Please try again."))
+			g.refuse(w, r, video.Errorf(video.Internal, "Something went wrong on our side. Please try again."))
 		}()
 		next.ServeHTTP(answer, r)
 	})

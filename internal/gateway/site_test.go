@@ -33,6 +33,7 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
+	t.Parallel()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	c, err := catalog.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
 	if err != nil {
@@ -71,6 +72,7 @@ type fakeLives struct {
 
 	mu       sync.Mutex
 	down     bool
+	slow     time.Duration // how long a command takes to hold
 	inputs   map[video.ID]video.LifecycleInput
 	over     map[video.ID]bool
 	uploaded map[video.ID]int
@@ -123,6 +125,11 @@ func (f *fakeLives) Command(ctx context.Context, id video.ID, c video.Command, r
 	}
 	if err := row.State().Check(c); err != nil {
 		return video.Status{}, err
+	}
+	select {
+	case <-time.After(f.slow):
+	case <-ctx.Done():
+		return video.Status{}, outage(ctx.Err())
 	}
 	now, err := f.catalog.ControlOf(ctx, id)
 	if err != nil {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,7 @@ func livesSuite(t *testing.T, lives Lives, begun func(video.ID)) {
 	}
 }
 
-func newProblemOf(err error) string { return (&Gateway{}).problem(err).Detail }
+func newProblemOf(err error) string { return (&Gateway{}).problem(context.Background(), err).Detail }
 
 func TestLivesInTests(t *testing.T) {
 	s := newSite(t)

@@ -11,6 +11,9 @@ const here = (address: string) => {
 export class Player {
   private hls: Hls | null = null;
   private playing = false;
+  private started = 0; // ms since the page was opened
+  private position = 0; // where to go on, in seconds
+  private resume = false;
 
   constructor(
     private readonly element: HTMLVideoElement,
@@ -23,12 +26,14 @@ export class Player {
   async start(): Promise<void> {
     if (this.playing) return;
     this.playing = true;
+    this.started = performance.now();
     const addresses = await playback(this.id);
     if (!this.playing) return; // stopped meanwhile
     if (addresses.poster) this.element.poster = here(addresses.poster);
     if (Hls.isSupported()) this.attach(here(addresses.hls));
     else this.element.src = here(addresses.hls);
     this.element.hidden = false;
+    if (this.resume) this.element.play().catch(() => {}); // a browser may want a click for it
   }
 
   stop(): void {
@@ -45,7 +50,7 @@ export class Player {
   private attach(source: string): void {
     this.hls = new Hls({
       workerPath: "/assets/hls.worker.js",
-      startPosition: 0.07, // B-frames leave a hole before the first picture
+      startPosition: Math.max(0.07, this.position), // B-frames leave a hole before the first picture
       // What is buffered can be watched after a deletion: keep little.
       maxBufferLength: 8,
       maxMaxBufferLength: 8,
@@ -61,8 +66,12 @@ export class Player {
     this.hls.attachMedia(this.element);
   }
 
+  /** A key or playlist was refused: play no more. If that was only for age, addresses are asked for again. */
   private refused(): void {
+    const fresh = performance.now() - this.started < 10_000;
+    this.position = this.element.currentTime;
+    this.resume = !this.element.paused;
     this.stop();
-    this.onRefused();
+    if (!fresh) this.onRefused();
   }
 }
