@@ -29,6 +29,8 @@ type body struct {
 	mu      sync.Mutex
 	reason  error
 	stopped chan struct{} // closed by the first halt
+	woken   bool
+	settled bool
 }
 
 func newBody(source io.ReadCloser, wake func() error, sum *checksum) *body {
@@ -45,9 +47,23 @@ func (b *body) halt(reason error) {
 	}
 	b.reason = reason
 	close(b.stopped)
+	if b.settled {
+		return
+	}
+	b.woken = true
 	// After the reason is set, or the reader could wake up without finding it.
 	// It fails only where the connection is gone, and then nobody reads.
 	_ = b.wake()
+}
+
+// settle makes halt wake nobody from now on, and reports whether it has. When no
+// read of the body waits, the server itself reads to notice a client that leaves,
+// and being woken it would end the context of every later request on the connection.
+func (b *body) settle() (woken bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.settled = true
+	return b.woken
 }
 
 func (b *body) halted() error {
@@ -67,7 +83,9 @@ func (b *body) Read(p []byte) (int, error) {
 		b.sum.Write(p[:n])
 	}
 	if err == nil || errors.Is(err, io.EOF) {
-		b.ended = err != nil
+		if b.ended = err != nil; b.ended {
+			b.settle()
+		}
 		return n, err
 	}
 	if reason := b.halted(); reason != nil {

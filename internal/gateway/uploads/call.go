@@ -2,8 +2,10 @@ package uploads
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
@@ -125,22 +127,26 @@ func (c *call) expires() bool {
 }
 
 // finish lets the client read an early answer although it is still sending:
-// closing a connection with unread bytes in it resets it.
+// closing a connection with unread bytes in it resets it, and then the answer may
+// be lost. The lease has been given back by now.
 func (c *call) finish() {
 	if c.body == nil || c.body.ended || c.answer.status < http.StatusBadRequest {
 		return
 	}
-	control := http.NewResponseController(c.answer)
-	if control.Flush() != nil || control.SetReadDeadline(time.Now().Add(drainTime)) != nil {
+	control, end := http.NewResponseController(c.answer), time.Now().Add(lingerTime)
+	if control.Flush() != nil || control.SetReadDeadline(end) != nil {
 		return
 	}
-	// Whatever ends this, the connection is closed after it.
-	_, _ = io.CopyN(io.Discard, c.body.source, drainBytes)
+	_, err := io.CopyN(io.Discard, c.body.source, lingerBytes)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// A chunked body that was woken up by a deadline stays at that error.
+		time.Sleep(time.Until(end))
+	}
 }
 
 const (
-	drainTime  = 300 * time.Millisecond
-	drainBytes = 16 << 20
+	lingerTime  = 300 * time.Millisecond
+	lingerBytes = 16 << 20
 )
 
 // answer adds to every response what tusd doesn't know.
@@ -188,7 +194,7 @@ func (a *answer) decorate(h http.Header) {
 			h.Set("Upload-Expires", at.UTC().Format(http.TimeFormat)) // RFC 9110, section 5.6.7
 		}
 	}
-	if a.status >= http.StatusBadRequest && c.body != nil {
+	if c.body != nil && (c.body.settle() || a.status >= http.StatusBadRequest) {
 		h.Set("Connection", "close") // nobody will read the rest of the body
 	}
 }

@@ -34,6 +34,7 @@ func trickle(s *sending, file []byte) <-chan int {
 }
 
 func TestPauseInTheMiddleOfAPatch(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.FlushAfter = 50 * time.Millisecond })
 	file := someFile(20, 4_000_000)
 	url, id := g.create(int64(len(file)))
@@ -180,6 +181,7 @@ func TestSecondRequestAtTheSameGateway(t *testing.T) {
 // A gateway that stopped living keeps its connections, and wakes up when another
 // has gone on: nothing that it still sends counts, and nothing of it stays.
 func TestFrozenGateway(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	frozen, _ := r.frozen(func(s *uploads.Settings) { s.SegmentSize = 300_000 })
 	live := r.gateway()
@@ -216,6 +218,7 @@ func TestFrozenGateway(t *testing.T) {
 
 // A gateway that is told to stop ends its transfers at once, and keeps what came.
 func TestShutdown(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	a, b := r.gateway(), r.gateway()
 	file := someFile(26, 4_000_000)
@@ -231,7 +234,7 @@ func TestShutdown(t *testing.T) {
 	a.expect(<-s.answer, http.StatusServiceUnavailable)
 	began = time.Now()
 	offset := b.head(url).offset(t)
-	if took := time.Since(began); took > 100*time.Millisecond || offset == 0 {
+	if took := time.Since(began); took > time.Second || offset == 0 {
 		t.Errorf("offset %d after %v", offset, took)
 	}
 	b.expect(b.patch(url, offset, bytes.NewReader(file[offset:])), http.StatusNoContent)

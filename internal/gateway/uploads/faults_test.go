@@ -38,7 +38,7 @@ func TestStoreInTrouble(t *testing.T) {
 	for name, with := range map[string]error{"down": down, "answers lost": objectstest.AnswerLost(down)} {
 		t.Run(name, func(t *testing.T) {
 			x := &trouble{every: 3, with: with}
-			r := newRigOn(t, objectstest.Faulty(objectstest.NewMemoryUnversioned("primary"), x.fault))
+			r := newRigOn(t, objectstest.Faulty(objectstest.NewMemory("primary"), x.fault))
 			g := r.gateway(small)
 			file := someFile(30, 3_000_000)
 			url, id := g.create(int64(len(file)))
@@ -62,6 +62,7 @@ func TestStoreInTrouble(t *testing.T) {
 
 // A store that hangs must not keep a pause from taking hold.
 func TestPauseWhileTheStoreHangs(t *testing.T) {
+	t.Parallel()
 	never := make(chan struct{})
 	x := &trouble{every: 1, with: objectstest.Until(never)}
 	g := newRigOn(t, objectstest.Faulty(objectstest.NewMemory("primary"), x.fault)).gateway(small)
@@ -82,6 +83,7 @@ func TestPauseWhileTheStoreHangs(t *testing.T) {
 
 // The workflow is told as soon as it can be reached, though the client has long gone.
 func TestAnnouncedLater(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	g := r.gateway()
 	r.setDeaf(true)
@@ -102,6 +104,7 @@ func TestAnnouncedLater(t *testing.T) {
 
 // A gateway died between the last byte and the end of the upload.
 func TestFinishedByAnother(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	file := someFile(32, 900_000)
 	g := r.gateway(small)
@@ -117,6 +120,7 @@ func TestFinishedByAnother(t *testing.T) {
 // HEAD is answered from memory while the catalog can't be asked, and by a
 // gateway that has no memory of the upload with 423: no client begins from zero.
 func TestHeadWhileTheCatalogIsDown(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	g, other := r.gateway(), r.gateway()
 	file := someFile(33, 1000)
@@ -137,12 +141,12 @@ func TestHeadWhileTheCatalogIsDown(t *testing.T) {
 // Few buffers make segments shorter and clients wait, but nobody for ever.
 func TestManyUploadsInLittleMemory(t *testing.T) {
 	r := newRig(t)
-	g := r.gateway(func(s *uploads.Settings) { s.Buffers = 2; s.SegmentSize = 1 << 20 })
+	g := r.gateway(func(s *uploads.Settings) { s.Buffers = 2; s.SegmentSize = 512 << 10 })
 	var group sync.WaitGroup
 	errs := make(chan error, 20)
 	for i := range 20 {
 		group.Go(func() {
-			file := someFile(uint64(100+i), 3<<20)
+			file := someFile(uint64(100+i), 1<<20)
 			url, id := g.create(int64(len(file)))
 			answer, err := g.try(t.Context(), "PATCH", url, bytes.NewReader(file), patchHeaders(0)...)
 			if err == nil && answer.status != http.StatusNoContent {

@@ -3,7 +3,6 @@ package uploads
 import (
 	"context"
 	"encoding"
-	"errors"
 	"hash"
 	"io"
 	"sync"
@@ -199,14 +198,12 @@ func (in *intake) settle() error {
 	if sum := in.call.body.sum; sum != nil && reason == nil && (!in.call.body.ended || !sum.matches()) {
 		reason = errChecksum
 	}
-	for i, seg := range in.held {
-		if reason == nil {
-			if err := in.commit(seg); err != nil {
-				reason = in.server.answerTo(in.call, err)
-			}
-			continue
+	for _, seg := range in.held {
+		if reason != nil {
+			in.discard(seg)
+		} else if err := in.commit(seg); err != nil {
+			reason = in.server.answerTo(in.call, err)
 		}
-		in.discard(in.held[i])
 	}
 	return reason
 }
@@ -219,7 +216,7 @@ func (in *intake) commitAll() {
 		switch {
 		case seg.err != nil:
 			in.fail(seg.err)
-		case in.failed():
+		case in.ctx.Err() != nil:
 			in.discard(seg)
 		case in.call.body.sum != nil:
 			in.held = append(in.held, seg)
@@ -236,5 +233,3 @@ func (in *intake) fail(err error) {
 	in.call.body.halt(in.server.answerTo(in.call, err))
 	in.cancel()
 }
-
-func (in *intake) failed() bool { return errors.Is(in.ctx.Err(), context.Canceled) }

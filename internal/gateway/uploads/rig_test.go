@@ -89,7 +89,7 @@ func (r *rig) frozen(settings ...func(*uploads.Settings)) (*gateway, func(contex
 	for _, set := range settings {
 		set(&s)
 	}
-	server, err := uploads.New(s, r.catalog, r.vault, r.store, r.host, slog.New(slog.DiscardHandler))
+	server, err := uploads.New(s, r.catalog, r.vault, r.store, r.host, slog.New(slog.NewTextHandler(r.t.Output(), nil)))
 	check(r.t, err)
 	web := httptest.NewServer(server)
 	r.t.Cleanup(web.Close)
@@ -348,14 +348,21 @@ func (r *rig) verifyFinished(id video.ID, file []byte) {
 	}
 }
 
-// expectVersions demands that so many versions of the video's objects exist.
+// expectVersions waits until so many versions of the video's objects exist.
 func (r *rig) expectVersions(id video.ID, n int) {
 	r.t.Helper()
-	found, err := r.store.Inventory(context.Background(), id.Prefix(), nil)
-	check(r.t, err)
-	if found.Versions != n || found.DeleteMarkers != 0 {
-		r.t.Fatalf("the store has %+v, want %d versions", found, n)
-	}
+	var found objects.Inventory
+	defer func() {
+		if r.t.Failed() {
+			r.t.Logf("the store has %+v", found)
+		}
+	}()
+	eventually(r.t, 3*time.Second, "the store has "+strconv.Itoa(n)+" versions", func() bool {
+		var err error
+		found, err = r.store.Inventory(context.Background(), id.Prefix(), nil)
+		check(r.t, err)
+		return found.Versions == n && found.DeleteMarkers == 0
+	})
 }
 
 func eventually(t testing.TB, limit time.Duration, what string, held func() bool) {

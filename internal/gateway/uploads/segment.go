@@ -111,13 +111,37 @@ func (in *intake) commit(seg *segment) error {
 	return err
 }
 
-// discard deletes a segment that does not count. Its manifest row stays in the
-// state "writing", which says that nothing need be there.
+// discard deletes a segment that does not count, in the background: a store that
+// hangs must not hold up the pause or the gateway that made it not count. Its
+// manifest row stays in the state "writing", which says that nothing need be there.
 func (in *intake) discard(seg *segment) {
-	// Not the request's context: that is often why the segment doesn't count.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(in.ctx), discardWait)
-	defer cancel()
-	if err := in.server.store.Delete(ctx, seg.object.Key, seg.object.Version); err != nil {
-		in.server.log.Warn("a segment that doesn't count was left behind", "video", in.right.Video, "key", seg.object.Key, "error", err)
+	if seg.object.Key == "" {
+		return
 	}
+	s, o := in.server, seg.object
+	s.cleaning.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), discardWait)
+		defer cancel()
+		if err := s.erase(ctx, o); err != nil {
+			s.log.Warn("a segment that doesn't count was left behind", "video", o.Video, "key", o.Key, "error", err)
+		}
+	})
+}
+
+// erase deletes an object in every version. When the answer to its put was lost
+// nobody knows the version, so it is looked for.
+func (s *Server) erase(ctx context.Context, o catalog.Object) error {
+	if o.Version != "" {
+		return s.store.Delete(ctx, o.Key, o.Version)
+	}
+	if err := s.store.Delete(ctx, o.Key, ""); err != nil {
+		return err
+	}
+	_, err := s.store.Inventory(ctx, o.Key, func(e objects.Entry) error {
+		if e.Kind != objects.Version {
+			return nil
+		}
+		return s.store.Delete(ctx, e.Key, e.Version)
+	})
+	return err
 }

@@ -30,6 +30,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tus/tusd/v2/pkg/handler"
@@ -124,7 +125,8 @@ type Server struct {
 	leases   *leases
 	memory   *memory
 	echoes   *echoes
-	overdue  chan struct{} // wakes the loop that announces finished uploads
+	overdue  chan struct{}  // wakes the loop that announces finished uploads
+	cleaning sync.WaitGroup // of segments that don't count
 	stopping context.Context
 	stop     context.CancelFunc
 }
@@ -183,7 +185,7 @@ func (s *Server) URL(token string) string { return s.settings.BaseURL + Path + t
 // Run keeps the leases of this gateway alive and repeats what was not yet
 // announced, until ctx ends. Then it ends the transfers under way, with what has
 // been stored kept, and returns when their leases are given back, which takes
-// about a second.
+// about a second, or longer while the store has to be cleaned up and is down.
 func (s *Server) Run(ctx context.Context) error {
 	beating, endBeat := context.WithCancel(context.WithoutCancel(ctx))
 	defer endBeat()
@@ -197,6 +199,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.leases.letGo(errStopping, leaseTTL)
 	endBeat()
 	<-beats
+	s.cleaning.Wait()
 	return nil
 }
 
