@@ -210,20 +210,15 @@ func TestStoreThatIsDownDelaysThePurgeAndIsReported(t *testing.T) {
 	f := newFilm(t)
 	f.carry(video.Published)
 	f.in.Policy.DeleteGrace = 0
-	back := f.Now().Add(30 * time.Hour)
-	f.world.fail["PurgeReplica"] = func(int) error {
-		if f.Now().Before(back) {
-			return coded(video.Unavailable)
-		}
-		return nil
-	}
+	f.world.goDown("PurgeReplica")
+	f.at(30*time.Hour, f.world.comeBack)
 	var during video.Status
 	f.at(time.Minute, func() { f.SignalWorkflow(string(video.Delete), nil) })
 	f.at(26*time.Hour, func() { during = f.status() })
 	f.run()
 	f.receipt()
-	if during.Stage != video.Purging || during.WaitingFor == "" || !f.world.shown.Overdue {
-		t.Errorf("after a day: %+v, shown %+v", during, f.world.shown)
+	if shown := f.world.last(); during.Stage != video.Purging || during.WaitingFor == "" || !shown.Overdue {
+		t.Errorf("after a day: %+v, shown %+v", during, shown)
 	}
 	if n := f.world.count("PurgeReplica"); n > 3*300 {
 		t.Errorf("%d attempts in 30 hours: a store that is down costs too much", n)

@@ -2,11 +2,13 @@ package workflows
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
@@ -25,6 +27,8 @@ type world struct {
 	did      []string
 	running  map[string]int
 	held     map[string]bool                    // activities that run until they are told to stop
+	deaf     bool                               // those don't stop when they are told
+	down     map[string]bool                    // activities that find their store down
 	fail     map[string]func(attempt int) error // what goes wrong
 	attempts map[string]int
 	plan     video.Plan
@@ -36,7 +40,7 @@ type world struct {
 func newWorld() *world {
 	return &world{
 		running: map[string]int{}, held: map[string]bool{}, attempts: map[string]int{},
-		fail: map[string]func(int) error{}, purged: map[string]bool{},
+		fail: map[string]func(int) error{}, purged: map[string]bool{}, down: map[string]bool{},
 		plan: video.Plan{Pieces: 3, Renditions: 2, Audio: true},
 	}
 }
@@ -46,7 +50,7 @@ func (w *world) do(ctx context.Context, what string, leg Leg) error {
 	w.mu.Lock()
 	w.did = append(w.did, what)
 	w.attempts[what]++
-	attempt, held, fail := w.attempts[what], w.held[what], w.fail[what]
+	attempt, held, fail, down := w.attempts[what], w.held[what], w.fail[what], w.down[what]
 	w.running[what]++
 	w.mu.Unlock()
 	defer func() {
@@ -56,6 +60,9 @@ func (w *world) do(ctx context.Context, what string, leg Leg) error {
 	}()
 	if held {
 		return w.hold(ctx, leg)
+	}
+	if down {
+		return coded(video.Unavailable)
 	}
 	if fail != nil {
 		return fail(attempt)
@@ -75,12 +82,46 @@ func (w *world) hold(ctx context.Context, leg Leg) error {
 		}
 	}
 	activity.RecordHeartbeat(ctx)
+	for w.isDeaf() {
+		time.Sleep(time.Millisecond)
+	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(time.Second):
 		return coded(video.Conflict)
 	}
+}
+
+func (w *world) isDeaf() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.deaf
+}
+
+// change does something to the world while others look at it.
+func (w *world) change(how func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	how()
+}
+
+func (w *world) goDown(what string) { w.change(func() { w.down[what] = true }) }
+
+func (w *world) comeBack() { w.change(func() { clear(w.down) }) }
+
+// last is what readers of the catalog see.
+func (w *world) last() ControlInput {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.shown
+}
+
+// busy counts activities that run right now.
+func (w *world) busy(what string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.running[what]
 }
 
 func (w *world) fenced(leg Leg) bool {
@@ -166,7 +207,8 @@ type film struct {
 	world *world
 	in    video.LifecycleInput
 
-	silent bool // the gateway never says that the upload is complete
+	silent  bool // the gateway never says that the upload is complete
+	updates int
 }
 
 func newFilm(t *testing.T) *film {
@@ -204,6 +246,46 @@ func (f *film) at(d time.Duration, step func()) { f.RegisterDelayedCallback(step
 
 func (f *film) run() { f.ExecuteWorkflow(Lifecycle, f.in) }
 
+// scene is a moment to wait for, and what happens then.
+type scene struct {
+	what string
+	when func(video.Status) bool
+	then func()
+}
+
+// play runs a life through scenes, one after the other. Each moment must come
+// without much time passing in the clock of the environment.
+func (f *film) play(scenes ...scene) {
+	f.t.Helper()
+	var look func()
+	looks := 0
+	look = func() {
+		if len(scenes) == 0 {
+			return
+		}
+		if looks++; looks > 4000 {
+			f.t.Fatalf("never came: %s; %+v", scenes[0].what, f.status())
+		}
+		if _, err := f.QueryWorkflow(video.StatusQuery); err != nil {
+			f.at(2*time.Millisecond, look) // the life has not begun yet
+			return
+		}
+		if scenes[0].when(f.status()) {
+			then := scenes[0].then
+			scenes, looks = scenes[1:], 0
+			if then != nil {
+				then()
+			}
+		}
+		f.at(2*time.Millisecond, look)
+	}
+	f.at(time.Millisecond, look)
+	f.run()
+	if len(scenes) > 0 {
+		f.t.Fatalf("the life ended before: %s (%v)", scenes[0].what, f.GetWorkflowError())
+	}
+}
+
 // carry begins a life in a later stage, as after continue-as-new.
 func (f *film) carry(stage video.Stage) {
 	f.in.Carried = &video.Carried{State: video.State{Stage: stage}, Epoch: 10, Plan: f.world.plan}
@@ -231,7 +313,8 @@ type answer struct {
 
 func (f *film) update(c video.Command, request ...any) *answer {
 	a := &answer{}
-	f.UpdateWorkflow(string(c), "", &testsuite.TestUpdateCallback{
+	f.updates++
+	f.UpdateWorkflow(string(c), fmt.Sprint("update ", f.updates), &testsuite.TestUpdateCallback{
 		OnAccept: func() { a.accepted = true },
 		OnReject: func(err error) { a.done, a.refusal = true, err },
 		OnComplete: func(result any, err error) {
@@ -283,3 +366,17 @@ func coded(code video.Code) error {
 }
 
 func dataConverter() converter.DataConverter { return converter.GetDefaultDataConverter() }
+
+// details are what the Temporal UI shows as current details.
+func (f *film) details() string {
+	f.t.Helper()
+	v, err := f.QueryWorkflow("__temporal_workflow_metadata")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var m sdkpb.WorkflowMetadata
+	if err := v.Get(&m); err != nil {
+		f.t.Fatal(err)
+	}
+	return m.GetCurrentDetails()
+}
