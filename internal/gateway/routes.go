@@ -72,6 +72,9 @@ func (s *statusOnly) WriteHeader(status int)      { s.status = status }
 // API with a token: without credentials mode their requests carry no cookie.
 func (g *Gateway) headed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Uploads and streams set deadlines of their own, which stay with the
+		// connection: the request after them must not die of one.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		if strings.HasPrefix(r.URL.Path+"/", uploads.Path) {
