@@ -156,6 +156,8 @@ func (c *call) cancel() error {
 	err := c.look(c.r.Context())
 	if err == nil {
 		err = c.server.host.Cancel(c.r.Context(), c.upload.Video)
+	}
+	if err == nil {
 		c.server.leases.end(c.upload.Video, errGone)
 	}
 	if err != nil && !errors.Is(err, errGone) && video.CodeOf(err) != video.Gone {
