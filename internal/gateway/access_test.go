@@ -89,11 +89,14 @@ func TestWhoMayCommand(t *testing.T) {
 		{"GET", "/playback", video.Purging, []int{410, 410, 410, 410, 410}},
 		{"GET", "/playback", video.Purged, []int{410, 410, 410, 410, 410}},
 	} {
+		id := s.in(row.stage, "public")
 		for i, who := range people {
-			id := s.in(row.stage, "public")
 			got := s.request(who, row.method, "/v1/videos/"+string(id)+row.command, "")
 			if got.status != row.want[i] {
 				t.Errorf("%s: %s %s as %q: %d, want %d: %s", row.stage, row.method, row.command, who, got.status, row.want[i], got.body)
+			}
+			if got.status < 300 { // it has changed something
+				id = s.in(row.stage, "public")
 			}
 		}
 	}
