@@ -28,7 +28,10 @@ type world struct {
 	running  map[string]int
 	held     map[string]bool                    // activities that run until they are told to stop
 	deaf     bool                               // those don't stop when they are told
+	late     bool                               // those complete all the same when they are told
 	down     map[string]bool                    // activities that find their store down
+	slow     map[string]time.Duration           // activities that take their time
+	peak     map[string]int                     // how many ran at once
 	fail     map[string]func(attempt int) error // what goes wrong
 	attempts map[string]int
 	plan     video.Plan
@@ -41,6 +44,7 @@ func newWorld() *world {
 	return &world{
 		running: map[string]int{}, held: map[string]bool{}, attempts: map[string]int{},
 		fail: map[string]func(int) error{}, purged: map[string]bool{}, down: map[string]bool{},
+		slow: map[string]time.Duration{}, peak: map[string]int{},
 		plan: video.Plan{Pieces: 3, Renditions: 2, Audio: true},
 	}
 }
@@ -52,12 +56,15 @@ func (w *world) do(ctx context.Context, what string, leg Leg) error {
 	w.attempts[what]++
 	attempt, held, fail, down := w.attempts[what], w.held[what], w.fail[what], w.down[what]
 	w.running[what]++
+	w.peak[what] = max(w.peak[what], w.running[what])
+	slow := w.slow[what]
 	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()
 		w.running[what]--
 		w.mu.Unlock()
 	}()
+	time.Sleep(slow)
 	if held {
 		return w.hold(ctx, leg)
 	}
@@ -77,6 +84,9 @@ func (w *world) hold(ctx context.Context, leg Leg) error {
 	for !w.fenced(leg) {
 		select {
 		case <-ctx.Done():
+			if w.isDeaf() {
+				continue
+			}
 			return ctx.Err()
 		case <-time.After(time.Millisecond):
 		}
@@ -84,6 +94,12 @@ func (w *world) hold(ctx context.Context, leg Leg) error {
 	activity.RecordHeartbeat(ctx)
 	for w.isDeaf() {
 		time.Sleep(time.Millisecond)
+	}
+	w.mu.Lock()
+	late := w.late
+	w.mu.Unlock()
+	if late {
+		return nil
 	}
 	select {
 	case <-ctx.Done():
@@ -115,6 +131,13 @@ func (w *world) last() ControlInput {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.shown
+}
+
+// most is how many of an activity ran at once.
+func (w *world) most(what string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.peak[what]
 }
 
 // busy counts activities that run right now.
