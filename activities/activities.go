@@ -34,6 +34,10 @@ type Activities struct {
 	Media    *media.Tools
 	Temporal client.Client
 	Log      *slog.Logger
+
+	// Settling is how old a row must be before the lack of a workflow means
+	// something: the gateway writes the row first and starts the workflow then.
+	Settling time.Duration
 }
 
 var (

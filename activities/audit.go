@@ -19,10 +19,6 @@ import (
 
 const auditPage = 100
 
-// settling is how old a row must be before the lack of a workflow means
-// something: the gateway writes the row first and starts the workflow then.
-const settling = 30 * time.Second
-
 // Audit compares the catalog with the workflows that run, in both directions.
 func (a *Activities) Audit(ctx context.Context) (workflows.AuditReport, error) {
 	defer heart(ctx)()
@@ -54,7 +50,7 @@ func (a *Activities) Audit(ctx context.Context) (workflows.AuditReport, error) {
 
 // purgeStray starts the purge of a video that has no open workflow.
 func (a *Activities) purgeStray(ctx context.Context, v catalog.Video) (bool, error) {
-	if time.Since(v.CreatedAt) < settling {
+	if time.Since(v.CreatedAt) < a.Settling {
 		return false, nil
 	}
 	open, err := a.isOpen(ctx, v.ID)

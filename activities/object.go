@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 
@@ -38,13 +39,19 @@ func (a *Activities) put(ctx context.Context, leg catalog.Leg, store objects.Sto
 		return err
 	}
 	err = a.Catalog.Commit(ctx, leg, o)
-	if code := video.CodeOf(err); err != nil && (code == video.Conflict || code == video.Gone) {
+	code := video.CodeOf(err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, catalog.ErrTwin): // an attempt thought dead was faster
+		return a.takeBack(ctx, store, o, nil)
+	case code == video.Conflict || code == video.Gone:
 		return a.takeBack(ctx, store, o, err)
 	}
 	return err
 }
 
-// takeBack removes what a fenced-off writer wrote, and returns why it was fenced off.
+// takeBack removes what a late writer wrote, and returns why.
 func (a *Activities) takeBack(ctx context.Context, store objects.Store, o catalog.Object, why error) error {
 	ctx, done := detached(ctx)
 	defer done()
