@@ -58,7 +58,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 	if err != nil {
 		return nil, err
 	}
-	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Stores: stores, Log: log}
+	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Stores: stores, Log: log, Settling: c.AuditSettle}
 	if takes(c.Role, "media") {
 		if a.Media, err = tools(c); err != nil {
 			return nil, err

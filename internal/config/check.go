@@ -65,6 +65,7 @@ func (c *Config) checkNumbers(f *findings) {
 	least("publish-delay", c.PublishDelay, 0)
 	least("operator-window", c.OperatorWindow, 0)
 	least("audit-every", c.AuditEvery, time.Second)
+	least("audit-settle", c.AuditSettle, 0)
 	least("max-duration", c.MaxDuration, time.Second)
 	if c.MaxBytes < 1 && !f.bad["max-bytes"] {
 		f.note("max-bytes", fmt.Errorf("%d is too small; the least is 1", c.MaxBytes))
