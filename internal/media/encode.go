@@ -1,7 +1,6 @@
 package media
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -129,7 +128,17 @@ func (e encoding) args(url string) []string {
 	for i, r := range e.ladder {
 		args = append(args, e.output(i, r)...)
 	}
-	return args
+	return append(args, beside(e.info, e.info.AudioStream)...)
+}
+
+// beside reads the other stream too, for nothing: in a transport stream ffmpeg
+// sets its clock by the streams in use, and so picture and sound, encoded each
+// by itself, would lose each other.
+func beside(info Info, other int) []string {
+	if info.Container != transport || !info.HasAudio {
+		return nil
+	}
+	return []string{"-map", stream(other), "-c", "copy", "-f", "null", "-"}
 }
 
 // filter turns the picture into even frames, exactly the piece's, and splits
@@ -175,7 +184,7 @@ func (e encoding) output(i int, r Rendition) []string {
 	args := []string{
 		"-map", fmt.Sprintf("[v%d]", i), "-fps_mode", "passthrough",
 		"-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high", "-bf", "0",
-		"-crf", "23", "-maxrate", strconv.Itoa(picture), "-bufsize", strconv.Itoa(2 * picture),
+		"-crf", "23", "-maxrate", strconv.Itoa(picture), "-bufsize", strconv.Itoa(picture),
 		"-g", group, "-keyint_min", group, "-sc_threshold", "0", "-flags", "+cgop",
 		"-threads", strconv.Itoa(e.threads),
 	}
@@ -239,33 +248,23 @@ func audioArgs(url string, info Info, threads int) []string {
 		// Silence where there is nothing, at the start too.
 		"-af", "asetpts=PTS-"+seconds(info.StartSeconds)+"/TB,aresample=async=1:first_pts=0",
 		"-c:a", "aac", "-b:a", strconv.Itoa(audioBits), "-ac", "2", "-ar", "48000")
-	return append(append(args, anonymous()...), "-f", "mp4", AudioName+".mp4")
+	args = append(append(args, anonymous()...), "-f", "mp4", AudioName+".mp4")
+	return append(args, beside(info, info.VideoStream)...)
 }
 
 // frameCounter reads what -progress prints: lines of key=value.
 type frameCounter struct {
 	frames int
 	told   func(frames int)
-	rest   []byte
+	lines  lines
 }
 
-func (c *frameCounter) Write(p []byte) (int, error) {
-	c.rest = append(c.rest, p...)
-	for {
-		line, rest, whole := bytes.Cut(c.rest, []byte("\n"))
-		if !whole {
-			break
+func (c *frameCounter) Write(b []byte) (int, error) {
+	return c.lines.write(b, func(line string) {
+		value, ok := strings.CutPrefix(line, "frame=")
+		if n, err := strconv.Atoi(strings.TrimSpace(value)); ok && err == nil {
+			c.frames = n
+			c.told(n)
 		}
-		c.rest = rest
-		if value, ok := bytes.CutPrefix(line, []byte("frame=")); ok {
-			if n, err := strconv.Atoi(string(bytes.TrimSpace(value))); err == nil {
-				c.frames = n
-				c.told(n)
-			}
-		}
-	}
-	if len(c.rest) > 1<<10 {
-		return 0, errTooMuch
-	}
-	return len(p), nil
+	})
 }

@@ -16,26 +16,13 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// encodeForever is the whole of a process that TestKilledParent kills: it works
-// in the directory of its input.
-func encodeForever(input string) {
-	tools, err := Find()
-	if err != nil {
-		panic(err)
-	}
-	tools.Runner.Scratch = filepath.Dir(input)
-	ctx := context.Background()
-	info, err := tools.Probe(ctx, file(input))
-	if err != nil {
-		panic(err)
-	}
-	for {
-		err := tools.EncodePiece(ctx, file(input), info, Ladder(info), Pieces(info, time.Hour)[0], nil,
-			func(string, io.ReadSeeker, int64) error { return nil })
-		if err != nil {
-			panic(err)
-		}
-	}
+// workForever is the whole of a process that TestKilledParent kills. Its program
+// would not mind to live on: it asks nobody for input and has nothing to say.
+func workForever(dir string) {
+	runner := defaultRunner()
+	runner.Scratch = dir
+	panic(runner.Run(context.Background(), Job{Program: "/bin/sh",
+		Args: func(string) []string { return []string{"-c", "echo x >working; exec sleep 60"} }}))
 }
 
 // long takes some seconds to encode.
@@ -221,28 +208,24 @@ func TestPackageBrokenPiece(t *testing.T) {
 // behind it, but leaves alone what is in use.
 func TestKilledParent(t *testing.T) {
 	dir := t.TempDir()
-	input := filepath.Join(dir, "long.mp4")
-	if err := os.WriteFile(input, read(t, long(t)), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	parent := exec.Command(self)
-	parent.Env = append(os.Environ(), "MEDIA_TEST_ENCODE="+input)
+	parent.Env = append(os.Environ(), "MEDIA_TEST_WORK="+dir)
 	parent.Stderr = os.Stderr
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)
 	}
 	runner := defaultRunner()
 	runner.Scratch = dir
-	encoding := func() bool {
-		files, err := filepath.Glob(filepath.Join(dir, scratchPrefix+"*", "*.mp4"))
-		return err == nil && len(files) > 0
+	working := func() bool {
+		files, err := filepath.Glob(filepath.Join(dir, scratchPrefix+"*", "working"))
+		return err == nil && len(files) == 1
 	}
-	eventually(t, "an encoder at work", encoding)
-	if err := runner.Sweep(); err != nil || !encoding() {
+	eventually(t, "a program at work", working)
+	if err := runner.Sweep(); err != nil || !working() {
 		t.Errorf("sweep touched what is in use: %v", err)
 	}
 
@@ -263,7 +246,7 @@ func TestKilledParent(t *testing.T) {
 func TestProgramIsConfined(t *testing.T) {
 	t.Setenv("REELFLOW_SECRET", "secret")
 	runner := tools(t).Runner
-	runner.File = 1 << 20
+	runner.File, runner.CPU = 1<<20, time.Hour
 	shell := func(script string) (string, error) {
 		out := capped{limit: 1 << 16}
 		err := runner.Run(t.Context(), Job{Program: "/bin/sh", Stdout: &out,
@@ -292,15 +275,17 @@ func TestGroupIsKilled(t *testing.T) {
 	tools := tools(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
+	began := time.Now()
 	err := tools.Runner.Run(ctx, Job{Program: "/bin/sh", Stdout: io.Discard,
 		Args: func(string) []string { return []string{"-c", "sleep 60 & sleep 60"} }})
-	if err != context.DeadlineExceeded {
-		t.Errorf("got %v", err)
+	if took := time.Since(began); err != context.DeadlineExceeded || took > 5*time.Second {
+		t.Errorf("got %v after %v", err, took)
 	}
 	eventually(t, "no process left", func() bool { return len(children(t, tools.Runner.Scratch)) == 0 })
 }
 
-// The CPU's limit is what ends a video made to be decoded for ever.
+// The limit on processor time ends what would go on for ever, and is told from
+// a kill by somebody else.
 func TestOverTime(t *testing.T) {
 	tools := tools(t)
 	path := long(t)

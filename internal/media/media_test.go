@@ -18,9 +18,8 @@ import (
 
 // TestMain also plays the process that is killed in TestKilledParent.
 func TestMain(m *testing.M) {
-	if input := os.Getenv("MEDIA_TEST_ENCODE"); input != "" {
-		encodeForever(input)
-		return
+	if dir := os.Getenv("MEDIA_TEST_WORK"); dir != "" {
+		workForever(dir)
 	}
 	dir, err := os.MkdirTemp("", "media-test-clips-")
 	if err != nil {

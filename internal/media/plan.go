@@ -32,12 +32,6 @@ func (r Rate) valid() bool {
 	return r.Num > 0 && r.Den > 0 && r.Float() <= 1000
 }
 
-// within reports whether two rates differ by at most one percent, the most by
-// which measured rates miss what was meant.
-func (r Rate) within(other Rate) bool {
-	return math.Abs(r.Float()/other.Float()-1) <= 0.01
-}
-
 const (
 	fastest = 60 // frames a second: beyond it costs much and shows nothing
 	slowest = 10 // below it segments would hold a handful of frames
@@ -50,45 +44,60 @@ func standardRates() []Rate {
 }
 
 // outputRate is the constant rate of all renditions of a source with the given
-// average and base rates, which are equal where the source's own is constant. A
-// source too fast or too slow is divided or multiplied by a whole number, so that motion stays
-// even; a varying one gets the next standard rate that loses no frame.
+// average and base rates. They are equal where the source's rate is constant; where
+// it varies, the base is the rate of the grid on which all its frames lie, or just the
+// container's clock. A source too fast or too slow is divided or multiplied by a
+// whole number, so that motion stays even.
 func outputRate(average, base Rate) Rate {
-	rate := average
-	if !rate.valid() {
-		rate = base
+	known := average.valid() && average.Float() <= 480
+	grid := base.valid() && base.Float() <= fastest*1.01
+	if steps := base.Float() / average.Float(); known && steps > 1.5 && math.Abs(steps-math.Round(steps)) < 0.001 {
+		grid = false // of fields, or of half frames: the rate is constant all the same
+		base = average
 	}
-	if !rate.valid() || rate.Float() > 480 {
-		return Rate{30, 1} // containers without rates give their clock's
+	switch {
+	case grid && (!known || base.Float() >= average.Float()):
+		return nearest(bounded(base))
+	case !known:
+		return Rate{30, 1}
+	case average == base:
+		return nearest(bounded(average))
+	default:
+		return nextAbove(bounded(average))
 	}
-	constant := average == base
+}
+
+// bounded brings a rate between the slowest and the fastest.
+func bounded(rate Rate) Rate {
 	if skip := int(math.Ceil(rate.Float() / (fastest * 1.01))); skip > 1 {
 		rate.Den *= skip
 	}
 	if rate.Float() < slowest {
 		rate.Num *= int(math.Ceil(slowest / rate.Float()))
 	}
-	return standardised(rate, constant)
+	return rate
 }
 
-func standardised(rate Rate, constant bool) Rate {
-	var near, above Rate
+// nearest returns the standard rate that was meant, or the rate itself if it is
+// none of them.
+func nearest(rate Rate) Rate {
+	best, least := rate, 0.01 // measured rates miss what was meant by one percent at most
 	for _, s := range standardRates() {
-		if s.within(rate) && (near.Den == 0 || math.Abs(s.Float()-rate.Float()) < math.Abs(near.Float()-rate.Float())) {
-			near = s
-		}
-		if above.Den == 0 && s.Float() >= rate.Float() {
-			above = s
+		if off := math.Abs(s.Float()/rate.Float() - 1); off < least {
+			best, least = s, off
 		}
 	}
-	switch {
-	case near.Den != 0:
-		return near
-	case constant || above.Den == 0:
-		return rate
-	default:
-		return above
+	return best
+}
+
+// nextAbove returns the next standard rate that shows at least as many frames.
+func nextAbove(rate Rate) Rate {
+	for _, s := range standardRates() {
+		if s.Float() >= rate.Float()*0.99 {
+			return s
+		}
 	}
+	return Rate{fastest, 1}
 }
 
 // Rendition is one size of the ladder.
@@ -96,7 +105,7 @@ type Rendition struct {
 	Name    string `json:"name"` // "720p": the short side
 	Width   int    `json:"width"`
 	Height  int    `json:"height"`
-	Bitrate int    `json:"bitrate"` // bits a second that picture and sound together don't exceed for long
+	Bitrate int    `json:"bitrate"` // bits a second of picture and sound; single segments exceed it by up to a half
 }
 
 // Ladder returns the renditions of a video, the largest first: 1080, 720 and
@@ -169,7 +178,7 @@ func Pieces(info Info, length time.Duration) []Piece {
 	group := gop(info.OutputRate)
 	size := group * max(1, int(math.Round(length.Seconds()/info.OutputRate.Seconds(group))))
 	count := max(1, (info.Frames+size/2)/size)
-	if info.Container == "mpegts" {
+	if info.Container == transport {
 		count = 1
 	}
 	pieces := make([]Piece, count)

@@ -67,18 +67,21 @@ func TestOutputRate(t *testing.T) {
 	tests := []struct{ average, base, want Rate }{
 		{Rate{30, 1}, Rate{30, 1}, Rate{30, 1}},
 		{Rate{30000, 1001}, Rate{30000, 1001}, Rate{30000, 1001}},
-		{Rate{2997, 100}, Rate{30, 1}, Rate{30000, 1001}},    // a phone
+		{Rate{2971, 100}, Rate{30, 1}, Rate{30, 1}},          // a phone
+		{Rate{124, 10}, Rate{60, 1}, Rate{60, 1}},            // a screen that mostly stood still
 		{Rate{2813, 100}, Rate{90000, 1}, Rate{30000, 1001}}, // varies
-		{Rate{173, 10}, Rate{30, 1}, Rate{20, 1}},            // varies
+		{Rate{173, 10}, Rate{1000, 1}, Rate{20, 1}},          // varies
 		{Rate{120, 1}, Rate{120, 1}, Rate{60, 1}},
 		{Rate{240000, 1001}, Rate{240000, 1001}, Rate{60000, 1001}},
 		{Rate{144, 1}, Rate{144, 1}, Rate{48, 1}},
 		{Rate{37, 2}, Rate{37, 2}, Rate{37, 2}},
 		{Rate{1, 1}, Rate{1, 1}, Rate{10, 1}},
-		{Rate{59, 10}, Rate{25, 1}, Rate{12, 1}},
+		{Rate{59, 10}, Rate{90, 1}, Rate{12, 1}},
 		{none, Rate{25, 1}, Rate{25, 1}},
 		{none, Rate{1000, 1}, Rate{30, 1}}, // a clock, not a rate
 		{none, none, Rate{30, 1}},
+		{Rate{25, 1}, Rate{50, 1}, Rate{25, 1}},       // interlaced
+		{Rate{59, 2}, Rate{25, 1}, Rate{30000, 1001}}, // as some interlaced sources claim
 	}
 	for _, test := range tests {
 		if got := outputRate(test.average, test.base); got != test.want {

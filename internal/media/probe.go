@@ -1,8 +1,6 @@
 package media
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,7 +54,7 @@ func (t *Tools) Probe(ctx context.Context, src Source) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info, err := found.info(picture)
+	sound, err := found.sound()
 	if err != nil {
 		return Info{}, err
 	}
@@ -64,7 +62,8 @@ func (t *Tools) Probe(ctx context.Context, src Source) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info.settle(float64(found.Format.Start), float64(picture.Start), end)
+	info := found.info(picture, sound)
+	info.settle(found.start(picture, sound), float64(picture.Start), end)
 	return info, t.admit(info)
 }
 
@@ -124,72 +123,71 @@ func looksLikeVideo(magic []byte) bool {
 		is(0, "\x1a\x45\xdf\xa3") || is(0, "RIFF") && is(8, "AVI ")
 }
 
-// end returns where the picture ends, in seconds on the container's clock. MP4
-// and AVI have it in an index; the others say at most how long the longest
-// stream claims to be, so their last packets are read.
+// end returns where the picture ends, in seconds on the container's clock. MP4,
+// AVI and, by estimate, MPEG-TS know; Matroska says at most where the longest
+// stream ends, and a browser that records not even that: so the last packets are read.
 func (t *Tools) end(ctx context.Context, src Source, found probed, picture *probedStream) (float64, error) {
 	if picture.Duration > 0 {
 		return float64(picture.Start + picture.Duration), nil
 	}
-	from := 0.0
-	if found.Format.Duration > 0 {
-		from = max(0, float64(found.Format.Start+found.Format.Duration)-10)
+	claim := max(0, float64(found.Format.Start+found.Format.Duration))
+	ends, err := t.packetEnds(ctx, src, picture.Index, max(0, claim-10))
+	if err == nil && ends.picture == 0 && claim > 0 {
+		ends, err = t.packetEnds(ctx, src, picture.Index, 0) // it ends long before
 	}
-	end, err := t.lastPacket(ctx, src, picture.Index, from)
-	if err == nil && end == 0 && from > 0 {
-		end, err = t.lastPacket(ctx, src, picture.Index, 0) // the claim was wrong
+	if err != nil {
+		return 0, err
 	}
-	return end, err
+	if claim-ends.any > 2 {
+		return 0, reject(Damaged, fmt.Errorf("ends after %.1f of %.1f s", ends.any, claim), damagedMessage)
+	}
+	return ends.picture, nil
 }
 
-// lastPacket returns the end of the last packet of a stream, reading from about
-// the given second; 0 if there is none.
-func (t *Tools) lastPacket(ctx context.Context, src Source, index int, from float64) (float64, error) {
-	var last packetEnd
+// packetEnds returns where the streams end, reading from about the given second.
+func (t *Tools) packetEnds(ctx context.Context, src Source, picture int, from float64) (packetEnds, error) {
+	ends := packetEnds{index: strconv.Itoa(picture)}
 	err := t.Runner.Run(ctx, Job{
 		Program: t.FFprobe,
 		Inputs:  map[string]Source{sourceInput: src},
-		Args:    func(base string) []string { return packetArgs(base+sourceInput, index, from) },
-		Stdout:  &last,
+		Args:    func(base string) []string { return packetArgs(base+sourceInput, from) },
+		Stdout:  &ends,
 	})
 	if err != nil {
-		return 0, unreadable(err, true)
+		return packetEnds{}, unreadable(err, true)
 	}
-	return last.seconds, nil
+	return ends, nil
 }
 
-func packetArgs(url string, index int, from float64) []string {
+func packetArgs(url string, from float64) []string {
 	return []string{
 		"-v", "error", "-protocol_whitelist", protocols, "-format_whitelist", formats,
-		"-select_streams", strconv.Itoa(index), "-read_intervals", seconds(from) + "%",
-		"-show_entries", "packet=pts_time,duration_time", "-print_format", "csv=p=0", "-i", url,
+		"-read_intervals", seconds(from) + "%",
+		"-show_entries", "packet=stream_index,pts_time,duration_time", "-print_format", "csv=p=0", "-i", url,
 	}
 }
 
-// packetEnd reads lines of "start,duration" and keeps the latest end.
-type packetEnd struct {
-	seconds float64
-	rest    []byte
+// packetEnds reads lines of "stream,start,duration" and keeps the latest end, of
+// the picture and of all streams, in seconds.
+type packetEnds struct {
+	index        string // the picture's
+	picture, any float64
+	lines        lines
 }
 
-func (p *packetEnd) Write(b []byte) (int, error) {
-	p.rest = append(p.rest, b...)
-	end := bytes.LastIndexByte(p.rest, '\n') + 1
-	lines := bufio.NewScanner(bytes.NewReader(p.rest[:end]))
-	for lines.Scan() {
-		start, length, _ := strings.Cut(lines.Text(), ",")
-		s, err := strconv.ParseFloat(start, 64)
+func (p *packetEnds) Write(b []byte) (int, error) {
+	return p.lines.write(b, func(line string) {
+		fields := append(strings.Split(line, ","), "", "")
+		start, err := strconv.ParseFloat(fields[1], 64)
 		if err != nil {
-			continue // N/A
+			return // N/A
 		}
-		d, _ := strconv.ParseFloat(strings.Trim(length, ","), 64) // N/A counts as nothing
-		p.seconds = max(p.seconds, s+d)
-	}
-	p.rest = append([]byte(nil), p.rest[end:]...)
-	if len(p.rest) > 1<<10 {
-		return 0, errTooMuch
-	}
-	return len(b), lines.Err()
+		length, _ := strconv.ParseFloat(fields[2], 64) // N/A counts as nothing
+		p.any = max(p.any, start+length)
+		if fields[0] == p.index {
+			p.picture = max(p.picture, start+length)
+		}
+	})
 }
 
 // settle lays the grid of frames over the picture. All times are seconds on the

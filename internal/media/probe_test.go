@@ -78,6 +78,7 @@ func TestProbeRejects(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := read(t, short)
+	webm := read(t, clip(t, "clip.webm", args(picture("320x180", "25", 8), "-c:v libvpx -deadline realtime -cpu-used 8")...))
 	tests := map[string]struct {
 		data []byte
 		want Reason
@@ -90,6 +91,7 @@ func TestProbeRejects(t *testing.T) {
 		"still picture":          {read(t, still), NotAVideo},
 		"video of one frame":     {read(t, clip(t, "one.mp4", args(picture("320x180", "30", 1), h264, "-frames:v 1")...)), NotAVideo},
 		"index cut off":          {whole[:len(whole)*9/10], Damaged},
+		"tail cut off":           {webm[:len(webm)*6/10], Damaged},
 		"beginning only":         {whole[:40], Damaged},
 		"playlist":               {[]byte("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n" + short + "\n#EXT-X-ENDLIST\n"), NotAVideo},
 		"list of files":          {[]byte("ffconcat version 1.0\nfile " + short + "\n"), NotAVideo},

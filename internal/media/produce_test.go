@@ -6,22 +6,24 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
 
-// What is served is judged by its bytes: all segments of all renditions, one
-// after the other, must hold every frame, evenly, and the sound beside it.
-func TestProduce(t *testing.T) {
-	tests := map[string]struct {
-		path   string
-		length time.Duration
-		frames int // of the rendition, 0: as the probe says
-		slack  int // by which the last piece may miss it
-		pieces int
-		width  int
-		height int
-	}{
+// production is a source and what must come of it.
+type production struct {
+	path   string
+	length time.Duration
+	frames int // of the rendition, 0: as the probe says
+	slack  int // by which the last piece may miss it
+	pieces int
+	width  int
+	height int
+}
+
+func productions(t *testing.T) map[string]production {
+	return map[string]production{
 		"three pieces with sound": {
 			path:   clip(t, "clip.mp4", args(picture("320x180", "30", 13.5), sound(13.5), h264, "-bf 2 -c:a aac")...),
 			length: 4 * time.Second, frames: 405, pieces: 3, width: 320, height: 180,
@@ -54,11 +56,18 @@ func TestProduce(t *testing.T) {
 		},
 		"transport stream": {
 			path:   clip(t, "clip.ts", args(picture("320x180", "30", 5), sound(5), h264, "-bf 2 -c:a aac")...),
-			length: 2 * time.Second, frames: 150, slack: 2, pieces: 1, width: 320, height: 180,
+			length: 2 * time.Second, frames: 150, pieces: 1, width: 320, height: 180,
 		},
 		"anamorphic": {
 			path:   clip(t, "clip.avi", args(picture("320x240", "25", 4), "-vf setsar=4/3 -c:v mpeg4 -aspect 16:9")...),
 			length: 2 * time.Second, frames: 100, slack: 1, pieces: 2, width: 426, height: 240,
+		},
+		// As browsers record a call.
+		"size changes": {
+			path: clip(t, "grown.webm", "-f", "concat", "-safe", "0", "-i", write(t, "list.txt", []byte("file '"+
+				clip(t, "small.webm", args(picture("160x90", "25", 2), "-c:v libvpx -deadline realtime -cpu-used 8")...)+"'\nfile '"+
+				clip(t, "large.webm", args(picture("320x240", "25", 4), "-c:v libvpx -deadline realtime -cpu-used 8")...)+"'\n")), "-c", "copy"),
+			length: 2 * time.Second, frames: 150, pieces: 3, width: 160, height: 90,
 		},
 		"sound late": {
 			path:   clip(t, "clip.mp4", args(picture("320x180", "30", 6), "-itsoffset 0.7", sound(5), h264, "-c:a aac")...),
@@ -69,7 +78,12 @@ func TestProduce(t *testing.T) {
 			length: 2 * time.Second, slack: 1, pieces: 3, width: 320, height: 180,
 		},
 	}
-	for name, test := range tests {
+}
+
+// What is served is judged by its bytes: all segments of all renditions, one
+// after the other, must hold every frame, evenly, and the sound beside it.
+func TestProduce(t *testing.T) {
+	for name, test := range productions(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tools := tools(t)
@@ -233,12 +247,13 @@ func checkCounters(t *testing.T, counters map[int]byte, s Segment) {
 	}
 }
 
-// Frames must come out where they went in: each frame of the source shows its
-// own number as brightness.
+// Frames must come out where they went in, also where the source has none for
+// longer than a piece: each frame shows its own number as brightness.
 func TestFramesInOrder(t *testing.T) {
 	t.Parallel()
 	tools := tools(t)
-	path := clip(t, "numbers.mp4", args("-f lavfi -i color=gray:s=64x64:r=30:d=8,geq=lum='16+N-200*floor(N/200)':cb=128:cr=128", h264, "-qp 1 -bf 2")...)
+	path := clip(t, "numbers.mp4", args("-f lavfi -i color=gray:s=64x64:r=30:d=8,geq=lum='16+mod(N,200)':cb=128:cr=128,select='not(between(n,50,190))'",
+		"-fps_mode vfr", h264, "-qp 1 -bf 2")...)
 	p := produce(t, tools, path, 2*time.Second)
 	var whole bytes.Buffer
 	for _, s := range p.segments(t, tools, p.ladder[0].Name) {
@@ -249,11 +264,58 @@ func TestFramesInOrder(t *testing.T) {
 		t.Fatalf("%d frames, want 240", len(shown))
 	}
 	for i := range len(shown) {
-		want := float64(i%200) * 255 / 219 // gray is full range
+		number := i % 200
+		if i >= 50 && i <= 190 {
+			number = 49 // the last one before the gap stays
+		}
+		want := float64(number) * 255 / 219 // gray is full range
 		if math.Abs(float64(shown[i])-want) > 1 {
 			t.Fatalf("frame %d has brightness %d, want %.1f", i, shown[i], want)
 		}
 	}
+}
+
+// A flash and a beep at the same moment must stay together, whichever of picture
+// and sound begins first.
+func TestInSync(t *testing.T) {
+	flash := "-f lavfi -i color=white:s=64x64:r=25:d=5,drawbox=c=black:t=fill:enable='lt(t,2)'"
+	beep := "-f lavfi -i sine=d=5,volume=0:enable='lt(t,2)'"
+	tests := map[string][]string{
+		"together":      args(flash, beep),
+		"picture later": args("-itsoffset 0.3", flash, "-itsoffset 0.3", beep, "-filter_complex [1:a]atrim=0.013[a];[0:v]trim=0.6[v] -map [v] -map [a]"),
+		"sound later":   args(flash, beep, "-filter_complex [1:a]atrim=0.513[a] -map 0:v -map [a]"),
+	}
+	for name, input := range tests {
+		for _, file := range []string{"clip.mp4", "clip.mkv", "clip.ts"} {
+			t.Run(name+" "+file, func(t *testing.T) {
+				t.Parallel()
+				tools := tools(t)
+				p := produce(t, tools, clip(t, file, args(input, h264, "-bf 2 -c:a aac")...), 2*time.Second)
+				var whole bytes.Buffer
+				for _, s := range p.segments(t, tools, p.ladder[0].Name) {
+					whole.Write(s.Data)
+				}
+				seen := run(t, "ffmpeg", "-v", "error", "-i", write(t, "whole.ts", whole.Bytes()),
+					"-vf", "blackdetect=d=0.1,metadata=print:key=lavfi.black_end:file=-", "-af", "silencedetect=d=0.1,ametadata=print:key=lavfi.silence_end:file=-", "-f", "null", "-")
+				flashed, beeped := value(t, seen, "lavfi.black_end="), value(t, seen, "lavfi.silence_end=")
+				if off := beeped - flashed; math.Abs(off) > 0.025 {
+					t.Errorf("flash at %.3f s, beep at %.3f s", flashed, beeped)
+				}
+			})
+		}
+	}
+}
+
+// value returns the number that follows a key.
+func value(t *testing.T, s, key string) float64 {
+	t.Helper()
+	_, after, _ := strings.Cut(s, key)
+	number, _, _ := strings.Cut(after, "\n")
+	v, err := strconv.ParseFloat(number, 64)
+	if err != nil {
+		t.Fatalf("no %s in %q", key, s)
+	}
+	return v
 }
 
 func TestRenditionsAlign(t *testing.T) {

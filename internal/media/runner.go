@@ -1,7 +1,6 @@
 package media
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"syscall"
 	"time"
 
@@ -49,7 +47,7 @@ type Job struct {
 }
 
 func defaultRunner() Runner {
-	return Runner{Scratch: defaultScratch(), CPU: time.Hour, Memory: 6 << 30, File: 1 << 30}
+	return Runner{Scratch: defaultScratch(), CPU: 2 * time.Hour, Memory: 4 << 30, File: 1 << 30}
 }
 
 // Run runs the job to its end. When ctx ends it kills the program, waits until
@@ -138,85 +136,4 @@ func internal(cause error) error {
 
 func unavailable(cause error) error {
 	return video.Errorf(video.Unavailable, "Video processing is not available right now.").Because(cause)
-}
-
-// ExitError is a program's own failure. What it means, the caller of Run knows.
-type ExitError struct {
-	Program  string
-	Status   int            // exit status, -1 if a signal ended it
-	Signal   syscall.Signal // 0 if it exited by itself
-	OverTime bool           // it used up its processor time
-	Stderr   string         // the last words
-}
-
-func (r *Runner) exitError(program string, exit *exec.ExitError, stderr string) *ExitError {
-	e := &ExitError{Program: program, Status: exit.ExitCode(), Stderr: stderr}
-	e.OverTime = exit.UserTime()+exit.SystemTime() >= r.CPU
-	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		e.Signal = status.Signal()
-	}
-	return e
-}
-
-// Error tells the program, how it ended and its last words.
-func (e *ExitError) Error() string {
-	if e.Signal != 0 {
-		return fmt.Sprintf("%s: %v: %s", e.Program, e.Signal, e.Stderr)
-	}
-	return fmt.Sprintf("%s: exit status %d: %s", e.Program, e.Status, e.Stderr)
-}
-
-// ownFault is false where the program could not help it: it could not run, it
-// was killed from outside, or the disk was full.
-func (e *ExitError) ownFault() bool {
-	switch e.Signal {
-	case 0:
-		return (e.Status < 125 || e.Status > 127) && !strings.Contains(e.Stderr, "No space left on device")
-	case syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT:
-		return e.OverTime
-	default: // it crashed
-		return true
-	}
-}
-
-// failing ends the job with the first error of a write; the exit status of a
-// program whose pipe broke would hide it.
-type failing struct {
-	io.Writer
-	fail context.CancelCauseFunc
-}
-
-func (f failing) Write(p []byte) (int, error) {
-	n, err := f.Writer.Write(p)
-	if err != nil {
-		f.fail(err)
-	}
-	return n, err
-}
-
-// tail keeps the last few KiB of what is written to it.
-type tail struct{ buf []byte }
-
-func (t *tail) Write(p []byte) (int, error) {
-	const keep = 4 << 10
-	t.buf = append(t.buf, p[max(0, len(p)-keep):]...)
-	t.buf = t.buf[max(0, len(t.buf)-keep):]
-	return len(p), nil
-}
-
-func (t *tail) String() string { return string(bytes.TrimSpace(t.buf)) }
-
-var errTooMuch = errors.New("program printed more than it may")
-
-// capped collects output up to a limit; beyond it the job fails.
-type capped struct {
-	bytes.Buffer
-	limit int
-}
-
-func (c *capped) Write(p []byte) (int, error) {
-	if c.Len()+len(p) > c.limit {
-		return 0, errTooMuch
-	}
-	return c.Buffer.Write(p)
 }

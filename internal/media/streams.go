@@ -41,6 +41,19 @@ type probedStream struct {
 	} `json:"side_data_list"`
 }
 
+// start returns where ffmpeg's clock begins when it reads these two streams;
+// sound may be nil.
+func (p *probed) start(picture, sound *probedStream) float64 {
+	switch {
+	case p.Format.Name != transport:
+		return float64(p.Format.Start)
+	case sound != nil:
+		return float64(min(picture.Start, sound.Start))
+	default:
+		return float64(picture.Start)
+	}
+}
+
 // number is a float that ffprobe writes as a string, or leaves out.
 type number float64
 
@@ -52,8 +65,8 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// info takes from the answer all but the length.
-func (p *probed) info(picture *probedStream) (Info, error) {
+// info takes from the answer all but the length; sound may be nil.
+func (p *probed) info(picture, sound *probedStream) Info {
 	info := Info{
 		Container:   container(p.Format.Name),
 		VideoCodec:  picture.Codec,
@@ -67,11 +80,10 @@ func (p *probed) info(picture *probedStream) (Info, error) {
 		info.FrameRate = info.OutputRate
 	}
 	info.Width, info.Height = picture.shown()
-	sound, err := p.sound()
 	if sound != nil {
 		info.HasAudio, info.AudioStream, info.AudioCodec = true, sound.Index, sound.Codec
 	}
-	return info, err
+	return info
 }
 
 // picture returns the stream to show: the first that moves.
@@ -125,6 +137,9 @@ func audioCodec(name string) bool {
 	return strings.HasPrefix(name, "pcm_") || slices.Contains([]string{"aac", "mp3", "mp2", "opus",
 		"vorbis", "ac3", "eac3", "flac", "alac", "amr_nb", "amr_wb"}, name)
 }
+
+// transport is the container without an index, and with a clock that may jump.
+const transport = "mpegts"
 
 func container(name string) string {
 	switch {

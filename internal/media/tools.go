@@ -3,6 +3,7 @@ package media
 import (
 	"fmt"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -15,8 +16,7 @@ type Tools struct {
 	FFmpeg, FFprobe string // absolute paths
 
 	// Threads is how many threads one job may use for decoding, filtering and
-	// each encoder; 0 leaves it to ffmpeg, which takes the whole machine. Set 1
-	// where as many jobs as cores run side by side.
+	// each encoder, at least 1. Set 1 where as many jobs as cores run side by side.
 	Threads int
 
 	// MaxDuration is how long a video may be; 0 is no limit.
@@ -38,7 +38,10 @@ func Find() (*Tools, error) {
 		}
 		paths[i] = path
 	}
-	return &Tools{FFmpeg: paths[0], FFprobe: paths[1], Runner: defaultRunner()}, nil
+	// More threads than that cost memory and quality and win little: further
+	// cores help with further pieces.
+	threads := min(8, runtime.NumCPU())
+	return &Tools{FFmpeg: paths[0], FFprobe: paths[1], Threads: threads, Runner: defaultRunner()}, nil
 }
 
 // Names under which a job's inputs are served, and by which its arguments call
