@@ -1,0 +1,137 @@
+package activities
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"os"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/media"
+	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/objects/objectstest"
+	"github.com/reelflow/reelflow/internal/vault"
+	"github.com/reelflow/reelflow/internal/vault/vaulttest"
+	"github.com/reelflow/reelflow/video"
+	"github.com/reelflow/reelflow/workflows"
+)
+
+// rig is the activities on a real catalog, vault and ffmpeg, with stores in
+// memory that pass the suite of the real ones.
+type rig struct {
+	*Activities
+	t   *testing.T
+	ctx context.Context
+	id  video.ID
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	ctx := t.Context()
+	rows, err := catalog.Open(ctx, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rows.Close() })
+	tools, err := media.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, ctx: ctx, id: video.NewID(), Activities: &Activities{
+		Catalog: rows, Vault: vaulttest.New(t), Media: tools, Log: slog.New(slog.DiscardHandler),
+		Stores: objects.Set{
+			Primary: objectstest.NewMemory("primary"),
+			Backups: []objects.Store{objectstest.NewMemory("backup-a"), objectstest.NewMemory("backup-b")},
+		},
+	}}
+	r.must(r.Vault.Make(ctx, r.id))
+	r.must(rows.CreateVideo(ctx, catalog.Video{ID: r.id, Owner: "owner", Visibility: "public", Stage: video.Uploading},
+		catalog.Upload{Video: r.id, TokenHash: []byte(r.id), Length: -1, Idle: time.Hour}))
+	return r
+}
+
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) leg(epoch int64) workflows.Leg { return workflows.Leg{ID: r.id, Epoch: epoch} }
+
+// uploaded stores a file as a gateway would, in segments of so many bytes.
+func (r *rig) uploaded(data []byte, size int) {
+	r.t.Helper()
+	epoch, ok, err := r.Catalog.Acquire(r.ctx, r.id, "gateway", time.Minute)
+	if err != nil || !ok {
+		r.t.Fatal("no lease", err)
+	}
+	lease := catalog.Lease{Video: r.id, Holder: "gateway", Epoch: epoch}
+	r.must(r.Catalog.DeclareLength(r.ctx, lease, int64(len(data))))
+	for at := 0; at < len(data); at += size {
+		part := data[at:min(at+size, len(data))]
+		key := newKey(r.id, fmt.Sprintf("source/%012d", at), "")
+		var sealed []byte
+		r.must(r.withKey(r.ctx, r.id, func(k vault.Key) (err error) {
+			sealed, err = k.Seal(key, nil, part)
+			return err
+		}))
+		sum := sha256.Sum256(sealed)
+		o, err := r.Catalog.IntendSegment(r.ctx, lease, catalog.Object{
+			Store: "primary", Key: key, Offset: int64(at), PlainSize: int64(len(part)), Size: int64(len(sealed)), SHA256: sum[:],
+		})
+		r.must(err)
+		o.Version, err = r.Stores.Primary.Put(r.ctx, key, sealed, objects.PutOptions{})
+		r.must(err)
+		r.must(r.Catalog.CommitSegment(r.ctx, lease, o, nil))
+	}
+	r.must(r.Catalog.FinishUpload(r.ctx, r.id, []byte("sum")))
+	r.must(r.Catalog.Unlease(r.ctx, r.id, "gateway", epoch))
+}
+
+// processed takes a clip through all media work, in legs from 1 on.
+func (r *rig) processed() {
+	r.t.Helper()
+	r.uploaded(clip(r.t), 100_000)
+	_, err := r.SealUpload(r.ctx, r.leg(1))
+	r.must(err)
+	probed, err := r.Probe(r.ctx, r.leg(2))
+	r.must(err)
+	for n := range probed.Plan.Pieces {
+		_, err := r.EncodePiece(r.ctx, workflows.PieceInput{Leg: r.leg(3), Piece: n})
+		r.must(err)
+	}
+	_, err = r.EncodeAudio(r.ctx, r.leg(3))
+	r.must(err)
+	_, err = r.Package(r.ctx, r.leg(4))
+	r.must(err)
+}
+
+// inventory lists everything of the video in a store.
+func (r *rig) inventory(store objects.Store) objects.Inventory {
+	r.t.Helper()
+	found, err := store.Inventory(r.ctx, r.id.Prefix(), nil)
+	r.must(err)
+	return found
+}
+
+func clip(t *testing.T) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "clip.mp4")
+	out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=180x320:rate=30:duration=3",
+		"-f", "lavfi", "-i", "sine=duration=3", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("generate a clip: %v\n%s", err, out)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
