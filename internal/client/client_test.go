@@ -82,7 +82,10 @@ func TestFollowTakesUpABrokenStream(t *testing.T) {
 	if video.CodeOf(err) != video.Gone || fmt.Sprint(seen) != "[uploadingtrue publishedfalse]" {
 		t.Errorf("%v %v", seen, err)
 	}
-	streams = 0
+	enough := errors.New("enough")
+	if err := c.Follow(t.Context(), "x", func(Video) error { return enough }); err != enough {
+		t.Error(err)
+	}
 	if err := c.Follow(t.Context(), "x", func(Video) error { return Done }); err != nil {
 		t.Error(err)
 	}

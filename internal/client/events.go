@@ -24,13 +24,16 @@ const quietTimeout = 75 * time.Second
 // video is erased. A broken stream is taken up again for as long as it takes.
 func (c *Client) Follow(ctx context.Context, id video.ID, see func(Video) error) error {
 	for attempt := 0; ; attempt++ {
+		var verdict error
 		err := c.stream(ctx, id, func(v Video) error {
-			attempt = 0
-			return see(v)
+			attempt, verdict = 0, see(v)
+			return verdict
 		})
 		switch {
-		case errors.Is(err, Done):
+		case errors.Is(verdict, Done):
 			return nil
+		case verdict != nil:
+			return verdict
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil && !passing(err):
