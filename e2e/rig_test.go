@@ -3,7 +3,10 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,41 +16,58 @@ import (
 	"testing"
 	"time"
 
+	temporal "go.temporal.io/sdk/client"
+
 	"github.com/reelflow/reelflow/internal/client"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/stack"
 	"github.com/reelflow/reelflow/video"
 )
 
-// rig is a running reelflow of one test, with eyes of its own on the stores.
+// rig is a running reelflow as one test sees it, with eyes of its own on the stores.
 type rig struct {
 	*stack.Stack
 	t      *testing.T
 	ctx    context.Context
+	dir    string
 	stores []objects.Store
 }
 
 // start runs a stack on free ports and throw-away data. Its processes end with the test.
 func start(t *testing.T, o stack.Options) *rig {
 	t.Helper()
-	o.Bin, o.Dir, o.FreePorts = filepath.Join(root(t), "bin"), t.TempDir(), true
+	s, err := stack.Start(t.Context(), throwAway(t, o, t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return see(t, s)
+}
+
+// throwAway completes options for a stack whose state lies in dir.
+func throwAway(t *testing.T, o stack.Options, dir string) stack.Options {
+	t.Helper()
+	o.Bin, o.Dir, o.FreePorts = filepath.Join(root(t), "bin"), dir, true
 	o.Env = append([]string{"REELFLOW_DELETE_GRACE=0s", "REELFLOW_AUDIT_EVERY=1h"}, o.Env...)
 	for _, program := range []string{"devstack", "worker", "starter"} {
 		if _, err := os.Stat(filepath.Join(o.Bin, program)); err != nil {
 			t.Fatalf("bin/%s is missing: run `make build`", program)
 		}
 	}
-	s, err := stack.Start(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{Stack: s, t: t, ctx: t.Context()}
+	return o
+}
+
+// see gives a test its eyes on a stack. It shows the logs of a test that failed.
+func see(t *testing.T, s *stack.Stack) *rig {
+	t.Helper()
+	r := &rig{Stack: s, t: t, ctx: t.Context(), dir: filepath.Dir(filepath.Dir(s.Workers[0].Log))}
 	t.Cleanup(func() {
 		if t.Failed() {
-			r.showLogs(o.Dir)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
+			r.showLogs()
 		}
 	})
 	for _, store := range s.Stores {
@@ -60,6 +80,29 @@ func start(t *testing.T, o stack.Options) *rig {
 	return r
 }
 
+// common is the stack that tests share that harm nothing and nobody. Its limits
+// are low, so that small files are over them.
+var common struct {
+	sync.Mutex
+	*stack.Stack
+}
+
+var lowLimits = []string{"REELFLOW_MAX_BYTES=8000000", "REELFLOW_MAX_DURATION=20s", "REELFLOW_REJECTED_TTL=8s"}
+
+func shared(t *testing.T) *rig {
+	t.Helper()
+	common.Lock()
+	defer common.Unlock()
+	if common.Stack == nil {
+		s, err := stack.Start(context.Background(), throwAway(t, stack.Options{Env: lowLimits}, filepath.Join(clips.dir, "shared")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		common.Stack = s
+	}
+	return see(t, common.Stack)
+}
+
 func root(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.Abs("..")
@@ -69,9 +112,9 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// showLogs prints the end of each process's log: the directory goes with the test.
-func (r *rig) showLogs(dir string) {
-	logs, _ := filepath.Glob(filepath.Join(dir, "logs", "*.log"))
+// showLogs prints the end of each process's log: they go with the stack.
+func (r *rig) showLogs() {
+	logs, _ := filepath.Glob(filepath.Join(r.dir, "logs", "*.log"))
 	for _, path := range logs {
 		text, _ := os.ReadFile(path)
 		r.t.Logf("%s:\n%s", filepath.Base(path), text[max(0, len(text)-4000):])
@@ -88,6 +131,44 @@ func (r *rig) asAt(user string, gateway int) *client.Client {
 		r.t.Fatal(err)
 	}
 	return c
+}
+
+// must fails the test at an error.
+func (r *rig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// temporal is a client of the stack's Temporal server.
+func (r *rig) temporal() temporal.Client {
+	r.t.Helper()
+	c, err := temporal.DialContext(r.ctx, temporal.Options{HostPort: r.Temporal, Logger: slog.New(slog.DiscardHandler)})
+	r.must(err)
+	r.t.Cleanup(c.Close)
+	return c
+}
+
+// ask gives a command and waits until it has taken hold.
+func (r *rig) ask(c *client.Client, id video.ID, command video.Command) client.Video {
+	r.t.Helper()
+	v, err := c.Command(r.ctx, id, command, video.CommandRequest{})
+	if err != nil {
+		r.t.Fatalf("%s: %v", command, err)
+	}
+	return v
+}
+
+// offset is how many bytes of an upload are stored.
+func (r *rig) offset(c *client.Client, id video.ID) int64 {
+	r.t.Helper()
+	v, err := c.Video(r.ctx, id)
+	r.must(err)
+	if v.Upload == nil {
+		return 0
+	}
+	return v.Upload.Offset
 }
 
 // until waits for a condition, at most so long, and fails the test otherwise.
@@ -189,6 +270,12 @@ func TestMain(m *testing.M) {
 	}
 	clips.dir = dir
 	code := m.Run()
+	if common.Stack != nil {
+		if err := common.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
 	os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -228,15 +315,25 @@ func (r *rig) upload(c *client.Client, path string) client.Video {
 	return v
 }
 
-// announce makes a video and the upload of a file, not sent yet.
+// send runs an upload beside the test, which reads how it ended from the channel.
+func (r *rig) send(u *client.Upload) <-chan error {
+	ended := make(chan error, 1)
+	go func() { ended <- u.Run(r.ctx) }()
+	return ended
+}
+
+// announce makes a video and the upload of a file, not sent yet. Its SHA-256 is
+// announced too, so that only the right bytes can become a video.
 func (r *rig) announce(c *client.Client, path string) (client.Video, *client.Upload) {
 	r.t.Helper()
 	data, err := os.ReadFile(path)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	size := int64(len(data))
-	v, err := c.Create(r.ctx, client.NewVideo{Title: "A clip", Source: client.Source{Size: size, Filename: filepath.Base(path)}})
+	size, sum := int64(len(data)), sha256.Sum256(data)
+	v, err := c.Create(r.ctx, client.NewVideo{Title: "A clip", Source: client.Source{
+		Size: size, Filename: filepath.Base(path), SHA256: hex.EncodeToString(sum[:]),
+	}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
