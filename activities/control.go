@@ -11,8 +11,8 @@ import (
 
 // Control writes the control row and what readers are to see beside it. After a
 // pause or an end it returns once no gateway holds the upload any more: one that
-// is alive lets go within a beat of its leases, a dead one's runs out, a frozen
-// one's late commit is fenced off by the row.
+// is alive stores what has come and lets go within a second, the lease of one that
+// is dead or frozen runs out, for the row keeps it from being renewed.
 func (a *Activities) Control(ctx context.Context, in workflows.ControlInput) (workflows.ControlRow, error) {
 	want := catalog.Control{
 		Video: in.ID, Epoch: in.Epoch, Paused: in.Paused, Ending: in.Ending, Held: in.Held, Draft: in.Draft, Refused: in.Refused,

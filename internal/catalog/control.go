@@ -111,9 +111,20 @@ func (row Control) present(tx *gorm.DB, leg Leg) error {
 	return nil
 }
 
-// open says why no work but that of the way out may go on, or nil. The ledger is
-// asked too: rows restored from a backup don't remember that they were ending.
+// open says why no work but that of the way out may go on, or nil.
 func (row Control) open(tx *gorm.DB) error {
+	if err := row.going(tx); err != nil {
+		return err
+	}
+	if row.Paused {
+		return video.Errorf(video.Conflict, "The video is paused.")
+	}
+	return nil
+}
+
+// going is open, but for a pause. The ledger is asked too: rows restored from a
+// backup don't remember that they were ending.
+func (row Control) going(tx *gorm.DB) error {
 	known, err := inLedger(tx, row.Video)
 	switch {
 	case err != nil:
@@ -124,8 +135,6 @@ func (row Control) open(tx *gorm.DB) error {
 		return video.Errorf(video.Gone, "The video is on its way out (%s).", row.Ending)
 	case row.Draft:
 		return video.Errorf(video.Conflict, "The video is a draft; resume it first.")
-	case row.Paused:
-		return video.Errorf(video.Conflict, "The video is paused.")
 	}
 	return nil
 }

@@ -49,12 +49,12 @@ func taken() *video.Error {
 
 // postgresFault goes by the class of the SQLSTATE (PostgreSQL manual, appendix A).
 func postgresFault(state string) *video.Error {
-	const uniqueViolation, lockNotAvailable, readOnly = "23505", "55P03", "25006"
+	const uniqueViolation, lockNotAvailable, readOnly, idleTransaction = "23505", "55P03", "25006", "25P03"
 	if state == uniqueViolation {
 		return taken()
 	}
 	// Connection, rolled back for concurrency, out of resources, shutting down, system error.
-	for _, class := range []string{"08", "40", "53", "57", "58", lockNotAvailable, readOnly} {
+	for _, class := range []string{"08", "40", "53", "57", "58", lockNotAvailable, readOnly, idleTransaction} {
 		if strings.HasPrefix(state, class) {
 			return unreachable(nil)
 		}

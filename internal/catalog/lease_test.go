@@ -87,6 +87,9 @@ func TestBeat(t *testing.T) {
 		if held, err := b.Leased(ctx, plain); !held || err != nil {
 			t.Errorf("not renewed: %v, %v", held, err)
 		}
+		if held, err := b.Leased(ctx, paused); held || err != nil {
+			t.Errorf("renewed although it is paused: %v, %v", held, err)
+		}
 
 		// A new lease starts without the wish that ended the old one.
 		must(t, b.Unlease(ctx, wanted, "me", 1))
@@ -117,6 +120,8 @@ func TestAcquireIsRefused(t *testing.T) {
 				b.control(t, row)
 				_, _, err = b.Acquire(t.Context(), id, "two", time.Minute)
 				refused(t, "acquire", err, c.code)
+				_, err = b.IntendSegment(t.Context(), lease, catalog.Object{Store: "primary", Key: "b"})
+				refused(t, "intend", err, c.code)
 				refused(t, "commit", b.CommitSegment(t.Context(), lease, written(o, "abc"), nil), c.code)
 				u, err := b.UploadOf(t.Context(), id)
 				if err != nil || u.Offset != 0 || u.Paused != c.row.Paused || u.Ending != c.row.Ending || u.Draft != c.row.Draft {
@@ -125,6 +130,93 @@ func TestAcquireIsRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What has come to a gateway when a pause is written is stored as long as its
+// lease lasts, and not a moment longer: a pause is answered when there is no lease
+// left, and a gateway that was frozen must not get it back by waking up.
+func TestPauseKeepsWhatHasCome(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, id := t.Context(), b.upload(t, 6)
+		const ttl = 300 * time.Millisecond
+		segment := func(lease catalog.Lease, offset int64) (catalog.Object, error) {
+			o, err := b.IntendSegment(ctx, lease, catalog.Object{Store: "primary", Key: "a", Offset: offset})
+			return written(o, "ab"), err
+		}
+		lease := b.lease(t, id, "one", ttl)
+		first, err := segment(lease, 0)
+		must(t, err)
+		b.control(t, catalog.Control{Video: id, Epoch: 1, Paused: true})
+		must(t, b.CommitSegment(ctx, lease, first, nil))
+		second, err := segment(lease, 2)
+		must(t, err)
+		must(t, b.CommitSegment(ctx, lease, second, nil))
+		third, err := segment(lease, 4)
+		must(t, err)
+		refused(t, "the length while paused", b.DeclareLength(ctx, lease, 7), video.Conflict)
+		if held, err := b.Beat(ctx, "one", ttl); err != nil || len(held) != 1 || !held[0].Paused {
+			t.Errorf("the holder hears %+v, %v", held, err)
+		}
+		if held, err := b.Leased(ctx, id); !held || err != nil {
+			t.Errorf("leased: %v, %v", held, err)
+		}
+
+		time.Sleep(ttl) // the gateway is frozen, and wakes up
+		if held, err := b.Leased(ctx, id); held || err != nil {
+			t.Errorf("leased after it expired: %v, %v", held, err)
+		}
+		if held, err := b.Beat(ctx, "one", time.Minute); err != nil || len(held) != 0 {
+			t.Errorf("the holder hears %+v, %v", held, err)
+		}
+		refused(t, "commit", b.CommitSegment(ctx, lease, third, nil), video.Conflict)
+		_, err = segment(lease, 4)
+		refused(t, "intend", err, video.Conflict)
+		if held, err := b.Leased(ctx, id); held || err != nil {
+			t.Errorf("leased once more: %v, %v", held, err)
+		}
+		if u, err := b.UploadOf(ctx, id); err != nil || u.Offset != 4 {
+			t.Errorf("the upload stands at %d, %v", u.Offset, err)
+		}
+		b.control(t, catalog.Control{Video: id, Epoch: 2})
+		if held, err := b.Beat(ctx, "one", time.Minute); err != nil || len(held) != 0 {
+			t.Errorf("an expired lease came back: %+v, %v", held, err)
+		}
+		b.lease(t, id, "two", time.Minute)
+		refused(t, "commit after the resume", b.CommitSegment(ctx, lease, third, nil), video.Conflict)
+	})
+}
+
+// A draft is more than a pause: what its cancel has overtaken is not stored.
+func TestDraftKeepsNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		id := b.upload(t, 3)
+		lease := b.lease(t, id, "one", time.Minute)
+		o, err := b.IntendSegment(t.Context(), lease, catalog.Object{Store: "primary", Key: "a"})
+		must(t, err)
+		b.control(t, catalog.Control{Video: id, Epoch: 1, Paused: true, Draft: true})
+		refused(t, "commit", b.CommitSegment(t.Context(), lease, written(o, "abc"), nil), video.Conflict)
+	})
+}
+
+// Nobody says that an upload is let go while a commit of its holder is on its way.
+func TestLeasedWaitsForTheCommit(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, id := t.Context(), b.upload(t, 1)
+		commit, err := b.raw(t).BeginTx(ctx, nil)
+		must(t, err)
+		_, err = commit.Exec("UPDATE controls SET refused = refused WHERE video = '" + string(id) + "'") // as its lock does
+		must(t, err)
+		answer := make(chan error)
+		go func() { _, err := b.Leased(ctx, id); answer <- err }()
+		select {
+		case err := <-answer:
+			t.Errorf("answered meanwhile: %v", err)
+			must(t, commit.Rollback())
+		case <-time.After(100 * time.Millisecond):
+			must(t, commit.Commit())
+			must(t, <-answer)
+		}
+	})
 }
 
 func TestSegments(t *testing.T) {

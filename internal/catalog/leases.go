@@ -27,7 +27,7 @@ type Held struct {
 }
 
 // heldBy says that a lease was lost, or nil. One that has expired is good until
-// somebody else takes the upload: then its epoch is over.
+// somebody else takes the upload, and its epoch is over, or the video is paused.
 func (u Upload) heldBy(lease Lease) error {
 	if lease.Holder == "" || u.Holder != lease.Holder || u.LeaseEpoch != lease.Epoch {
 		return video.Errorf(video.Conflict, "The upload has been taken up elsewhere.")
@@ -63,18 +63,24 @@ func (c *Catalog) Want(ctx context.Context, id video.ID) error {
 		Where("video = ? AND holder <> '' AND NOT wanted", id).Update("wanted", true).Error)
 }
 
-// Beat renews all leases of a holder for a time, in one statement, and returns
-// them with what has been asked of them. A lease that is missing was lost. One
-// that the holder has not heard of in two beats is of an Acquire whose answer was
-// lost: Unlease it.
+// Beat renews the leases of a holder for a time, in one statement, and returns
+// them with what has been asked of them. It renews none of a video that is paused,
+// a draft or ending, nor one that has expired: so a lease that Leased no longer
+// finds does not come back when its holder does. One that is missing from the
+// answer was lost. One that the holder has not heard of in two beats is of an
+// Acquire whose answer was lost: Unlease it.
 func (c *Catalog) Beat(ctx context.Context, holder string, ttl time.Duration) ([]Held, error) {
 	// SQLite can return nothing of a joined table, but what a subquery finds.
-	const renew = `UPDATE uploads SET lease_until = ? WHERE holder = ? RETURNING video, lease_epoch, wanted,
+	const renew = `UPDATE uploads SET lease_until = CASE
+			WHEN EXISTS (SELECT 1 FROM controls WHERE controls.video = uploads.video AND NOT paused AND NOT draft AND ending = '')
+			THEN ? ELSE lease_until END
+		WHERE holder = ? AND lease_until >= ?
+		RETURNING video, lease_epoch, wanted,
 		(SELECT paused FROM controls WHERE controls.video = uploads.video) AS paused,
 		(SELECT ending FROM controls WHERE controls.video = uploads.video) AS ending,
 		(SELECT draft FROM controls WHERE controls.video = uploads.video) AS draft`
 	var held []Held
-	err := c.write.WithContext(ctx).Raw(renew, c.clock(ttl), holder).Scan(&held).Error
+	err := c.write.WithContext(ctx).Raw(renew, c.clock(ttl), holder, c.clock(0)).Scan(&held).Error
 	return held, fault(err)
 }
 
@@ -85,10 +91,28 @@ func (c *Catalog) Unlease(ctx context.Context, id video.ID, holder string, lease
 		Updates(map[string]any{"holder": "", "lease_until": nil, "wanted": false}).Error)
 }
 
-// Leased reports whether somebody holds an unexpired lease of the upload.
-func (c *Catalog) Leased(ctx context.Context, id video.ID) (bool, error) {
-	var leases int64
-	err := c.read.WithContext(ctx).Model(&Upload{}).
-		Where("video = ? AND holder <> '' AND lease_until >= ?", id, c.clock(0)).Count(&leases).Error
-	return leases > 0, fault(err)
+// Leased reports whether somebody holds an unexpired lease of the upload. Once it
+// is false of a video that is paused, a draft or ending, no byte is added any more
+// until that is over: it waits for whoever is adding one just now, and what
+// expired is not renewed.
+func (c *Catalog) Leased(ctx context.Context, id video.ID) (held bool, err error) {
+	err = c.transact(ctx, func(tx *gorm.DB) error {
+		if _, err := lockControl(tx, id); err != nil {
+			return unless(err, video.NotFound, video.Gone)
+		}
+		u, err := lockUpload(tx, id)
+		if err != nil || u.Holder == "" {
+			return unless(err, video.NotFound, video.Gone)
+		}
+		held, err = c.unexpired(tx, id)
+		return err
+	})
+	return held, err
+}
+
+// unexpired reports whether the time of the upload's lease is still running.
+func (c *Catalog) unexpired(tx *gorm.DB, id video.ID) (bool, error) {
+	var running int64
+	err := tx.Model(&Upload{}).Where("video = ? AND lease_until >= ?", id, c.clock(0)).Count(&running).Error
+	return running > 0, err
 }

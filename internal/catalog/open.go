@@ -11,6 +11,7 @@ import (
 
 	"github.com/glebarez/sqlite"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
@@ -44,20 +45,26 @@ func gormConfig() *gorm.Config {
 
 const postgresConnections = 16
 
+// A process that freezes in the middle of a transaction must not keep others
+// from the rows that it has locked: the server ends such a transaction. None of
+// ours waits for anything but the server while it is open.
+const boundIdleTransactions = "SET idle_in_transaction_session_timeout = '5s'"
+
 func openPostgres(ctx context.Context, url string) (*Catalog, error) {
-	// The parser's own error repeats parts of the url.
-	if _, err := pgx.ParseConfig(url); err != nil {
+	config, err := pgx.ParseConfig(url)
+	if err != nil { // which repeats parts of the url
 		return nil, video.Errorf(video.Invalid, "The database's address is not a valid postgres:// URL.")
 	}
-	db, err := gorm.Open(postgres.Open(url), gormConfig())
+	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, boundIdleTransactions)
+		return err
+	}))
+	db, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}), gormConfig())
 	if err != nil {
+		pool.Close()
 		return nil, fault(err)
 	}
 	c := &Catalog{write: db, read: db, clock: databaseClock}
-	pool, err := db.DB()
-	if err != nil {
-		return nil, fault(err)
-	}
 	pool.SetMaxOpenConns(postgresConnections)
 	pool.SetMaxIdleConns(postgresConnections)
 	pool.SetConnMaxIdleTime(time.Minute)

@@ -77,7 +77,14 @@ func lockUpload(tx *gorm.DB, id video.ID) (Upload, error) {
 // stays so.
 func (c *Catalog) receiving(ctx context.Context, id video.ID, work func(tx *gorm.DB, u Upload) error) error {
 	return c.transact(ctx, func(tx *gorm.DB) error {
-		u, err := lockOpenUpload(tx, id)
+		row, err := lockControl(tx, id)
+		if err != nil {
+			return gone(err)
+		}
+		if err := row.open(tx); err != nil {
+			return err
+		}
+		u, err := lockUnfinished(tx, id)
 		if err != nil {
 			return err
 		}
@@ -85,16 +92,7 @@ func (c *Catalog) receiving(ctx context.Context, id video.ID, work func(tx *gorm
 	})
 }
 
-// lockOpenUpload locks the control row and the upload, and says why no byte may be
-// added, or nil.
-func lockOpenUpload(tx *gorm.DB, id video.ID) (Upload, error) {
-	row, err := lockControl(tx, id)
-	if err != nil {
-		return Upload{}, gone(err)
-	}
-	if err := row.open(tx); err != nil {
-		return Upload{}, err
-	}
+func lockUnfinished(tx *gorm.DB, id video.ID) (Upload, error) {
 	u, err := lockUpload(tx, id)
 	if err == nil && !u.FinishedAt.IsZero() {
 		err = video.Errorf(video.Conflict, "The upload is complete.")
@@ -102,14 +100,41 @@ func lockOpenUpload(tx *gorm.DB, id video.ID) (Upload, error) {
 	return u, gone(err)
 }
 
+// lockHeldUpload locks the control row and the upload, and says why the holder of
+// a lease may not add to it, or nil. A pause lets the holder store what has come
+// to it already, for as long as the lease lasts: nobody renews it any more, and
+// the pause is answered after its end.
+func (c *Catalog) lockHeldUpload(tx *gorm.DB, lease Lease) (Upload, error) {
+	row, err := lockControl(tx, lease.Video)
+	if err != nil {
+		return Upload{}, gone(err)
+	}
+	if err := row.going(tx); err != nil {
+		return Upload{}, err
+	}
+	u, err := lockUnfinished(tx, lease.Video)
+	if err != nil {
+		return Upload{}, err
+	}
+	if err := u.heldBy(lease); err != nil || !row.Paused {
+		return u, err
+	}
+	running, err := c.unexpired(tx, lease.Video)
+	if err == nil && !running {
+		err = video.Errorf(video.Conflict, "The video is paused.")
+	}
+	return u, err
+}
+
 // IntendSegment records that a segment of the upload is about to be written. It
-// fails with Conflict when the lease was lost or the video is paused, a draft, or
-// its upload complete, and Gone when it is ending or gone; nothing may be written then.
+// fails with Conflict when the lease was lost, the video is a draft, its upload
+// complete, or it is paused and the lease has expired, and Gone when it is ending
+// or gone; nothing may be written then.
 func (c *Catalog) IntendSegment(ctx context.Context, lease Lease, o Object) (Object, error) {
 	o = o.intended(lease.Video, lease.Epoch)
 	o.Kind = KindSource
-	err := c.receiving(ctx, lease.Video, func(tx *gorm.DB, u Upload) error {
-		if err := u.heldBy(lease); err != nil {
+	err := c.transact(ctx, func(tx *gorm.DB) error {
+		if _, err := c.lockHeldUpload(tx, lease); err != nil {
 			return err
 		}
 		return tx.Create(&o).Error
@@ -119,7 +144,8 @@ func (c *Catalog) IntendSegment(ctx context.Context, lease Lease, o Object) (Obj
 
 // CommitSegment records that the segment lies in its store and moves the offset
 // over it, if it begins there, in one transaction: o is what IntendSegment
-// returned, completed as for Commit, and hashState is the state after it. Repeating it is a success, also when the lease was lost by then. It fails as
+// returned, completed as for Commit, and hashState is the state after it.
+// Repeating it is a success, also when the lease was lost by then. It fails as
 // IntendSegment does, and with Conflict when the segment does not begin at the
 // offset or goes beyond the length: then the writer deletes what it wrote. After
 // Unavailable it must not, because the row may have been written.
@@ -135,11 +161,8 @@ func (c *Catalog) CommitSegment(ctx context.Context, lease Lease, o Object, hash
 		if intent.isStoredAs(o) {
 			return nil
 		}
-		u, err := lockOpenUpload(tx, lease.Video)
+		u, err := c.lockHeldUpload(tx, lease)
 		if err != nil {
-			return err
-		}
-		if err := u.heldBy(lease); err != nil {
 			return err
 		}
 		intent.PlainSize = o.PlainSize
@@ -188,7 +211,8 @@ func showBytes(tx *gorm.DB, id video.ID, offset, length int64) error {
 
 // DeclareLength sets the length of an upload that deferred it. Repeating it is a
 // success; another length than declared before is Conflict, one below what is
-// stored already is Invalid. Otherwise it fails as IntendSegment does.
+// stored already is Invalid. Otherwise it fails as IntendSegment does, and with
+// Conflict whenever the video is paused.
 func (c *Catalog) DeclareLength(ctx context.Context, lease Lease, n int64) error {
 	return c.receiving(ctx, lease.Video, func(tx *gorm.DB, u Upload) error {
 		switch {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
+	"github.com/reelflow/reelflow/internal/objects/objectstest"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -70,6 +71,64 @@ func TestPauseInTheMiddleOfAPatch(t *testing.T) {
 
 	check(t, g.control(t.Context(), controlOf(id, false)))
 	g.expect(g.patch(url, kept, bytes.NewReader(file[kept:])), http.StatusNoContent)
+	g.verifyFinished(id, file)
+}
+
+// What had come when the pause took hold is stored to its last byte, though most
+// of it was still waiting for more or on its way into a slow store.
+func TestPauseKeepsEveryByteThatHasCome(t *testing.T) {
+	t.Parallel()
+	slow := func(op objectstest.Op, _ string) error {
+		if op == objectstest.Put {
+			time.Sleep(100 * time.Millisecond)
+		}
+		return nil
+	}
+	g := newRigOn(t, objectstest.Faulty(objectstest.NewMemory("primary"), slow)).gateway(small)
+	file := someFile(27, 2_000_000)
+	url, id := g.create(int64(len(file)))
+	s := g.send(url, 0)
+	const sent = 1_000_000
+	if _, err := s.Write(file[:sent]); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(150 * time.Millisecond) // for the bytes to arrive, not to be stored
+	began := time.Now()
+	check(t, g.control(t.Context(), controlOf(id, true)))
+	g.expect(<-s.answer, http.StatusLocked)
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("paused after %v", took)
+	}
+	if kept := g.head(url).offset(t); kept != sent {
+		t.Errorf("%d of %d bytes were kept", kept, sent)
+	}
+	g.verify(id, file[:sent])
+	check(t, g.control(t.Context(), controlOf(id, false)))
+	g.expect(g.patch(url, sent, bytes.NewReader(file[sent:])), http.StatusNoContent)
+	g.verifyFinished(id, file)
+}
+
+// The pause can come between the last byte and the end of the upload: then the
+// file is whole, and the workflow hears of it after the resume.
+func TestPauseAtTheLastByte(t *testing.T) {
+	t.Parallel()
+	g := newRig(t).gateway(small)
+	file := someFile(28, 1_000_000)
+	url, id := g.create(int64(len(file)))
+	s := g.send(url, 0)
+	if _, err := s.Write(file); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(150 * time.Millisecond) // the body has no end yet
+	check(t, g.control(t.Context(), controlOf(id, true)))
+	g.expect(<-s.answer, http.StatusLocked)
+	if kept := g.head(url).offset(t); kept != int64(len(file)) {
+		t.Fatalf("%d of %d bytes were kept", kept, len(file))
+	}
+	if told := g.timesTold(id); told != 0 {
+		t.Errorf("the workflow was told %d times while paused", told)
+	}
+	check(t, g.control(t.Context(), controlOf(id, false)))
 	g.verifyFinished(id, file)
 }
 

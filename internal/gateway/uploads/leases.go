@@ -171,7 +171,8 @@ func (t *leases) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		// While the catalog is down nothing can be committed either, so the
-		// transfers may go on: each commit is fenced by its lease's epoch.
+		// transfers may go on: each commit is fenced by its lease's epoch. When
+		// it was down for longer than a lease lasts, they have to begin anew.
 		if err := t.beat(ctx); err != nil && ctx.Err() == nil {
 			t.log.Warn("leases were not renewed", "error", err)
 		}
