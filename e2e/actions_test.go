@@ -1,19 +1,11 @@
 package e2e
 
 import (
-	"bufio"
 	"fmt"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/sdk/client"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/reelflow/reelflow/internal/stack"
 	"github.com/reelflow/reelflow/video"
@@ -40,61 +32,21 @@ func TestActionsOfALife(t *testing.T) {
 		}
 	}
 	slices.Sort(lines)
-	events, size := r.history(v.ID)
+	events, size, err := r.History(r.ctx, v.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Logf("%d actions, %d events, %d bytes of history\n%s", total, events, size, strings.Join(lines, "\n"))
 	if total > 40 {
 		t.Errorf("one life of a 10 s clip with two backups costs %d actions, more than 40", total)
 	}
 }
 
-// actions reads the server's own counter.
 func (r *rig) actions() map[string]int {
 	r.t.Helper()
-	answer, err := http.Get(r.Metrics)
+	counts, err := r.Actions(r.ctx)
 	if err != nil {
 		r.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	counts := map[string]int{}
-	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
-		line := lines.Text()
-		if !strings.HasPrefix(line, "action{") && !strings.HasPrefix(line, "action_total{") || !strings.Contains(line, `namespace="default"`) {
-			continue
-		}
-		_, kind, _ := strings.Cut(line, `action_type="`)
-		kind, _, _ = strings.Cut(kind, `"`)
-		n, err := strconv.ParseFloat(line[strings.LastIndex(line, " ")+1:], 64)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		counts[kind] += int(n)
 	}
 	return counts
-}
-
-// history is the length of a life over all its runs, in events and bytes.
-func (r *rig) history(id video.ID) (events int, size int64) {
-	r.t.Helper()
-	c, err := client.DialContext(r.ctx, client.Options{HostPort: r.Temporal})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer c.Close()
-	d, err := c.DescribeWorkflowExecution(r.ctx, id.WorkflowID(), "")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	runs := []string{d.GetWorkflowExecutionInfo().GetFirstRunId(), d.GetWorkflowExecutionInfo().GetExecution().GetRunId()}
-	for _, run := range slices.Compact(runs) {
-		one := c.GetWorkflowHistory(r.ctx, id.WorkflowID(), run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-		for one.HasNext() {
-			e, err := one.Next()
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			events++
-			size += int64(proto.Size(e))
-		}
-	}
-	return events, size
 }
