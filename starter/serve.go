@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -15,6 +16,7 @@ import (
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/config"
 	"github.com/reelflow/reelflow/internal/gateway"
+	"github.com/reelflow/reelflow/internal/gateway/issuer"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
 )
@@ -76,10 +78,18 @@ func openGateway(s *shell) (_ *gateway.Gateway, done func(), err error) {
 		return nil, nil, err
 	}
 	closers = append(closers, temporal.Close)
-	g, err := gateway.New(gateway.Settings{
-		Auth: s.Auth, MaxBytes: s.MaxBytes, Policy: s.Policy(), PublicURL: s.PublicURL,
-	}, rows, keys, stores, temporal, log)
+	g, err := gateway.New(gatewaySettings(s.Config), rows, keys, stores, temporal, log)
 	return g, done, err
+}
+
+func gatewaySettings(c *config.Config) gateway.Settings {
+	return gateway.Settings{
+		Auth: c.Auth, MaxBytes: c.MaxBytes, Policy: c.Policy(), PublicURL: c.PublicURL,
+		Issuer: issuer.Settings{
+			Audience: c.OIDCAudience, ClientID: c.OIDCClientID, SecretFile: c.OIDCClientSecretFile,
+			Scopes: strings.Fields(c.OIDCScopes), NameClaim: c.OIDCNameClaim, OperatorClaim: c.OperatorClaim,
+		},
+	}
 }
 
 const (

@@ -24,6 +24,7 @@ func (c *Config) check(f *findings) {
 	f.note("database-url", checkURL(c.DatabaseURL, "sqlite", "postgres", "postgresql"))
 	f.note("vault", checkVault(c.Vault))
 	f.note("auth", checkAuth(c.Auth))
+	f.note("oidc-audience", c.checkAudience())
 	f.note("moderation-url", optional(c.ModerationURL, "http", "https"))
 	f.note("webhook-url", optional(c.WebhookURL, "http", "https"))
 	f.note("role", oneOf(c.Role, "all", "control", "transfer", "media"))
@@ -67,9 +68,17 @@ func (c *Config) checkNumbers(f *findings) {
 	least("audit-every", c.AuditEvery, time.Second)
 	least("audit-settle", c.AuditSettle, 0)
 	least("max-duration", c.MaxDuration, time.Second)
-	if c.MaxBytes < 1 && !f.bad["max-bytes"] {
-		f.note("max-bytes", fmt.Errorf("%d is too small; the least is 1", c.MaxBytes))
+	atLeast := func(setting string, n, least int64) {
+		if n < least && !f.bad[setting] {
+			f.note(setting, fmt.Errorf("%d is too small; the least is %d", n, least))
+		}
 	}
+	atLeast("max-bytes", c.MaxBytes, 1)
+	atLeast("max-open-uploads", c.MaxOpenUploads, 0)
+	atLeast("quota-bytes", c.QuotaBytes, 0)
+	atLeast("rate-creates", c.RateCreates, 0)
+	atLeast("rate-commands", c.RateCommands, 0)
+	atLeast("rate-reads", c.RateReads, 0)
 }
 
 func checkListen(address string) error {
@@ -137,6 +146,14 @@ func checkAuth(auth string) error {
 	}
 	if err := checkURL(Address(auth), "http", "https"); err != nil {
 		return fmt.Errorf("neither dev nor the URL of an issuer: %w", err)
+	}
+	return nil
+}
+
+// checkAudience: a token that was made for another service must not be good here.
+func (c *Config) checkAudience() error {
+	if c.Auth != "dev" && checkAuth(c.Auth) == nil && c.OIDCAudience == "" && c.OIDCClientID == "" {
+		return errors.New("an issuer needs it, or --oidc-client-id")
 	}
 	return nil
 }

@@ -44,11 +44,19 @@ type Config struct {
 	MaxBytes    int64         `name:"max-bytes" env:"REELFLOW_MAX_BYTES" default:"287600000" group:"Limits" help:"Largest upload, in bytes."`
 	MaxDuration time.Duration `name:"max-duration" env:"REELFLOW_MAX_DURATION" default:"10m" group:"Limits" help:"Longest video."`
 
+	MaxOpenUploads int64 `name:"max-open-uploads" env:"REELFLOW_MAX_OPEN_UPLOADS" default:"50" group:"Limits" help:"How many uploads one person may have under way; 0 for any number."`
+	QuotaBytes     int64 `name:"quota-bytes" env:"REELFLOW_QUOTA_BYTES" default:"0" group:"Limits" help:"How many bytes one person may have uploaded, or be uploading; 0 for any number."`
+	RateCreates    int64 `name:"rate-creates" env:"REELFLOW_RATE_CREATES" default:"300" group:"Limits" help:"New videos a minute, each person at each gateway; 0 for any number."`
+	RateCommands   int64 `name:"rate-commands" env:"REELFLOW_RATE_COMMANDS" default:"600" group:"Limits" help:"Commands a minute (pause, delete and the like), each person at each gateway; 0 for any number."`
+	RateReads      int64 `name:"rate-reads" env:"REELFLOW_RATE_READS" default:"0" group:"Limits" help:"Reads of the API a minute by those who are not signed in, each address at each gateway; 0 for any number, which is right behind a proxy."`
+
 	Auth                 string `name:"auth" env:"REELFLOW_AUTH" default:"dev" placeholder:"dev|URL" group:"People" help:"Who signs people in: dev (bearer dev:NAME, no proof asked), or the URL of an OIDC issuer."`
-	OIDCAudience         string `name:"oidc-audience" env:"REELFLOW_OIDC_AUDIENCE" placeholder:"NAME" group:"People" help:"Audience that tokens must be made for."`
-	OIDCClientID         string `name:"oidc-client-id" env:"REELFLOW_OIDC_CLIENT_ID" placeholder:"ID" group:"People" help:"Client id of the pages at the issuer."`
-	OIDCClientSecretFile string `name:"oidc-client-secret-file" env:"REELFLOW_OIDC_CLIENT_SECRET_FILE" placeholder:"FILE" group:"People" help:"File that holds the client secret."`
-	OperatorClaim        string `name:"operator-claim" env:"REELFLOW_OPERATOR_CLAIM" placeholder:"CLAIM" group:"People" help:"Claim that makes somebody an operator."`
+	OIDCAudience         string `name:"oidc-audience" env:"REELFLOW_OIDC_AUDIENCE" placeholder:"NAME" group:"People" help:"Audience that tokens must be made for; the client id where it is not set."`
+	OIDCClientID         string `name:"oidc-client-id" env:"REELFLOW_OIDC_CLIENT_ID" placeholder:"ID" group:"People" help:"Client id of the pages at the issuer, which sends browsers back to /signin/callback. Without it only tokens are taken."`
+	OIDCClientSecretFile string `name:"oidc-client-secret-file" env:"REELFLOW_OIDC_CLIENT_SECRET_FILE" placeholder:"FILE" group:"People" help:"File that holds the client secret; none for a public client."`
+	OIDCScopes           string `name:"oidc-scopes" env:"REELFLOW_OIDC_SCOPES" default:"profile email" placeholder:"SCOPES" group:"People" help:"What the pages ask the issuer for beside openid."`
+	OIDCNameClaim        string `name:"oidc-name-claim" env:"REELFLOW_OIDC_NAME_CLAIM" default:"sub" placeholder:"CLAIM" group:"People" help:"Claim that is a person's name here. Choose another than sub only where nobody can choose, change or inherit it."`
+	OperatorClaim        string `name:"operator-claim" env:"REELFLOW_OPERATOR_CLAIM" placeholder:"CLAIM=VALUE" group:"People" help:"Claim that makes somebody an operator, as in roles=reelflow-operator or realm_access.roles=ops."`
 
 	SigningKey    Secret  `name:"signing-key" env:"REELFLOW_SIGNING_KEY" placeholder:"KEY" group:"Services" help:"Key that signs receipts."`
 	ImportAllow   string  `name:"import-allow" env:"REELFLOW_IMPORT_ALLOW" placeholder:"HOST,…" group:"Services" help:"Hosts that imports may fetch from."`

@@ -77,6 +77,7 @@ func TestEveryProblemIsNamed(t *testing.T) {
 		"REELFLOW_BACKUPS":      "s3://h/b?name=a,s3://h/c?name=a",
 		"REELFLOW_DATABASE_URL": "mysql://x/y",
 		"REELFLOW_LOG_LEVEL":    "loud",
+		"REELFLOW_QUOTA_BYTES":  "-1",
 	}
 	for name, value := range bad {
 		t.Setenv(name, value)
@@ -93,6 +94,18 @@ func TestEveryProblemIsNamed(t *testing.T) {
 	}
 	if len(problems) != len(bad) {
 		t.Errorf("%d problems for %d mistakes:\n%v", len(problems), len(bad), problems)
+	}
+}
+
+func TestAnIssuerNeedsAnAudience(t *testing.T) {
+	t.Setenv("REELFLOW_AUTH", "https://issuer.example")
+	if _, err := parse(t); err == nil || !strings.Contains(err.Error(), "REELFLOW_OIDC_AUDIENCE") {
+		t.Errorf("%v", err)
+	}
+	for _, enough := range []string{"--oidc-audience=reelflow", "--oidc-client-id=pages"} {
+		if _, err := parse(t, enough); err != nil {
+			t.Errorf("%s: %v", enough, err)
+		}
 	}
 }
 

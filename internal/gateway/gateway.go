@@ -32,6 +32,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/issuer"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -41,8 +42,9 @@ import (
 
 // Settings are what a gateway is told from outside.
 type Settings struct {
-	Auth     string // "dev": everybody is who they say
-	MaxBytes int64  // largest upload
+	Auth     string          // "dev": everybody is who they say; else the issuer's URL
+	Issuer   issuer.Settings // but for the URL; not used in dev mode
+	MaxBytes int64           // largest upload
 	Policy   video.Policy
 	// PublicURL is how people reach the gateway, without a slash at the end.
 	// Empty: by the name that each request came under.
@@ -57,6 +59,7 @@ type Gateway struct {
 	stores   objects.Set
 	lives    Lives
 	secrets  secrets
+	issuer   *issuer.Issuer // nil in dev mode
 	log      *slog.Logger
 
 	followers *followers
@@ -76,17 +79,18 @@ func New(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Set, temp
 }
 
 func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Set, lives Lives, log *slog.Logger) (*Gateway, error) {
-	if s.Auth != "dev" {
-		return nil, video.Errorf(video.Invalid, `Only the auth setting "dev" is available so far.`)
+	trusted, err := trust(&s)
+	if err != nil {
+		return nil, err
 	}
 	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
 	pepper, err := v.Pepper(context.Background())
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, log: log,
+	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, issuer: trusted, log: log,
 		followers: newFollowers(), rates: newRates()}
-	if g.secrets, err = deriveSecrets(pepper); err != nil {
+	if g.secrets, err = deriveSecrets(pepper, s.Issuer.URL); err != nil {
 		return nil, err
 	}
 	if g.pages, err = web.Templates(); err != nil {
@@ -100,6 +104,16 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 	}
 	g.handler, err = g.routes()
 	return g, err
+}
+
+// trust returns the issuer of the settings; nil in dev mode.
+func trust(s *Settings) (*issuer.Issuer, error) {
+	if s.Auth == "dev" {
+		s.Issuer = issuer.Settings{}
+		return nil, nil
+	}
+	s.Issuer.URL = s.Auth
+	return issuer.New(s.Issuer)
 }
 
 // Handler serves every address.

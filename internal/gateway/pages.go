@@ -78,6 +78,7 @@ func (g *Gateway) registerPages(mux *http.ServeMux) error {
 		g.render(w, r, "docs.html", http.StatusOK, g.describe())
 	})
 	mux.HandleFunc("GET /signin", g.signIn)
+	mux.HandleFunc("GET /signin/callback", g.finishSignIn)
 	mux.HandleFunc("POST /signout", g.signOut)
 	mux.HandleFunc("GET /{at}", g.profilePage)
 	return nil
@@ -215,39 +216,6 @@ func (g *Gateway) posterOf(ctx context.Context, s seen) string {
 	}
 	until := time.Now().Add(tokenLife)
 	return "/play/" + string(s.row.ID) + "/" + g.secrets.playbackToken(s.row.ID, anyone, until) + "/poster.jpg"
-}
-
-// signIn takes anybody at their word: this is development mode.
-func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request) {
-	name, next := r.URL.Query().Get("user"), localPath(r.URL.Query().Get("next"))
-	if name == "" {
-		g.render(w, r, "signin.html", http.StatusOK, view{Title: "Sign in", Next: next})
-		return
-	}
-	if err := checkName(name); err != nil {
-		g.render(w, r, "signin.html", http.StatusBadRequest, view{Title: "Sign in", Next: next, Text: g.problem(r.Context(), err).Detail})
-		return
-	}
-	until := time.Now().Add(sessionLength)
-	http.SetCookie(w, g.cookie(r, g.secrets.newSession(name, until), until))
-	w.Header().Set("Cache-Control", "no-store")
-	http.Redirect(w, r, next, http.StatusSeeOther)
-}
-
-func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request) {
-	if err := checkSameSite(r); err != nil {
-		g.refusePage(w, r, err)
-		return
-	}
-	http.SetCookie(w, g.cookie(r, "", time.Unix(1, 0)))
-	http.Redirect(w, r, "/", http.StatusSeeOther)
-}
-
-func (g *Gateway) cookie(r *http.Request, value string, until time.Time) *http.Cookie {
-	return &http.Cookie{
-		Name: sessionCookie, Value: value, Path: "/", Expires: until, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: strings.HasPrefix(g.baseOf(r.Host, r.TLS != nil), "https://"),
-	}
 }
 
 // localPath keeps a redirect on this site: anything but a plain path leads home.

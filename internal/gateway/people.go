@@ -5,12 +5,12 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -19,23 +19,29 @@ import (
 )
 
 const (
-	sessionCookie = "reelflow_session"
-	sessionLength = 30 * 24 * time.Hour
-	operatorName  = "admin" // in dev mode
+	operatorName = "admin" // in dev mode
 )
 
 // person is somebody who sends requests; the zero person is not signed in.
 type person struct {
 	name     string
 	operator bool
+	until    time.Time // when what they have shown of themselves expires; zero for never
 }
 
 func (p person) anonymous() bool { return p.name == "" }
 
 // secrets are what is derived from the vault's pepper, each for one purpose.
-type secrets struct{ owner, upload, session, playback, idempotency []byte }
+type secrets struct {
+	owner, upload, session, playback, idempotency []byte
 
-func deriveSecrets(pepper []byte) (s secrets, err error) {
+	// issuer is who vouches for names, empty in development mode: the same name
+	// from another issuer is another person, and a session from another one is void.
+	issuer string
+}
+
+func deriveSecrets(pepper []byte, issuer string) (s secrets, err error) {
+	s.issuer = issuer
 	for info, key := range map[string]*[]byte{
 		"owner": &s.owner, "upload token": &s.upload, "session": &s.session,
 		"playback": &s.playback, "idempotency": &s.idempotency,
@@ -61,7 +67,10 @@ func mac(key []byte, parts ...string) []byte {
 // ownerID is what stands for a person wherever their name must not: in the
 // catalog's columns, in Temporal and in logs.
 func (s secrets) ownerID(name string) string {
-	return hex.EncodeToString(hmacOf(s.owner, []byte(name)))
+	if s.issuer == "" {
+		return hex.EncodeToString(hmacOf(s.owner, []byte(name)))
+	}
+	return hex.EncodeToString(mac(s.owner, s.issuer, name))
 }
 
 func hmacOf(key, message []byte) []byte {
@@ -81,28 +90,34 @@ func checkName(name string) error {
 	return nil
 }
 
-// identity is who a request comes from, or why that can't be told.
-type identity struct {
-	person
-	err error
-}
+// identity finds out who a request comes from, or why that can't be told.
+type identity func() (person, error)
 
 type identityKey struct{}
 
-// identified notes who sends a request. It refuses nobody: what needs no
-// credentials must not fail because of wrong ones.
+// identified lets all layers below ask who sends a request. It refuses nobody and
+// asks nobody by itself: what needs no credentials must not fail because of wrong
+// ones, or because an issuer is down.
 func (g *Gateway) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who, err := g.identify(r)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, identity{who, err})))
+		who := identity(sync.OnceValues(func() (person, error) { return g.identify(r) }))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), identityKey{}, who)))
 	})
 }
 
 // caller returns who sent the request: nobody, or Unauthenticated for
-// credentials that don't hold, or Forbidden for a request made by another site.
+// credentials that don't hold (any more), or Forbidden for a request made by
+// another site, or Unavailable when nobody can tell.
 func caller(ctx context.Context) (person, error) {
-	i, _ := ctx.Value(identityKey{}).(identity)
-	return i.person, i.err
+	identify, ok := ctx.Value(identityKey{}).(identity)
+	if !ok {
+		return person{}, nil
+	}
+	who, err := identify()
+	if err == nil && !who.until.IsZero() && time.Now().After(who.until) {
+		return person{}, video.Errorf(video.Unauthenticated, "Your sign-in has expired. Sign in again.")
+	}
+	return who, err
 }
 
 // signedIn is caller for what nobody may do anonymously.
@@ -120,16 +135,19 @@ func signInFirst() error {
 
 func (g *Gateway) identify(r *http.Request) (person, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
+		if g.issuer != nil {
+			return g.bearer(r.Context(), header)
+		}
 		return devBearer(header)
 	}
-	name, ok := g.secrets.sessionOf(r, time.Now())
+	who, ok := g.secrets.sessionOf(r, time.Now())
 	if !ok {
 		return person{}, nil // an old cookie is no reason to refuse what anybody may see
 	}
 	if err := checkSameSite(r); err != nil {
 		return person{}, err
 	}
-	return devPerson(name), nil
+	return who, nil
 }
 
 func devPerson(name string) person { return person{name: name, operator: name == operatorName} }
@@ -159,27 +177,4 @@ func checkSameSite(r *http.Request) error {
 		return nil
 	}
 	return video.Errorf(video.Forbidden, "This request was made by another site. Programs send a token instead of a cookie.")
-}
-
-// newSession makes the value of a session cookie: name and end, authenticated.
-func (s secrets) newSession(name string, until time.Time) string {
-	body := binary.BigEndian.AppendUint64(nil, uint64(until.Unix()))
-	body = append(body, name...)
-	return base64.RawURLEncoding.EncodeToString(append(mac(s.session, string(body)), body...))
-}
-
-// sessionOf returns the name in the session cookie of a request, if it holds.
-func (s secrets) sessionOf(r *http.Request, now time.Time) (string, bool) {
-	cookie, err := r.Cookie(sessionCookie)
-	if err != nil {
-		return "", false
-	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cookie.Value)
-	if err != nil || len(raw) <= sha256.Size+8 {
-		return "", false
-	}
-	body := raw[sha256.Size:]
-	until := time.Unix(int64(binary.BigEndian.Uint64(body)), 0)
-	name := string(body[8:])
-	return name, hmac.Equal(raw[:sha256.Size], mac(s.session, string(body))) && now.Before(until) && checkName(name) == nil
 }
