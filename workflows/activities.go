@@ -25,6 +25,9 @@ type Activities interface {
 	Control(context.Context, ControlInput) (ControlRow, error)
 	// CheckUpload says how far the upload is.
 	CheckUpload(context.Context, Leg) (UploadState, error)
+	// Import fetches what is missing of a video from the address that its author
+	// gave, or says why it can't be had from there.
+	Import(context.Context, Leg) (Imported, error)
 
 	// SealUpload checks that the manifest holds every byte of the upload, and
 	// closes it.
@@ -91,6 +94,14 @@ type UploadState struct {
 	Offset     int64     `json:"offset"`
 	LastByteAt time.Time `json:"last_byte_at"`
 }
+
+// Imported is the outcome of an import: all of it is stored, or it is refused.
+type Imported struct {
+	Rejected *video.Rejection `json:"rejected,omitempty"`
+}
+
+// Importing is what people are told that a video waits for while it is fetched.
+const Importing = "the rest of the import"
 
 // Sealed is a finished upload.
 type Sealed struct {

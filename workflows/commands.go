@@ -16,6 +16,7 @@ import (
 // signal, the gateway's word that the upload is complete, Temporal's own cancel,
 // and the query.
 func (l *life) listen(ctx workflow.Context) error {
+	l.sent = workflow.GetSignalChannel(ctx, sentChannel) // handlers look at it
 	for _, c := range video.Commands {
 		if err := l.hear(ctx, c); err != nil {
 			return err
@@ -23,20 +24,20 @@ func (l *life) listen(ctx workflow.Context) error {
 		// Nobody reads this channel; it is there for the UI's list of signals.
 		workflow.GetSignalChannelWithOptions(ctx, string(c), workflow.SignalChannelOptions{Description: meaning[c]})
 	}
-	l.sent = workflow.GetSignalChannel(ctx, sentChannel)
 	workflow.Go(l.root, func(ctx workflow.Context) {
 		for {
 			var s sent
 			l.sent.Receive(ctx, &s)
+			l.hearing = true
 			l.heard(s)
+			settle(ctx) // the life goes on before it hears the next one
+			l.hearing = false
 		}
 	})
-	l.stored = workflow.GetSignalChannel(ctx, video.UploadedSignal)
 	workflow.Go(l.root, func(root workflow.Context) {
-		l.stored.Receive(root, nil)
+		workflow.GetSignalChannel(ctx, video.UploadedSignal).Receive(root, nil)
 		l.uploaded = true
 	})
-	l.canceled = func() bool { return ctx.Err() != nil }
 	workflow.Go(l.root, func(root workflow.Context) {
 		ctx.Done().Receive(root, nil)
 		l.workflowCanceled()
@@ -67,6 +68,11 @@ func (l *life) hear(ctx workflow.Context, c video.Command) error {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			var request video.CommandRequest
 			_ = json.Unmarshal(arg.Payload().GetData(), &request) // any other payload is ignored
+			// Signals that were there before come first.
+			settle(ctx)
+			if err := workflow.Await(ctx, l.attentive); err != nil {
+				return video.Status{}, err
+			}
 			if err := l.command(c, request); err != nil {
 				return video.Status{}, refusal(err)
 			}
@@ -98,10 +104,6 @@ func (l *life) heard(s sent) {
 
 // workflowCanceled makes Temporal's own cancel one more sender of commands.
 func (l *life) workflowCanceled() {
-	if l.heeded {
-		return
-	}
-	l.heeded = true
 	c := video.Cancel
 	if !l.state.Stage.OnTheWay() && l.state.Stage != video.Draft {
 		c = video.Delete
@@ -245,30 +247,35 @@ func (l *life) movedOn(stages ...video.Stage) bool {
 }
 
 // continueAsNew hands the life over to a fresh history, with no command lost:
-// first every handler answers and everything that has arrived is taken.
+// first everything that has arrived is taken, and every handler answers.
 func (l *life) continueAsNew() error {
 	l.renewing = true
 	defer func() { l.renewing = false }()
-	for {
-		// A deletion is answered only later: it doesn't let this run end.
-		l.await(func() bool { return l.telling == 0 && (l.leaving() || workflow.AllHandlersFinished(l.root)) })
-		var s sent
-		if l.sent.ReceiveAsync(&s) {
-			l.heard(s)
-			continue
-		}
-		if l.canceled() && !l.heeded {
-			l.workflowCanceled()
-			continue
-		}
-		if l.leaving() {
-			return errEnding
-		}
-		next := l.in
-		next.Carried = &video.Carried{
-			State: l.state, Epoch: l.epoch, Refused: l.refused, Plan: l.plan,
-			Uploaded: l.uploaded || l.stored.ReceiveAsync(nil), Waited: l.waited,
-		}
-		return workflow.NewContinueAsNewError(l.root, video.LifecycleWorkflow, next)
+	// A deletion is answered only later: it doesn't let this run end.
+	quiet := func() bool {
+		return l.attentive() && l.telling == 0 && (l.leaving() || workflow.AllHandlersFinished(l.root))
 	}
+	for settle(l.root); !quiet(); settle(l.root) {
+		l.await(quiet)
+	}
+	if l.leaving() {
+		return errEnding
+	}
+	next := l.in
+	next.Carried = &video.Carried{
+		State: l.state, Epoch: l.epoch, Refused: l.refused, Plan: l.plan, Uploaded: l.uploaded, Waited: l.waited,
+	}
+	return workflow.NewContinueAsNewError(l.root, video.LifecycleWorkflow, next)
+}
+
+// attentive reports whether no signal waits to be taken.
+func (l *life) attentive() bool { return !l.hearing && l.sent.Len() == 0 }
+
+// settle lets every other coroutine go on as far as it can. What arrived with
+// this workflow task has been handed to one that listens, but that one may not
+// have run yet: looking into the channel would not find it.
+func settle(ctx workflow.Context) {
+	settled := false
+	workflow.Go(ctx, func(workflow.Context) { settled = true }) // runs after those that are there
+	_ = workflow.Await(ctx, func() bool { return settled })     // its context is never cancelled
 }

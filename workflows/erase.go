@@ -35,8 +35,8 @@ func (l *life) reprieved() bool {
 func (l *life) linger(why string, d time.Duration) bool {
 	stage, ending := l.state.Stage, l.state.Ending
 	l.enter(stage)
-	l.waitFor(why)
 	l.deadlines["expires_at"] = workflow.Now(l.root).Add(d)
+	l.waitFor(why)
 	l.project()
 	stays := func() bool { return l.state.Stage == stage && l.state.Ending == ending }
 	l.timeout(d, string(stage)+" until it expires", func() bool { return !stays() })
@@ -163,8 +163,8 @@ func (l *life) lingerRejected() {
 		return
 	}
 	ttl := l.in.Policy.RejectedTTL
-	l.waitFor("its author to read why it was rejected")
 	l.deadlines["expires_at"] = workflow.Now(l.root).Add(ttl)
+	l.waitFor("its author to read why it was rejected")
 	l.project()
 	l.timeout(ttl, "the reason can be read until then", func() bool { return slices.Contains(l.state.Done, video.Delete) })
 	delete(l.deadlines, "expires_at")
@@ -203,6 +203,7 @@ func (l *life) watchDeadline(ctx workflow.Context) {
 		return
 	}
 	l.deadlines["overdue_at"] = workflow.Now(ctx).Add(after)
+	l.show()
 	err := workflow.NewTimerWithOptions(ctx, after, workflow.TimerOptions{Summary: "the purge is overdue after this"}).Get(ctx, nil)
 	if err != nil {
 		return // purged in time

@@ -91,9 +91,7 @@ type life struct {
 	waited    time.Duration // how much of the publish delay is over
 
 	sent     workflow.ReceiveChannel // signals, in the server's order
-	stored   workflow.ReceiveChannel // the gateway's word
-	canceled func() bool             // Temporal's own cancel
-	heeded   bool                    // that cancel has become a command
+	hearing  bool                    // one of them is being taken
 	renewing bool                    // about to continue as new
 	refused  int                     // signals that were not allowed
 

@@ -21,8 +21,8 @@ type limits struct {
 // where the server can't push it, and a killed worker's work begins again.
 const alive = 10 * time.Second
 
-// table holds the limits of every activity. Media work that keeps failing comes
-// back to the workflow, which says so; everything else is tried for as long as
+// table holds the limits of every activity. Media work and imports that keep
+// failing come back to the workflow, which says so; everything else is tried for as long as
 // it takes, or as long as runFor allows.
 var table = map[string]limits{
 	"Control":      {queue: video.ControlQueue, once: 30 * time.Second},
@@ -31,6 +31,7 @@ var table = map[string]limits{
 	"Publish":      {queue: video.ControlQueue, once: 30 * time.Second},
 	"Hide":         {queue: video.ControlQueue, once: 30 * time.Second},
 	"DestroyKey":   {queue: video.ControlQueue, once: time.Minute},
+	"Import":       {queue: video.TransferQueue, once: 6 * time.Hour, heartbeat: alive, attempts: 6},
 	"Probe":        {queue: video.MediaQueue, once: 5 * time.Minute, heartbeat: alive, attempts: 5},
 	"EncodePiece":  {queue: video.MediaQueue, once: time.Hour, heartbeat: alive, attempts: 5},
 	"EncodeAudio":  {queue: video.MediaQueue, once: time.Hour, heartbeat: alive, attempts: 5},

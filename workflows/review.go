@@ -33,10 +33,10 @@ func (l *life) schedule() error {
 	}
 	l.enter(video.Scheduled)
 	defer delete(l.deadlines, "publish_at")
-	l.waitFor("the time to publish")
 	return l.leg(func(ctx workflow.Context, _ Leg) error {
 		// Known anew after each pause: the delay stands still meanwhile.
 		l.deadlines["publish_at"] = later(l.in.PublishAt, workflow.Now(ctx).Add(delay()))
+		l.waitFor("the time to publish")
 		l.project()
 		from := workflow.Now(ctx)
 		err := wait(ctx, delay(), "delay before publishing", now)

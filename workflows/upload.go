@@ -9,9 +9,13 @@ import (
 )
 
 // upload waits while the gateways store the bytes. Nothing of it runs in a
-// worker: the control row tells the gateways of a pause or cancel.
+// worker: the control row tells the gateways of a pause or cancel. An import is
+// work like any other.
 func (l *life) upload() error {
 	l.enter(video.Uploading)
+	if l.in.Import {
+		return l.leg(l.fetch)
+	}
 	l.waitFor("the rest of the upload")
 	return l.leg(l.arrive)
 }

@@ -29,6 +29,9 @@ type world struct {
 	held     map[string]bool                    // activities that run until they are told to stop
 	deaf     bool                               // those don't stop when they are told
 	late     bool                               // those complete all the same when they are told
+	beats    bool                               // those heartbeat
+	erased   bool                               // the ledger knows the video
+	closed   bool                               // and the catalog has forgotten it
 	down     map[string]bool                    // activities that find their store down
 	slow     map[string]time.Duration           // activities that take their time
 	peak     map[string]int                     // how many ran at once
@@ -36,6 +39,7 @@ type world struct {
 	attempts map[string]int
 	plan     video.Plan
 	rejected *video.Rejection
+	refused  *video.Rejection // by Import
 	idle     UploadState
 	purged   map[string]bool
 }
@@ -68,8 +72,11 @@ func (w *world) do(ctx context.Context, what string, leg Leg) error {
 	if held {
 		return w.hold(ctx, leg)
 	}
-	if down {
+	switch {
+	case down:
 		return coded(video.Unavailable)
+	case w.knownErased() && !slices.Contains(wayOut, what):
+		return coded(video.Gone)
 	}
 	if fail != nil {
 		return fail(attempt)
@@ -77,23 +84,19 @@ func (w *world) do(ctx context.Context, what string, leg Leg) error {
 	return nil
 }
 
-// hold works until it is told to stop. The SDK's environment tells only whoever
-// heartbeats, and throttles that to once in eight seconds; so the one heartbeat
-// is kept for the moment when the control row has fenced the work off.
+// hold works until it is told to stop, by its context or because the control row
+// has fenced it off. The SDK's environment tells only whoever heartbeats, and
+// throttles that to once in eight seconds: there the one heartbeat is kept for
+// the moment when the row says so.
 func (w *world) hold(ctx context.Context, leg Leg) error {
-	for !w.fenced(leg) {
-		select {
-		case <-ctx.Done():
-			if w.isDeaf() {
-				continue
-			}
-			return ctx.Err()
-		case <-time.After(time.Millisecond):
+	for told := false; !told || w.isDeaf(); time.Sleep(time.Millisecond) {
+		if w.beats {
+			activity.RecordHeartbeat(ctx)
 		}
+		told = told || ctx.Err() != nil || w.fenced(leg)
 	}
-	activity.RecordHeartbeat(ctx)
-	for w.isDeaf() {
-		time.Sleep(time.Millisecond)
+	if !w.beats {
+		activity.RecordHeartbeat(ctx)
 	}
 	w.mu.Lock()
 	late := w.late
@@ -107,6 +110,15 @@ func (w *world) hold(ctx context.Context, leg Leg) error {
 	case <-time.After(time.Second):
 		return coded(video.Conflict)
 	}
+}
+
+// wayOut are the activities that a video in the ledger may still need.
+var wayOut = []string{"Control", "Hide", "DestroyKey", "PurgeReplica", "CloseReceipt"}
+
+func (w *world) knownErased() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.erased
 }
 
 func (w *world) isDeaf() bool {
@@ -163,6 +175,9 @@ func (w *world) Control(ctx context.Context, in ControlInput) (ControlRow, error
 	err := w.do(ctx, "Control", in.Leg)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return ControlRow{Epoch: in.Epoch, Ending: video.ByDeletion, Erased: true}, err
+	}
 	if err == nil && in.Epoch >= w.row.Epoch {
 		w.row.Epoch, w.shown = in.Epoch, in
 		if w.row.Ending != video.ByDeletion {
@@ -174,6 +189,10 @@ func (w *world) Control(ctx context.Context, in ControlInput) (ControlRow, error
 
 func (w *world) CheckUpload(ctx context.Context, leg Leg) (UploadState, error) {
 	return w.idle, w.do(ctx, "CheckUpload", leg)
+}
+
+func (w *world) Import(ctx context.Context, leg Leg) (Imported, error) {
+	return Imported{Rejected: w.refused}, w.do(ctx, "Import", leg)
 }
 
 func (w *world) SealUpload(ctx context.Context, leg Leg) (Sealed, error) {
@@ -205,7 +224,11 @@ func (w *world) Publish(ctx context.Context, leg Leg) error { return w.do(ctx, "
 func (w *world) Hide(ctx context.Context, in HideInput) error { return w.do(ctx, "Hide", in.Leg) }
 
 func (w *world) DestroyKey(ctx context.Context, in DestroyInput) error {
-	return w.do(ctx, "DestroyKey", in.Leg)
+	err := w.do(ctx, "DestroyKey", in.Leg)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.erased = w.erased || err == nil
+	return err
 }
 
 func (w *world) PurgeReplica(ctx context.Context, in StoreInput) error {
@@ -218,7 +241,11 @@ func (w *world) PurgeReplica(ctx context.Context, in StoreInput) error {
 
 func (w *world) CloseReceipt(ctx context.Context, in DestroyInput) (video.Receipt, error) {
 	receipt := video.Receipt{VideoSHA256: in.ID.Hash(), Reason: in.Reason, HiddenAt: in.HiddenAt}
-	return receipt, w.do(ctx, "CloseReceipt", in.Leg)
+	err := w.do(ctx, "CloseReceipt", in.Leg)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = w.closed || err == nil
+	return receipt, err
 }
 
 var _ Activities = (*world)(nil)
@@ -249,7 +276,7 @@ func newFilm(t *testing.T) *film {
 	f.SetWorkflowRunTimeout(365 * 24 * time.Hour)
 	w := f.world
 	for name, run := range map[string]any{
-		"Control": w.Control, "CheckUpload": w.CheckUpload, "SealUpload": w.SealUpload, "Probe": w.Probe,
+		"Control": w.Control, "CheckUpload": w.CheckUpload, "Import": w.Import, "SealUpload": w.SealUpload, "Probe": w.Probe,
 		"EncodePiece": w.EncodePiece, "EncodeAudio": w.EncodeAudio, "Package": w.Package, "CopyReplica": w.CopyReplica,
 		"Publish": w.Publish, "Hide": w.Hide, "DestroyKey": w.DestroyKey, "PurgeReplica": w.PurgeReplica, "CloseReceipt": w.CloseReceipt,
 	} {

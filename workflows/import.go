@@ -1,0 +1,51 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// fetch has a worker store the bytes from the address that the author gave. An
+// address from which nothing comes is asked again, ever more seldom, until the
+// import has been idle for as long as an upload may be. Paused time does not
+// count: each leg begins its wait anew.
+func (l *life) fetch(ctx workflow.Context, leg Leg) error {
+	since := workflow.Now(ctx)
+	for attempt := 1; ; attempt++ {
+		l.waitFor(Importing)
+		var got Imported
+		err := run(ctx, "Import", "fetch the video from its address", leg, &got)
+		if err == nil {
+			return l.accept(got.Rejected)
+		}
+		if ctx.Err() != nil || !passing(err) {
+			return err
+		}
+		last, err := l.lastByte(ctx, leg)
+		if err != nil {
+			return err
+		}
+		if last.After(since) {
+			since, attempt = last, 1
+		}
+		idle := workflow.Now(ctx).Sub(since)
+		if idle >= l.in.Policy.UploadIdle {
+			l.end(video.ByExpiry)
+			return errEnding
+		}
+		l.waitFor("the address that it is imported from, which gives nothing since " + since.UTC().Format(time.RFC3339))
+		l.project()
+		if err := workflow.Sleep(ctx, min(backoff(attempt+5), l.in.Policy.UploadIdle-idle)); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *life) lastByte(ctx workflow.Context, leg Leg) (time.Time, error) {
+	var upload UploadState
+	err := run(ctx, "CheckUpload", "how far is the import", leg, &upload)
+	return upload.LastByteAt, err
+}
