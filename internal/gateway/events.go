@@ -162,6 +162,9 @@ func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, last [
 			_, err = fmt.Fprintf(w, "event: gone\ndata: {\"id\":%q,\"code\":%q}\n\n", id, code)
 			return last, true, err
 		}
+		if video.CodeOf(err) == video.Unauthenticated {
+			return last, true, nil // the viewer's token has expired: with another they may come back
+		}
 		return last, false, r.Context().Err() // what is down comes back; the viewer stays
 	}
 	v, err := g.present(r.Context(), s, g.baseOf(r.Host, r.TLS != nil))

@@ -31,7 +31,10 @@ type site struct {
 	lives *fakeLives
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { return newSiteOf(t, func(*Settings) {}) }
+
+// newSiteOf is a site with other settings than the usual.
+func newSiteOf(t *testing.T, change func(*Settings)) *site {
 	t.Helper()
 	t.Parallel()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -45,7 +48,9 @@ func newSite(t *testing.T) *site {
 	}
 	stores := objects.Set{Primary: objectstest.NewMemory("primary"), Backups: []objects.Store{objectstest.NewMemory("backup-a")}}
 	lives := &fakeLives{catalog: c, inputs: map[video.ID]video.LifecycleInput{}, uploaded: map[video.ID]int{}}
-	g, err := newGateway(Settings{Auth: "dev", MaxBytes: 1 << 20, Policy: video.Policy{UploadIdle: time.Hour}}, c, v, stores, lives, log)
+	settings := Settings{Auth: "dev", MaxBytes: 1 << 20, Policy: video.Policy{UploadIdle: time.Hour}}
+	change(&settings)
+	g, err := newGateway(settings, c, v, stores, lives, log)
 	if err != nil {
 		t.Fatal(err)
 	}
