@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -26,12 +27,13 @@ import (
 )
 
 // Activities is the outside world of Lifecycle. All fields must be set; Media is
-// needed by the media role alone.
+// needed by the media role alone, Fetch by the transfer role.
 type Activities struct {
 	Catalog  *catalog.Catalog
 	Vault    vault.Vault
 	Stores   objects.Set
 	Media    *media.Tools
+	Fetch    *fetch.Client
 	Temporal client.Client
 	Log      *slog.Logger
 
@@ -62,7 +64,7 @@ func (a *Activities) of(queue string) map[string]any {
 		}
 	case video.TransferQueue:
 		return map[string]any{
-			"CopyReplica": a.CopyReplica, "PurgeReplica": a.PurgeReplica, "CloseReceipt": a.CloseReceipt,
+			"Import": a.Import, "CopyReplica": a.CopyReplica, "PurgeReplica": a.PurgeReplica, "CloseReceipt": a.CloseReceipt,
 		}
 	case video.MediaQueue:
 		return map[string]any{

@@ -11,7 +11,8 @@ type importCommand struct {
 	about   `embed:""`
 }
 
-// Run prints the id and leaves the rest to the gateway.
+// Run prints the id first and follows the video to where upload ends. A worker
+// fetches it: interrupted, this command leaves that to go on.
 func (c *importCommand) Run(s *shell) error {
 	gateway, err := s.gateway()
 	if err != nil {
@@ -26,5 +27,7 @@ func (c *importCommand) Run(s *shell) error {
 		return err
 	}
 	fmt.Fprintln(s.out, v.ID)
-	return nil
+	show := newDisplay(s)
+	defer show.Close()
+	return follow(s, gateway, v.ID, show, "The import")
 }

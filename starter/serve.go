@@ -15,6 +15,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/config"
+	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/gateway"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -85,6 +86,7 @@ func openGateway(s *shell) (_ *gateway.Gateway, done func(), err error) {
 func gatewaySettings(c *config.Config) gateway.Settings {
 	return gateway.Settings{
 		Auth: c.Auth, MaxBytes: c.MaxBytes, Policy: c.Policy(), PublicURL: c.PublicURL,
+		Import: fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes},
 		Issuer: issuer.Settings{
 			Audience: c.OIDCAudience, ClientID: c.OIDCClientID, SecretFile: c.OIDCClientSecretFile,
 			Scopes: strings.Fields(c.OIDCScopes), NameClaim: c.OIDCNameClaim, OperatorClaim: c.OperatorClaim,

@@ -55,7 +55,7 @@ func (c *uploadCommand) Run(s *shell) error {
 	if err := unfinished.forget(); err != nil {
 		return err
 	}
-	return follow(s, gateway, v.ID, show)
+	return follow(s, gateway, v.ID, show, "The upload is complete; its processing")
 }
 
 func openFile(path string) (*os.File, os.FileInfo, error) {
@@ -133,8 +133,9 @@ func (c *uploadCommand) stopped(s *shell, u unfinished, id video.ID, err error) 
 }
 
 // follow shows the video on its way and ends where nothing is left to be done by
-// its author; with an error where that is not what they wanted.
-func follow(s *shell, gateway *client.Client, id video.ID, show display) error {
+// its author; with an error where that is not what they wanted. Interrupted, it
+// says what goes on.
+func follow(s *shell, gateway *client.Client, id video.ID, show display, what string) error {
 	var end error
 	err := gateway.Follow(s.ctx, id, func(v client.Video) error {
 		show.Video(v)
@@ -147,7 +148,7 @@ func follow(s *shell, gateway *client.Client, id video.ID, show display) error {
 	show.Close()
 	switch {
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintf(s.err, "The upload is complete; its processing goes on without you. To see it:  starter status %s --watch\n", id)
+		fmt.Fprintf(s.err, "%s goes on without you. To see it:  starter status %s --watch\n", what, id)
 		return said{err}
 	case err != nil:
 		return err

@@ -52,6 +52,7 @@ type LifecycleInput struct {
 	Review    bool      `json:"review,omitempty"`
 	PublishAt time.Time `json:"publish_at,omitzero"`
 	KeepDraft bool      `json:"keep_draft,omitempty"` // a cancel without a payload keeps a draft
+	Import    bool      `json:"import,omitempty"`     // the bytes are fetched from an address, which stays out of here
 
 	// Stray starts the purge of a video whose workflow was terminated or deleted
 	// by an operator.

@@ -14,6 +14,7 @@ import (
 	"github.com/reelflow/reelflow/activities"
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/config"
+	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -59,6 +60,9 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 		return nil, err
 	}
 	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Stores: stores, Log: log, Settling: c.AuditSettle}
+	if takes(c.Role, "transfer") {
+		a.Fetch = fetch.New(fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes})
+	}
 	if takes(c.Role, "media") {
 		if a.Media, err = tools(c); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -25,6 +26,7 @@ type about struct {
 	// Delay, when set, is the publish delay of this video alone.
 	Delay   *time.Duration `json:"publish_delay,omitempty"`
 	Protect bool           `json:"protect,omitempty"`
+	Import  bool           `json:"import,omitempty"` // fetched by a worker; nobody else may send bytes
 
 	// Request is a hash of the request that made the video: it tells a repeated
 	// request from another one under the same Idempotency-Key.
@@ -50,6 +52,23 @@ func (g *Gateway) sealAbout(ctx context.Context, id video.ID, a about) (sealed [
 	}
 	err = g.withKey(ctx, id, func(k vault.Key) error {
 		sealed, err = k.SealColumn(aboutIdentity(id), plain)
+		return err
+	})
+	return sealed, err
+}
+
+// sealOrigin seals the address that a video is fetched from, for the worker who
+// does it; nothing for an upload.
+func (g *Gateway) sealOrigin(ctx context.Context, id video.ID, address string) (sealed []byte, err error) {
+	if address == "" {
+		return nil, nil
+	}
+	plain, err := json.Marshal(fetch.Origin{URL: address})
+	if err != nil {
+		return nil, err
+	}
+	err = g.withKey(ctx, id, func(k vault.Key) error {
+		sealed, err = k.SealColumn(fetch.OriginColumn(id), plain)
 		return err
 	})
 	return sealed, err

@@ -42,7 +42,7 @@ func TestCreate(t *testing.T) {
 		!slices.Equal(v.Hashtags, []string{"sea", "sun"}) || v.Visibility != "unlisted" || !v.PublishAt.Equal(at) || !v.AllowDownload || !v.Protect {
 		t.Errorf("%s", got.body)
 	}
-	if v.Upload == nil || !strings.HasPrefix(v.Upload.URL, s.url+"/v1/uploads/") || strings.Contains(v.Upload.URL, string(v.ID)) || *v.Upload.Length != 1000 {
+	if v.Upload == nil || !strings.HasPrefix(*v.Upload.URL, s.url+"/v1/uploads/") || strings.Contains(*v.Upload.URL, string(v.ID)) || *v.Upload.Length != 1000 {
 		t.Errorf("upload %+v", v.Upload)
 	}
 	in, started := s.lives.input(v.ID)
@@ -93,22 +93,26 @@ func TestBadRequests(t *testing.T) {
 		code video.Code
 		says string
 	}{
-		`{"titel":"x"}`:                            {video.Invalid, "titel"},
-		`{"source":{"size":1,"sice":2}}`:           {video.Invalid, "sice"},
-		`{"title":7}`:                              {video.Invalid, "title"},
-		`{"title":`:                                {video.Invalid, ""},
-		`[]`:                                       {video.Invalid, ""},
-		`{"visibility":"secret"}`:                  {video.Invalid, "visibility"},
-		`{"publish_at":"soon"}`:                    {video.Invalid, "publish_at"},
-		`{"publish_delay":"later"}`:                {video.Invalid, "publish_delay"},
-		`{"publish_delay":-1}`:                     {video.Invalid, "publish_delay"},
-		`{"hashtags":["two words"]}`:               {video.Invalid, "hashtags"},
-		`{"reviewers":["a/b"]}`:                    {video.Invalid, "reviewers"},
-		`{"title":"\u0007"}`:                       {video.Invalid, "title"},
-		`{"source":{"url":"http://example.org/"}}`: {video.Invalid, "not available yet"},
-		`{"source":{"sha256":"zz"}}`:               {video.Invalid, "sha256"},
-		`{"source":{"size":0}}`:                    {video.Invalid, "empty"},
-		`{"source":{"size":1048577}}`:              {video.TooLarge, "1048576"},
+		`{"titel":"x"}`:                                      {video.Invalid, "titel"},
+		`{"source":{"size":1,"sice":2}}`:                     {video.Invalid, "sice"},
+		`{"title":7}`:                                        {video.Invalid, "title"},
+		`{"title":`:                                          {video.Invalid, ""},
+		`[]`:                                                 {video.Invalid, ""},
+		`{"visibility":"secret"}`:                            {video.Invalid, "visibility"},
+		`{"publish_at":"soon"}`:                              {video.Invalid, "publish_at"},
+		`{"publish_delay":"later"}`:                          {video.Invalid, "publish_delay"},
+		`{"publish_delay":-1}`:                               {video.Invalid, "publish_delay"},
+		`{"hashtags":["two words"]}`:                         {video.Invalid, "hashtags"},
+		`{"reviewers":["a/b"]}`:                              {video.Invalid, "reviewers"},
+		`{"title":"\u0007"}`:                                 {video.Invalid, "title"},
+		`{"source":{"url":"ftp://example.org/"}}`:            {video.Invalid, "https://"},
+		`{"source":{"url":"http://127.1/"}}`:                 {video.Invalid, "four decimal numbers"},
+		`{"source":{"url":"http://10.0.0.1/a"}}`:             {video.Invalid, "public hosts"},
+		`{"source":{"url":"http://localhost/"}}`:             {video.Invalid, "public hosts"},
+		`{"source":{"url":"https://a:b@c.org/"}}`:            {video.Invalid, "password"},
+		`{"source":{"sha256":"zz"}}`:                         {video.Invalid, "sha256"},
+		`{"source":{"size":0}}`:                              {video.Invalid, "empty"},
+		`{"source":{"size":1048577}}`:                        {video.TooLarge, "1048576"},
 		`{"caption":"` + strings.Repeat("x", 300<<10) + `"}`: {video.TooLarge, ""},
 	} {
 		p := s.refusal(s.request("owner", "POST", "/v1/videos", body), want.code)
@@ -137,7 +141,7 @@ func TestIdempotencyKey(t *testing.T) {
 		return s.request(who, "POST", "/v1/videos", body, "Idempotency-Key", key)
 	}
 	first := s.video(send("owner", "k1", `{"title":"a"}`), 201)
-	if again := s.video(send("owner", "k1", `{"title":"a"}`), 201); again.ID != first.ID || again.Upload.URL != first.Upload.URL {
+	if again := s.video(send("owner", "k1", `{"title":"a"}`), 201); again.ID != first.ID || *again.Upload.URL != *first.Upload.URL {
 		t.Error("the same request made another video")
 	}
 	if other := s.video(send("other", "k1", `{"title":"a"}`), 201); other.ID == first.ID {
@@ -151,7 +155,7 @@ func TestIdempotencyKey(t *testing.T) {
 func TestReadsWorkWhileTemporalIsDown(t *testing.T) {
 	s := newSite(t)
 	id := s.in(video.Uploading, "public")
-	upload := s.video(s.request("owner", "GET", "/v1/videos/"+string(id), ""), 200).Upload.URL
+	upload := *s.video(s.request("owner", "GET", "/v1/videos/"+string(id), ""), 200).Upload.URL
 	s.lives.setDown(true)
 	late := s.made("owner", `{"title":"late"}`)
 	got := s.request("owner", "POST", "/v1/videos/"+string(id)+"/pause", "")

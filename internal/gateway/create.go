@@ -42,7 +42,7 @@ type Source struct {
 	Filename    string `json:"filename,omitempty" maxLength:"255"`
 	ContentType string `json:"content_type,omitempty" maxLength:"127"`
 	SHA256      string `json:"sha256,omitempty" doc:"Of the whole file, in hex: what arrives must match it"`
-	URL         string `json:"url,omitempty" maxLength:"2000" doc:"Fetch it from here instead: not available yet"`
+	URL         string `json:"url,omitempty" maxLength:"2000" doc:"Fetch it from here instead of an upload"`
 }
 
 // Delay is a duration in JSON: "10m" or a number of seconds.
@@ -80,6 +80,7 @@ type birth struct {
 	about  about
 	length int64 // bytes; -1 if not known
 	sha256 []byte
+	url    string // where it is fetched from; empty for an upload
 }
 
 const maxDelay = 366 * 24 * time.Hour
@@ -156,10 +157,13 @@ func (g *Gateway) checkSource(s *Source, b *birth) error {
 	if s == nil {
 		return nil
 	}
-	if s.URL != "" {
-		return invalid("source.url", "importing from an address is not available yet; upload the file instead")
-	}
 	b.about.Filename, b.about.ContentType = s.Filename, s.ContentType
+	if s.URL != "" {
+		if err := g.settings.Import.Check(s.URL); err != nil {
+			return err
+		}
+		b.about.Import, b.url = true, s.URL
+	}
 	if s.SHA256 != "" {
 		sum, err := hex.DecodeString(s.SHA256)
 		if err != nil || len(sum) != sha256.Size {
@@ -219,9 +223,13 @@ func (g *Gateway) begin(ctx context.Context, id video.ID, b birth) (catalog.Vide
 	if b.row.Sealed, err = g.sealAbout(ctx, id, b.about); err != nil {
 		return catalog.Video{}, err
 	}
+	origin, err := g.sealOrigin(ctx, id, b.url)
+	if err != nil {
+		return catalog.Video{}, err
+	}
 	token := sha256.Sum256([]byte(g.secrets.uploadToken(id)))
 	err = g.catalog.CreateVideo(ctx, b.row, catalog.Upload{
-		Video: id, TokenHash: token[:], Length: b.length, ExpectedSHA256: b.sha256, Idle: g.settings.Policy.UploadIdle,
+		Video: id, TokenHash: token[:], Length: b.length, ExpectedSHA256: b.sha256, Sealed: origin, Idle: g.settings.Policy.UploadIdle,
 	})
 	if err != nil && video.CodeOf(err) != video.Conflict {
 		return catalog.Video{}, err
@@ -255,7 +263,7 @@ func (g *Gateway) again(ctx context.Context, row catalog.Video, b birth) (catalo
 func (g *Gateway) lifecycleInput(row catalog.Video, a about) video.LifecycleInput {
 	in := video.LifecycleInput{
 		ID: row.ID, Owner: row.Owner, Primary: g.stores.Primary.Name(), Policy: g.settings.Policy,
-		Review: row.Review, PublishAt: row.PublishAt, KeepDraft: row.KeepDraft,
+		Review: row.Review, PublishAt: row.PublishAt, KeepDraft: row.KeepDraft, Import: a.Import,
 	}
 	if a.Delay != nil {
 		in.Policy.PublishDelay = *a.Delay

@@ -32,6 +32,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -46,6 +47,7 @@ type Settings struct {
 	Issuer   issuer.Settings // but for the URL; not used in dev mode
 	MaxBytes int64           // largest upload
 	Policy   video.Policy
+	Import   fetch.Policy // what a worker will fetch: here only looked at, to refuse early
 	// PublicURL is how people reach the gateway, without a slash at the end.
 	// Empty: by the name that each request came under.
 	PublicURL string

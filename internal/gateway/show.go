@@ -70,7 +70,7 @@ type Progress struct {
 
 // Upload is how far the bytes have come, and where to send the rest.
 type Upload struct {
-	URL       string     `json:"url" doc:"A tus 1.0 upload: it carries its own token"`
+	URL       *string    `json:"url" doc:"A tus 1.0 upload: it carries its own token; null for an import"`
 	Offset    int64      `json:"offset"`
 	Length    *int64     `json:"length" doc:"null while the client has not said"`
 	ExpiresAt *time.Time `json:"expires_at"`
@@ -148,7 +148,7 @@ func (g *Gateway) present(ctx context.Context, s seen, base string) (Video, erro
 	}
 	v.Failure, v.WaitingFor, v.Overdue = s.row.Failure, optional(s.row.WaitingFor), s.row.Overdue
 	v.Reviewers = list(s.about.Reviewers)
-	if err := g.presentUpload(ctx, s.row, base, &v); err != nil {
+	if err := g.presentUpload(ctx, s, base, &v); err != nil {
 		return Video{}, err
 	}
 	g.estimate(s.row, v.Progress)
@@ -189,7 +189,8 @@ func findings(row catalog.Video, v *Video) error {
 	return nil
 }
 
-func (g *Gateway) presentUpload(ctx context.Context, row catalog.Video, base string, v *Video) error {
+func (g *Gateway) presentUpload(ctx context.Context, s seen, base string, v *Video) error {
+	row := s.row
 	u, err := g.catalog.UploadOf(ctx, row.ID)
 	switch {
 	case err == nil:
@@ -198,9 +199,9 @@ func (g *Gateway) presentUpload(ctx context.Context, row catalog.Video, base str
 	default:
 		return err
 	}
-	v.Upload = &Upload{
-		URL: base + uploads.Path + g.secrets.uploadToken(row.ID), Offset: u.Offset,
-		ExpiresAt: instant(u.ExpiresAt), Stalled: u.Stalled,
+	v.Upload = &Upload{Offset: u.Offset, ExpiresAt: instant(u.ExpiresAt), Stalled: u.Stalled}
+	if !s.about.Import {
+		v.Upload.URL = optional(base + uploads.Path + g.secrets.uploadToken(row.ID))
 	}
 	if u.Length >= 0 {
 		v.Upload.Length = &u.Length

@@ -31,7 +31,7 @@ func TestAPlainTusClient(t *testing.T) {
 		t.Fatalf("%d %v %s", made.status, made.header, made.body)
 	}
 	v := s.video(s.request("owner", "GET", "/v1/videos/"+id, ""), 200)
-	if v.Title != "Waves" || v.Caption != "at sea" || v.Upload.URL != location {
+	if v.Title != "Waves" || v.Caption != "at sea" || *v.Upload.URL != location {
 		t.Errorf("%+v, Location %s", v, location)
 	}
 	if sent := s.tus("", "PATCH", location, "hello ", "Upload-Offset", "0"); sent.status != 204 {
@@ -63,7 +63,7 @@ func TestUploadOfAnAnnouncedVideo(t *testing.T) {
 		return s.tus(as, "POST", "/v1/uploads/", "", "Upload-Length", length, "Upload-Metadata", metadata("video_id", id))
 	}
 	for range 2 {
-		if got := post("owner", string(v.ID), "5"); got.status != 201 || got.header.Get("Location") != v.Upload.URL {
+		if got := post("owner", string(v.ID), "5"); got.status != 201 || got.header.Get("Location") != *v.Upload.URL {
 			t.Errorf("%d %v", got.status, got.header)
 		}
 	}
@@ -71,14 +71,14 @@ func TestUploadOfAnAnnouncedVideo(t *testing.T) {
 	s.refusal(post("owner", string(v.ID), "6"), video.Conflict)
 	s.refusal(post("owner", string(video.NewID()), "5"), video.NotFound)
 	s.refusal(post("owner", "abc", "5"), video.NotFound)
-	if got := s.tus("", "DELETE", v.Upload.URL, ""); got.status != 204 {
+	if got := s.tus("", "DELETE", *v.Upload.URL, ""); got.status != 204 {
 		t.Errorf("cancel: %d %s", got.status, got.body)
 	}
-	if got := s.tus("", "HEAD", v.Upload.URL, "", "Authorization", "Bearer nonsense"); got.status != 410 {
+	if got := s.tus("", "HEAD", *v.Upload.URL, "", "Authorization", "Bearer nonsense"); got.status != 410 {
 		t.Errorf("HEAD after cancel: %d", got.status)
 	}
 	s.move(v.ID, video.Purged)
-	if got := s.tus("", "DELETE", v.Upload.URL, ""); got.status != 204 && got.status != 404 {
+	if got := s.tus("", "DELETE", *v.Upload.URL, ""); got.status != 204 && got.status != 404 {
 		t.Errorf("cancel after the purge: %d", got.status)
 	}
 }
