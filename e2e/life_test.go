@@ -13,9 +13,16 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// One video through its whole life, judged by what ffprobe reads and the stores list.
 func TestLife(t *testing.T) {
-	r := start(t, stack.Options{})
+	t.Parallel()
+	start(t, stack.Options{}).life()
+}
+
+// life takes a video through its whole life, judged by what ffprobe reads and the
+// stores list.
+func (r *rig) life() {
+	r.t.Helper()
+	t := r.t
 	me, stranger := r.as("me"), r.as("somebody")
 	v := r.upload(me, clip(t, 6, 270, false))
 	if _, err := stranger.Video(r.ctx, v.ID); video.CodeOf(err) != video.NotFound {
@@ -39,9 +46,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("what plays: %v\n%s", err, out)
 	}
 
-	if err := me.Delete(r.ctx, v.ID); err != nil {
-		t.Fatal(err)
-	}
+	r.must(me.Delete(r.ctx, v.ID))
 	for _, address := range []string{p.HLS, strings.Replace(p.HLS, "master.m3u8", "poster.jpg", 1)} {
 		if code := get(t, address); code != http.StatusGone && code != http.StatusNotFound {
 			t.Errorf("%s answers %d after the deletion was answered", address, code)

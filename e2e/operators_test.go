@@ -1,0 +1,154 @@
+package e2e
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/reelflow/reelflow/internal/stack"
+	"github.com/reelflow/reelflow/video"
+)
+
+// audited is a stack whose audit comes every second and waits for nothing.
+var audited = stack.Options{Env: []string{"REELFLOW_AUDIT_EVERY=1s", "REELFLOW_AUDIT_SETTLE=3s"}}
+
+// What an operator does in the Temporal UI goes round the purge: the audit comes
+// behind it, in every stage. Nothing is left, and the id stays gone.
+func TestTerminated(t *testing.T) {
+	t.Parallel()
+	r := start(t, audited)
+	me := r.as("me")
+	c := r.temporal()
+	terminate := func(id video.ID) { r.must(c.TerminateWorkflow(r.ctx, id.WorkflowID(), "", "by an operator")) }
+
+	published := r.upload(me, clip(t, 4, 270, false)).ID
+	r.stage(me, published, video.Published, 2*time.Minute)
+	terminate(published)
+
+	begun, sent := r.uploading(me)
+	terminate(begun.ID)
+	if err := within(sent, time.Minute); video.CodeOf(err) != video.Gone {
+		t.Errorf("the client's upload ended with %v, want gone", err)
+	}
+
+	processing := r.upload(me, clip(t, 12, 540, true)).ID
+	r.until("an encoder runs", time.Minute, func() bool { return r.encoders() > 0 })
+	terminate(processing)
+
+	for _, id := range []video.ID{published, begun.ID, processing} {
+		r.staysGone(id)
+	}
+	r.until("no encoder runs", time.Minute, func() bool { return r.encoders() == 0 })
+}
+
+// A published video whose workflow is deleted goes the same way; one deleted
+// after the purge leaves the id gone all the same.
+func TestExecutionDeleted(t *testing.T) {
+	t.Parallel()
+	r := start(t, audited)
+	me := r.as("me")
+	remove := func(id video.ID) {
+		_, err := r.temporal().WorkflowService().DeleteWorkflowExecution(r.ctx, &workflowservice.DeleteWorkflowExecutionRequest{
+			Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id.WorkflowID()},
+		})
+		r.must(err)
+	}
+	id := r.upload(me, clip(t, 4, 270, false)).ID
+	r.stage(me, id, video.Published, 2*time.Minute)
+	remove(id)
+	r.staysGone(id)
+	remove(id)
+	r.staysGone(id)
+}
+
+// A reset makes a published video live its life again from where it is reset to,
+// with nothing lost.
+func TestPublishedReset(t *testing.T) {
+	t.Parallel()
+	r := start(t, audited)
+	me := r.as("me")
+	id := r.upload(me, clip(t, 4, 270, false)).ID
+	r.stage(me, id, video.Published, 2*time.Minute)
+	for _, run := range r.runs(id) {
+		r.reset(id, run)
+		r.until("the reset run stands where the video stood", 2*time.Minute, func() bool {
+			s := r.plain(string(id)).status()
+			return s.Stage == string(video.Published) && s.Ending == ""
+		})
+		r.stage(me, id, video.Published, time.Minute)
+		r.plays(me, id)
+	}
+	r.must(me.Delete(r.ctx, id))
+	r.staysGone(id)
+}
+
+// A reset of a purged video, to the beginning of any of its runs, brings nothing
+// back: the workflow finds the video in the ledger and ends.
+func TestPurgedReset(t *testing.T) {
+	t.Parallel()
+	r := start(t, audited)
+	me := r.as("me")
+	id := r.upload(me, clip(t, 4, 270, false)).ID
+	r.stage(me, id, video.Published, 2*time.Minute)
+	r.must(me.Delete(r.ctx, id))
+	r.erased(id, time.Minute)
+	for _, run := range r.runs(id) {
+		r.reset(id, run)
+		r.staysGone(id)
+	}
+}
+
+// staysGone waits until a video is erased and its workflow, if there is one, has
+// ended, and checks that it stays so for some audits more.
+func (r *rig) staysGone(id video.ID) {
+	r.t.Helper()
+	r.erased(id, 2*time.Minute)
+	ended := func() bool {
+		d, err := r.temporal().DescribeWorkflowExecution(r.ctx, id.WorkflowID(), "")
+		return err != nil || d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+	}
+	r.until("the workflow has ended", time.Minute, ended)
+	time.Sleep(3 * time.Second)
+	if !ended() {
+		r.t.Errorf("a workflow of the erased video %s runs again", id)
+	}
+	r.nothingOf(id)
+	if code := get(r.t, r.URLs[0]+"/v1/videos/"+string(id)); code != http.StatusGone {
+		r.t.Errorf("the erased video answers %d, want 410", code)
+	}
+}
+
+// runs are the runs of a workflow, the first one first: a second one begins at
+// publication, unless it is deleted at once.
+func (r *rig) runs(id video.ID) []string {
+	r.t.Helper()
+	d, err := r.temporal().DescribeWorkflowExecution(r.ctx, id.WorkflowID(), "")
+	r.must(err)
+	return slices.Compact([]string{d.GetWorkflowExecutionInfo().GetFirstRunId(), d.GetWorkflowExecutionInfo().GetExecution().GetRunId()})
+}
+
+// reset takes a run back to its first workflow task.
+func (r *rig) reset(id video.ID, run string) {
+	r.t.Helper()
+	c := r.temporal()
+	events := c.GetWorkflowHistory(r.ctx, id.WorkflowID(), run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		r.must(err)
+		if e.GetEventType() != enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			continue
+		}
+		_, err = c.ResetWorkflowExecution(r.ctx, &workflowservice.ResetWorkflowExecutionRequest{
+			Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id.WorkflowID(), RunId: run},
+			Reason: "by an operator", RequestId: run, WorkflowTaskFinishEventId: e.GetEventId(),
+		})
+		r.must(err)
+		return
+	}
+	r.t.Fatal("a run without a workflow task")
+}
