@@ -76,30 +76,25 @@ const VisibilityPublic = "public"
 // all or nothing. It fails with Conflict when the id or the upload's token is
 // taken and Gone when a video of this id has been erased. The ids in v and u must agree.
 func (c *Catalog) CreateVideo(ctx context.Context, v Video, u Upload) error {
-	if v.ID == "" || v.ID != u.Video {
-		return video.Errorf(video.Invalid, "The upload belongs to another video.")
+	return c.Admit(ctx, v, u, Admission{})
+}
+
+func (c *Catalog) create(tx *gorm.DB, v Video, u Upload) error {
+	known, err := inLedger(tx, v.ID)
+	if err != nil {
+		return err
 	}
-	if v.CreatedAt.IsZero() {
-		v.CreatedAt = time.Now()
+	if known {
+		return erased()
 	}
-	v.Revision = 1
 	row := Control{Video: v.ID, Paused: v.Paused, Ending: v.Ending, Held: v.Held}
-	return c.transact(ctx, func(tx *gorm.DB) error {
-		known, err := inLedger(tx, v.ID)
-		if err != nil {
+	for _, row := range []any{&v, &row, &u} {
+		if err := tx.Create(row).Error; err != nil {
 			return err
 		}
-		if known {
-			return erased()
-		}
-		for _, row := range []any{&v, &row, &u} {
-			if err := tx.Create(row).Error; err != nil {
-				return err
-			}
-		}
-		times := map[string]any{"last_byte_at": c.clock(0), "expires_at": c.clock(u.Idle)}
-		return tx.Model(&u).Updates(times).Error
-	})
+	}
+	times := map[string]any{"last_byte_at": c.clock(0), "expires_at": c.clock(u.Idle)}
+	return tx.Model(&u).Updates(times).Error
 }
 
 // Video returns the row, or NotFound, or Gone when only the ledger knows the id.
