@@ -67,8 +67,8 @@ bench: setup-test build
 	@exec bench/run
 
 # New histories for the replay test, after a change of workflow code before the first release.
-record: setup build
-	RECORD=1 go test -count=1 -run Record ./e2e/...
+record: setup bin/devstack
+	go test -count=1 ./workflows -run TestRecord -record
 
 # Faults and load for as long as SOAK says; not part of `make test`.
 soak: setup-test build

@@ -339,8 +339,13 @@ func (l *tale) runs() (ids []string) {
 
 func (l *tale) history(run string) *historypb.History {
 	l.t.Helper()
+	return l.historyOf(l.in.ID.WorkflowID(), run)
+}
+
+func (l *tale) historyOf(id, run string) *historypb.History {
+	l.t.Helper()
 	h := &historypb.History{}
-	events := l.s.client.GetWorkflowHistory(l.t.Context(), l.in.ID.WorkflowID(), run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := l.s.client.GetWorkflowHistory(l.t.Context(), id, run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		if err != nil {

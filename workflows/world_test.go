@@ -89,8 +89,10 @@ func (w *world) do(ctx context.Context, what string, leg Leg) error {
 // throttles that to once in eight seconds: there the one heartbeat is kept for
 // the moment when the row says so.
 func (w *world) hold(ctx context.Context, leg Leg) error {
-	for told := false; !told || w.isDeaf(); time.Sleep(time.Millisecond) {
+	rest := time.Millisecond
+	for told := false; !told || w.isDeaf(); time.Sleep(rest) {
 		if w.beats {
+			rest = 5 * time.Millisecond
 			activity.RecordHeartbeat(ctx)
 		}
 		told = told || ctx.Err() != nil || w.fenced(leg)
