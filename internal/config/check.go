@@ -25,6 +25,7 @@ func (c *Config) check(f *findings) {
 	f.note("vault", checkVault(c.Vault))
 	f.note("auth", checkAuth(c.Auth))
 	f.note("oidc-audience", c.checkAudience())
+	f.note("import-allow", checkHosts(c.ImportAllow))
 	f.note("moderation-url", optional(c.ModerationURL, "http", "https"))
 	f.note("webhook-url", optional(c.WebhookURL, "http", "https"))
 	f.note("role", oneOf(c.Role, "all", "control", "transfer", "media"))
@@ -102,6 +103,22 @@ func notEmpty(text string) error {
 func oneOf(value string, allowed ...string) error {
 	if !slices.Contains(allowed, value) {
 		return fmt.Errorf("%q is not one of %s", value, strings.Join(allowed, ", "))
+	}
+	return nil
+}
+
+// checkHosts reads a comma separated list of HOST or HOST:PORT.
+func checkHosts(list string) error {
+	for host := range strings.SplitSeq(list, ",") {
+		host = strings.TrimSpace(host)
+		if strings.ContainsAny(host, "/@?# ") || strings.HasPrefix(host, "*") {
+			return fmt.Errorf("%q is not a host; write HOST or HOST:PORT, comma separated", host)
+		}
+		if _, port, err := net.SplitHostPort(host); err == nil {
+			if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+				return fmt.Errorf("%q is not a port", port)
+			}
+		}
 	}
 	return nil
 }

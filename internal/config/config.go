@@ -59,7 +59,7 @@ type Config struct {
 	OperatorClaim        string `name:"operator-claim" env:"REELFLOW_OPERATOR_CLAIM" placeholder:"CLAIM=VALUE" group:"People" help:"Claim that makes somebody an operator, as in roles=reelflow-operator or realm_access.roles=ops."`
 
 	SigningKey    Secret  `name:"signing-key" env:"REELFLOW_SIGNING_KEY" placeholder:"KEY" group:"Services" help:"Key that signs receipts."`
-	ImportAllow   string  `name:"import-allow" env:"REELFLOW_IMPORT_ALLOW" placeholder:"HOST,…" group:"Services" help:"Hosts that imports may fetch from."`
+	ImportAllow   string  `name:"import-allow" env:"REELFLOW_IMPORT_ALLOW" placeholder:"HOST,…" group:"Services" help:"Hosts, or HOST:PORT, that imports may fetch from though they are not public, on any port."`
 	ModerationURL Address `name:"moderation-url" env:"REELFLOW_MODERATION_URL" placeholder:"URL" group:"Services" help:"Moderation service."`
 	WebhookURL    Address `name:"webhook-url" env:"REELFLOW_WEBHOOK_URL" placeholder:"URL" group:"Services" help:"Where changes are announced."`
 

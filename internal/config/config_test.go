@@ -78,6 +78,7 @@ func TestEveryProblemIsNamed(t *testing.T) {
 		"REELFLOW_DATABASE_URL": "mysql://x/y",
 		"REELFLOW_LOG_LEVEL":    "loud",
 		"REELFLOW_QUOTA_BYTES":  "-1",
+		"REELFLOW_IMPORT_ALLOW": "media.corp, http://files.corp/",
 	}
 	for name, value := range bad {
 		t.Setenv(name, value)
