@@ -1,0 +1,316 @@
+// Package reelflow_test checks what DESIGN says of the house: which way imports
+// run, and how large things may grow.
+package reelflow_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/reelflow/reelflow"
+
+// rooms say which packages of the project each package may import, and why no
+// more. A package that ends in /... stands for all below it.
+var rooms = []struct {
+	pkg string
+	may []string
+	why string
+}{
+	{"video", nil, "everyone imports video, the nouns and the wire contract: it stands on the standard library alone"},
+	{"workflows", []string{"video"}, "workflows decide and touch nothing: what they want of the world is an activity, so that every history replays"},
+	{"web", nil, "the pages are files; the gateway serves them"},
+
+	{"internal/catalog", leaf, leaves},
+	{"internal/vault", leaf, leaves},
+	{"internal/objects", leaf, leaves},
+	{"internal/media", leaf, leaves},
+	{"internal/fetch", leaf, leaves},
+	{"internal/config", leaf, leaves},
+	{"internal/client", leaf, "the client library knows what any client of the API knows: the wire contract"},
+	{"internal/stack", leaf, "the stack runs programs; it doesn't know what is inside them"},
+	{"internal/gateway/issuer", leaf, leaves},
+	{"internal/segments", []string{"video", "internal/catalog", "internal/objects", "internal/vault"}, "segments join the three leaves in which sealed bytes rest"},
+
+	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/segments"},
+		"activities do what workflows ask for, by means of the leaves; they know neither HTTP nor settings"},
+	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/segments"},
+		"uploads store bytes; what becomes of them the workflow decides"},
+	{"internal/gateway", []string{"video", "web", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/segments", "internal/gateway/issuer", "internal/gateway/uploads"},
+		"the gateway starts workflows by name and never imports them: it can be released without them"},
+
+	{"worker", anything, ""},
+	{"starter", anything, ""},
+	{"e2e/...", anything, ""},
+	{".", anything, ""},
+}
+
+var (
+	leaf     = []string{"video"}
+	anything = []string{"..."}
+)
+
+const leaves = "leaves know one part of the world each and import only video: whoever needs two of them joins them"
+
+// parts say where a part from outside may be known; everyone else uses it
+// through the package that does.
+var parts = map[string][]string{
+	"gorm.io/":                               {"internal/catalog"},
+	"github.com/glebarez/":                   {"internal/catalog"},
+	"github.com/jackc/pgx":                   {"internal/catalog", "internal/postgrestest"},
+	"github.com/pressly/goose":               {"internal/catalog"},
+	"github.com/aws/":                        {"internal/objects"},
+	"github.com/tus/tusd":                    {"internal/gateway/uploads"},
+	"github.com/danielgtaylor/huma":          {"internal/gateway"},
+	"go.temporal.io/sdk/workflow":            {"workflows", "e2e/..."},
+	"go.temporal.io/sdk/worker":              {"workflows", "activities", "worker", "e2e/..."},
+	"go.temporal.io/sdk/activity":            {"activities", "e2e/..."},
+	"go.temporal.io/":                        {"workflows", "activities", "worker", "starter", "internal/gateway", "internal/config", "internal/stack", "e2e/..."},
+	"github.com/landlock-lsm/":               {"internal/media"},
+	"github.com/transparency-dev/":           {"internal/vault", "internal/receipts"},
+	"github.com/coreos/go-oidc":              {"internal/gateway", "internal/gateway/issuer"},
+	"testing":                                nil, // only in tests and what supports them
+	"github.com/Shopify/toxiproxy":           nil,
+	"github.com/rogpeppe/go-internal":        nil,
+	"pgregory.net/rapid":                     nil,
+	"go.uber.org/goleak":                     nil,
+	"github.com/chromedp/chromedp":           nil,
+	"github.com/stretchr/testify":            nil,
+	module + "/internal/devstacktest":        nil,
+	module + "/internal/postgrestest":        nil,
+	module + "/internal/objects/objectstest": nil,
+	module + "/internal/vault/vaulttest":     nil,
+}
+
+// deterministic lists all that workflow code imports. workflowcheck finds
+// time.Now and net/http, but not os.Open; so nothing else gets in at all.
+var deterministic = strings.Fields(`context encoding/json errors fmt maps slices strings time
+	go.temporal.io/api/common/v1 go.temporal.io/sdk/converter go.temporal.io/sdk/interceptor go.temporal.io/sdk/temporal
+	go.temporal.io/sdk/worker go.temporal.io/sdk/workflow ` + module + `/video`)
+
+// impure are the functions of those packages that give another answer in a replay.
+var impure = strings.Fields(`time.Now time.Since time.Until time.Sleep time.After time.AfterFunc time.Tick time.NewTimer
+	time.NewTicker context.Background context.TODO`)
+
+// source is a Go file of the main module.
+type source struct {
+	path, pkg string // from the root; pkg is the folder
+	test      bool
+	lines     int
+	set       *token.FileSet
+	*ast.File
+}
+
+func sources(t *testing.T) (all []source) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			_, nested := os.Stat(filepath.Join(p, "go.mod"))
+			if p != "." && (nested == nil || strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "node_modules") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(p, ".go") {
+			return nil
+		}
+		text, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, p, text, parser.ParseComments)
+		all = append(all, source{
+			path: filepath.ToSlash(p), pkg: path.Dir(filepath.ToSlash(p)), test: strings.HasSuffix(p, "_test.go"),
+			lines: strings.Count(string(text), "\n"), set: set, File: f,
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 50 {
+		t.Fatalf("only %d files found: this test must run at the root", len(all))
+	}
+	return all
+}
+
+// supports reports whether a package is there for tests.
+func supports(pkg string) bool { return strings.HasSuffix(pkg, "test") }
+
+func within(pkg string, list []string) bool {
+	return slices.ContainsFunc(list, func(p string) bool {
+		below, all := strings.CutSuffix(p, "...")
+		return p == pkg || all && strings.HasPrefix(pkg+"/", below)
+	})
+}
+
+func (s source) imports(t *testing.T) (paths []string) {
+	t.Helper()
+	for _, spec := range s.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test || supports(s.pkg) {
+			continue
+		}
+		room := slices.IndexFunc(rooms, func(r struct {
+			pkg string
+			may []string
+			why string
+		}) bool {
+			return within(s.pkg, []string{r.pkg})
+		})
+		if room < 0 {
+			t.Errorf("%s: the package %s has no place in the house yet: give it one in rooms, with the reason", s.path, s.pkg)
+			continue
+		}
+		for _, p := range s.imports(t) {
+			if ours, ok := strings.CutPrefix(p, module+"/"); ok && !supports(ours) && !within(ours, rooms[room].may) {
+				t.Errorf("%s imports %s, but %s", s.path, ours, rooms[room].why)
+			}
+			if s.pkg == "video" && strings.Contains(strings.Split(p, "/")[0], ".") {
+				t.Errorf("%s imports %s, but %s", s.path, p, rooms[room].why)
+			}
+		}
+	}
+}
+
+func TestOutsidePartsAreKnownInOnePlace(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.test || supports(s.pkg) {
+			continue
+		}
+		for _, p := range s.imports(t) {
+			if where, prefix := known(p); prefix != "" && !within(s.pkg, where) {
+				t.Errorf("%s imports %s, which only tests and %v may know: use it through them, so that it can be replaced", s.path, p, where)
+			}
+		}
+	}
+}
+
+// known returns where the part that an import belongs to may be known.
+func known(p string) (where []string, prefix string) {
+	for part, pkgs := range parts {
+		if strings.HasPrefix(p, part) && len(part) > len(prefix) {
+			where, prefix = pkgs, part
+		}
+	}
+	return where, prefix
+}
+
+func TestWorkflowsAreDeterministic(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.pkg != "workflows" || s.test {
+			continue
+		}
+		for _, p := range s.imports(t) {
+			if !slices.Contains(deterministic, p) {
+				t.Errorf("%s imports %s: workflow code runs again in every replay and must come to the same, so it imports only what is listed here", s.path, p)
+			}
+		}
+		ast.Inspect(s.File, func(n ast.Node) bool {
+			if what := nondeterministic(n); what != "" {
+				t.Errorf("%s: %s comes out differently in a replay: use what the workflow package has for it", s.set.Position(n.Pos()), what)
+			}
+			return true
+		})
+	}
+}
+
+func nondeterministic(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.GoStmt:
+		return "a go statement"
+	case *ast.SelectStmt:
+		return "a select statement"
+	case *ast.ChanType:
+		return "a channel"
+	case *ast.SelectorExpr:
+		if x, ok := n.X.(*ast.Ident); ok && slices.Contains(impure, x.Name+"."+n.Sel.Name) {
+			return x.Name + "." + n.Sel.Name
+		}
+	}
+	return ""
+}
+
+func TestNothingGrowsTooLarge(t *testing.T) {
+	const longestFunction, longestFile = 80, 500
+	for _, s := range sources(t) {
+		if s.test {
+			continue
+		}
+		if s.lines > longestFile {
+			t.Errorf("%s has %d lines; over %d nobody finds anything in it: split it by what it is about", s.path, s.lines, longestFile)
+		}
+		for _, d := range s.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && f.Body != nil {
+				if n := s.set.Position(f.End()).Line - s.set.Position(f.Pos()).Line + 1; n > longestFunction {
+					t.Errorf("%s: %s has %d lines; over %d it does more than one thing", s.path, f.Name.Name, n, longestFunction)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	said := map[string]bool{}
+	for _, s := range sources(t) {
+		if !s.test {
+			said[s.pkg] = said[s.pkg] || s.Doc != nil && len(s.Doc.Text()) > 40
+		}
+	}
+	for pkg, ok := range said {
+		if !ok {
+			t.Errorf("the package %s has no comment that says what exists there, where, and when it goes", pkg)
+		}
+	}
+}
+
+// A rule that nothing could break would be no rule.
+func TestRulesWouldNotice(t *testing.T) {
+	for _, row := range []struct {
+		pkg, imported string
+		may           bool
+	}{
+		{"internal/gateway", "workflows", false}, {"workflows", "activities", false}, {"internal/catalog", "internal/vault", false},
+		{"activities", "workflows", true}, {"worker", "workflows", true}, {"e2e/bench", "activities", true}, {"video", "workflows", false},
+	} {
+		for _, r := range rooms {
+			if within(row.pkg, []string{r.pkg}) && within(row.imported, r.may) != row.may {
+				t.Errorf("%s may import %s: %v", row.pkg, row.imported, !row.may)
+			}
+		}
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), "", "package p\nfunc f() { go f(); _ = time.Now(); select {}; var c chan int; _ = c }", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := ""
+	ast.Inspect(f, func(n ast.Node) bool { found += fmt.Sprint(nondeterministic(n), ";"); return true })
+	for _, what := range []string{"go statement", "time.Now", "select statement", "channel"} {
+		if !strings.Contains(found, what) {
+			t.Errorf("%s is not noticed", what)
+		}
+	}
+}
