@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -121,6 +122,13 @@ func TestForgetLeavesOnlyTheReceipt(t *testing.T) {
 		if err != nil || !known || l.Reason != video.ByDeletion || !l.KeyDestroyedAt.Equal(r.KeyDestroyedAt) {
 			t.Errorf("the ledger has %+v, %v, %v", l, known, err)
 		}
+		if l.TokenHash == nil {
+			t.Error("the ledger does not know the upload's URL")
+		}
+		_, err = b.UploadByToken(ctx, l.TokenHash)
+		refused(t, "the upload's URL", err, video.Gone)
+		_, err = b.UploadByToken(ctx, []byte("never given out"))
+		refused(t, "a URL of nothing", err, video.NotFound)
 		_, err = b.Video(ctx, id)
 		refused(t, "reading", err, video.Gone)
 		_, err = b.Control(ctx, catalog.Control{Video: id, Epoch: 9}, nil)
@@ -142,8 +150,28 @@ func TestLedger(t *testing.T) {
 		must(t, b.RecordLedger(ctx, later))
 		must(t, b.RecordLedger(ctx, l))
 		l.KeyDestroyedAt = later.KeyDestroyedAt
-		if got, known, err := b.Known(ctx, "ab"); got != l || !known || err != nil {
+		if got, known, err := b.Known(ctx, "ab"); !reflect.DeepEqual(got, l) || !known || err != nil {
 			t.Errorf("got %+v, %v, %v; want %+v", got, known, err, l)
+		}
+	})
+}
+
+// The record of an erasure is there before the video is forgotten, and Forget
+// adds the hash of the token to it, once and for all.
+func TestForgetCompletesTheLedger(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, id := t.Context(), b.upload(t, 1)
+		u, err := b.UploadOf(ctx, id)
+		must(t, err)
+		b.control(t, catalog.Control{Video: id, Epoch: 1, Ending: video.ByDeletion})
+		must(t, b.RecordLedger(ctx, catalog.Ledger{VideoSHA256: id.Hash(), Reason: video.ByDeletion}))
+		if found, err := b.UploadByToken(ctx, u.TokenHash); err != nil || found.Ending != video.ByDeletion {
+			t.Errorf("before it is forgotten: %+v, %v", found, err)
+		}
+		for range 2 { // the second time there is no row to copy from
+			must(t, b.Forget(ctx, id, video.Receipt{VideoSHA256: id.Hash()}))
+			_, err = b.UploadByToken(ctx, u.TokenHash)
+			refused(t, "forgotten", err, video.Gone)
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 // Ledger is the content-free record of an erasure: it names nobody.
 type Ledger struct {
 	VideoSHA256    string `gorm:"column:video_sha256;primaryKey"` // hex
+	TokenHash      []byte // as in Upload; Forget keeps it, so that the upload's URL is known for good
 	Reason         video.Ending
 	HiddenAt       time.Time `gorm:"serializer:instant"`
 	KeyDestroyedAt time.Time `gorm:"serializer:instant"` // zero while only intended
@@ -48,16 +49,20 @@ func inLedger(db *gorm.DB, id video.ID) (bool, error) {
 }
 
 // RecordLedger records an erasure. The first record stays; a time of the key's
-// destruction is added when it had none.
+// destruction and the hash of the token are added when it had none.
 func (c *Catalog) RecordLedger(ctx context.Context, l Ledger) error {
 	return fault(record(c.write.WithContext(ctx), l))
 }
 
 func record(db *gorm.DB, l Ledger) error {
+	if len(l.TokenHash) == 0 {
+		db = db.Omit("TokenHash") // SQLite's driver would store it as empty, not as NULL
+	}
 	return db.Clauses(clause.OnConflict{
 		Columns: []clause.Column{{Name: "video_sha256"}},
 		DoUpdates: clause.Assignments(map[string]any{
 			"key_destroyed_at": gorm.Expr("COALESCE(ledger.key_destroyed_at, excluded.key_destroyed_at)"),
+			"token_hash":       gorm.Expr("COALESCE(ledger.token_hash, excluded.token_hash)"),
 		}),
 	}).Create(&l).Error
 }
@@ -74,7 +79,14 @@ func (c *Catalog) Forget(ctx context.Context, id video.ID, r video.Receipt) erro
 		if err := mayForget(tx, id); err != nil {
 			return err
 		}
-		l := Ledger{VideoSHA256: r.VideoSHA256, Reason: r.Reason, HiddenAt: r.HiddenAt, KeyDestroyedAt: r.KeyDestroyedAt}
+		u, err := lockUpload(tx, id)
+		if unless(err, video.NotFound, video.Gone) != nil {
+			return err
+		}
+		l := Ledger{
+			VideoSHA256: r.VideoSHA256, TokenHash: u.TokenHash,
+			Reason: r.Reason, HiddenAt: r.HiddenAt, KeyDestroyedAt: r.KeyDestroyedAt,
+		}
 		if err := record(tx, l); err != nil {
 			return err
 		}

@@ -43,17 +43,27 @@ type Upload struct {
 	Stage  video.Stage  `gorm:"->"`
 }
 
-// UploadByToken returns the upload whose URL ends in the token with this SHA-256, or NotFound.
+// UploadByToken returns the upload whose URL ends in the token with this SHA-256,
+// or Gone when its video has been erased, and NotFound for a token that was never
+// given out.
 func (c *Catalog) UploadByToken(ctx context.Context, tokenHash []byte) (Upload, error) {
+	db := c.read.WithContext(ctx)
 	var found []Upload
-	err := withControl(c.read.WithContext(ctx)).Where("uploads.token_hash = ?", tokenHash).Find(&found).Error
-	if err != nil {
+	if err := withControl(db).Where("uploads.token_hash = ?", tokenHash).Find(&found).Error; err != nil {
 		return Upload{}, fault(err)
 	}
-	if len(found) == 0 {
-		return Upload{}, video.Errorf(video.NotFound, "There is no such upload.")
+	if len(found) > 0 {
+		return found[0], nil
 	}
-	return found[0], nil
+	// In this order: a video forgotten in between is in the ledger.
+	var erasures int64
+	if err := db.Model(&Ledger{}).Where("token_hash = ?", tokenHash).Count(&erasures).Error; err != nil {
+		return Upload{}, fault(err)
+	}
+	if erasures > 0 {
+		return Upload{}, erased()
+	}
+	return Upload{}, video.Errorf(video.NotFound, "There is no such upload.")
 }
 
 // UploadOf returns the upload of a video, or NotFound or Gone.

@@ -78,9 +78,14 @@ func TestUploadOfAnAnnouncedVideo(t *testing.T) {
 		t.Errorf("HEAD after cancel: %d", got.status)
 	}
 	s.move(v.ID, video.Purged)
-	if got := s.tus("", "DELETE", *v.Upload.URL, ""); got.status != 204 && got.status != 404 {
+	if got := s.tus("", "DELETE", *v.Upload.URL, ""); got.status != 204 {
 		t.Errorf("cancel after the purge: %d", got.status)
 	}
+	if got := s.tus("", "HEAD", *v.Upload.URL, ""); got.status != 410 {
+		t.Errorf("HEAD after the purge: %d", got.status)
+	}
+	s.refusal(s.tus("", "PATCH", *v.Upload.URL, "x", "Upload-Offset", "0"), video.Gone)
+	s.refusal(post("owner", string(v.ID), "5"), video.Gone)
 }
 
 func TestUploadsThatCanNeverBecomeVideos(t *testing.T) {

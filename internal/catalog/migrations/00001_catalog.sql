@@ -119,10 +119,12 @@ CREATE TABLE replicas (
 
 CREATE TABLE ledger (
     video_sha256     TEXT PRIMARY KEY,
+    token_hash       BYTEA,
     reason           TEXT NOT NULL,
     hidden_at        TIMESTAMP,
     key_destroyed_at TIMESTAMP
 );
+CREATE INDEX ledger_by_token ON ledger (token_hash) WHERE token_hash IS NOT NULL;
 
 CREATE TABLE receipts (
     video_sha256 TEXT      PRIMARY KEY,

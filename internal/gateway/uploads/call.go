@@ -71,10 +71,6 @@ func (c *call) look(ctx context.Context) error {
 	case video.CodeOf(err) == video.Gone:
 		return errGone
 	case video.CodeOf(err) == video.NotFound:
-		// What was known once has been purged since.
-		if _, known := c.server.memory.recall(c.token); known {
-			return errGone
-		}
 		return errUnknown
 	}
 	return c.lookBack(err)

@@ -158,15 +158,22 @@ func TestCancel(t *testing.T) {
 	g.expect(g.do("DELETE", url, nil), http.StatusNoContent)
 }
 
+// The URL of a purged upload stays known for good, also to a gateway that never saw it.
 func TestPurged(t *testing.T) {
-	g := newRig(t).gateway()
+	r := newRig(t)
+	g := r.gateway()
 	url, id := g.create(10)
 	g.expect(g.head(url), http.StatusOK)
 	check(t, g.Cancel(t.Context(), id))
 	check(t, g.catalog.Forget(t.Context(), id, video.Receipt{VideoSHA256: id.Hash()}))
-	g.expect(g.head(url), http.StatusGone)
-	g.expect(g.patch(url, 0, nil), http.StatusGone)
-	g.expect(g.do("DELETE", url, nil), http.StatusNoContent)
+	for _, g := range []*gateway{g, r.gateway()} {
+		g.expect(g.head(url), http.StatusGone)
+		g.expect(g.patch(url, 0, nil), http.StatusGone)
+		g.expect(g.do("DELETE", g.at(url), nil), http.StatusNoContent)
+		neverGivenOut := uploads.Path + strings.Repeat("a", 26)
+		g.expect(g.head(neverGivenOut), http.StatusNotFound)
+		g.expect(g.do("DELETE", g.at(neverGivenOut), nil), http.StatusNotFound)
+	}
 }
 
 // A client that takes a 410 for a reason to begin anew is stopped once.
