@@ -87,6 +87,9 @@ func gatewaySettings(c *config.Config) gateway.Settings {
 	return gateway.Settings{
 		Auth: c.Auth, MaxBytes: c.MaxBytes, Policy: c.Policy(), PublicURL: c.PublicURL,
 		Import: fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes},
+		Limits: gateway.Limits{
+			Creates: c.RateCreates, Commands: c.RateCommands, Reads: c.RateReads, Uploads: c.MaxOpenUploads, Bytes: c.QuotaBytes,
+		},
 		Issuer: issuer.Settings{
 			Audience: c.OIDCAudience, ClientID: c.OIDCClientID, SecretFile: c.OIDCClientSecretFile,
 			Scopes: strings.Fields(c.OIDCScopes), NameClaim: c.OIDCNameClaim, OperatorClaim: c.OperatorClaim,

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"net/http"
 	"reflect"
 	"time"
@@ -76,7 +74,7 @@ type videoAnswer struct{ Body Video }
 func (g *Gateway) registerVideos() {
 	type creation struct {
 		at
-		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"The same key makes the same video, however often it is sent"`
+		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"Within 24 hours the same key makes the same video, however often it is sent; with another body it is a conflict"`
 		Body NewVideo
 	}
 	type created struct {
@@ -138,16 +136,15 @@ func (g *Gateway) createVideo(ctx context.Context, n NewVideo, key, base string)
 	if err != nil {
 		return Video{}, err
 	}
-	id := video.NewID()
+	if err := g.mayCreate(who); err != nil {
+		return Video{}, err
+	}
 	if key != "" {
-		request, err := json.Marshal(n)
-		if err != nil {
+		if b.about.Request, err = requestHash(n); err != nil {
 			return Video{}, err
 		}
-		sum := sha256.Sum256(request)
-		id, b.about.Request = g.secrets.repeatableID(who, key), sum[:]
 	}
-	row, err := g.begin(ctx, id, b)
+	row, err := g.begin(ctx, g.idsFor(who, key), b)
 	if err != nil {
 		return Video{}, err
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -31,6 +32,9 @@ func (g *Gateway) ask(ctx context.Context, id string, c video.Command, r video.C
 	}
 	if s.who.anonymous() {
 		return s, false, signInFirst()
+	}
+	if err = g.limits.commands.take(s.who.name, "commands", time.Now()); err != nil {
+		return s, false, err
 	}
 	if err = allowed(s.row.State(), c, s.roles); err != nil {
 		return s, false, err

@@ -196,48 +196,51 @@ func (s secrets) uploadToken(id video.ID) string {
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16]))
 }
 
-// repeatableID is the id of the video that a request with an Idempotency-Key
-// makes: the same for the same person and key, and random to everybody else. So
-// the row itself is the memory of the request.
-func (s secrets) repeatableID(owner person, key string) video.ID {
-	sum := mac(s.idempotency, owner.name, key)
-	return video.ID(strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])))
-}
-
 // begin makes a video, everything that outlasts a crash first: the key, then the
-// rows, then the workflow. Repeating it with the same id finds what there is and
-// does the rest. It fails with Conflict when the id belongs to another request
-// and Gone when that video was deleted.
-func (g *Gateway) begin(ctx context.Context, id video.ID, b birth) (catalog.Video, error) {
-	row, err := g.catalog.Video(ctx, id)
+// rows, then the workflow. Repeating it with one of the same ids finds what there
+// is and does the rest. It fails with Conflict when one of them belongs to another
+// request, Gone when that video was deleted, and RateLimited when its owner has no
+// more room.
+func (g *Gateway) begin(ctx context.Context, ids []video.ID, b birth) (catalog.Video, error) {
+	row, err := g.catalog.OneOf(ctx, ids)
 	switch {
 	case err == nil:
 		return g.again(ctx, row, b)
 	case video.CodeOf(err) != video.NotFound:
 		return catalog.Video{}, err
 	}
-	if err := g.vault.Make(ctx, id); err != nil {
-		return catalog.Video{}, err
+	// Asked for once more with the rows; but by then there would be a key.
+	if err := g.catalog.HasRoom(ctx, b.row.Owner, b.length, g.allowance()); err != nil {
+		return catalog.Video{}, noRoom(err)
 	}
-	b.row.ID = id
-	if b.row.Sealed, err = g.sealAbout(ctx, id, b.about); err != nil {
-		return catalog.Video{}, err
+	if err := g.record(ctx, ids, b); err != nil && video.CodeOf(err) != video.Conflict {
+		return catalog.Video{}, noRoom(err)
 	}
-	origin, err := g.sealOrigin(ctx, id, b.url)
-	if err != nil {
-		return catalog.Video{}, err
-	}
-	token := sha256.Sum256([]byte(g.secrets.uploadToken(id)))
-	err = g.catalog.CreateVideo(ctx, b.row, catalog.Upload{
-		Video: id, TokenHash: token[:], Length: b.length, ExpectedSHA256: b.sha256, Sealed: origin, Idle: g.settings.Policy.UploadIdle,
-	})
-	if err != nil && video.CodeOf(err) != video.Conflict {
-		return catalog.Video{}, err
-	}
-	if row, err = g.catalog.Video(ctx, id); err != nil {
+	if row, err = g.catalog.OneOf(ctx, ids); err != nil {
 		return catalog.Video{}, err
 	}
 	return g.again(ctx, row, b) // the rows may be those of the same request sent twice at once
+}
+
+// record makes the key and the rows of a video under the first of the ids. It
+// fails with Conflict when there is one under any of them.
+func (g *Gateway) record(ctx context.Context, ids []video.ID, b birth) (err error) {
+	id := ids[0]
+	if err := g.vault.Make(ctx, id); err != nil {
+		return err
+	}
+	b.row.ID = id
+	if b.row.Sealed, err = g.sealAbout(ctx, id, b.about); err != nil {
+		return err
+	}
+	origin, err := g.sealOrigin(ctx, id, b.url)
+	if err != nil {
+		return err
+	}
+	token := sha256.Sum256([]byte(g.secrets.uploadToken(id)))
+	return g.catalog.Admit(ctx, b.row, catalog.Upload{
+		Video: id, TokenHash: token[:], Length: b.length, ExpectedSHA256: b.sha256, Sealed: origin, Idle: g.settings.Policy.UploadIdle,
+	}, catalog.Admission{Rivals: ids, Allowance: g.allowance()})
 }
 
 // again checks that a row was made by the request that b came from, and starts

@@ -47,6 +47,7 @@ type Settings struct {
 	Issuer   issuer.Settings // but for the URL; not used in dev mode
 	MaxBytes int64           // largest upload
 	Policy   video.Policy
+	Limits   Limits
 	Import   fetch.Policy // what a worker will fetch: here only looked at, to refuse early
 	// PublicURL is how people reach the gateway, without a slash at the end.
 	// Empty: by the name that each request came under.
@@ -66,6 +67,7 @@ type Gateway struct {
 
 	followers *followers
 	rates     *rates
+	limits    rateLimits
 	uploads   *uploads.Server
 	handler   http.Handler
 	api       huma.API
@@ -91,7 +93,7 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 		return nil, err
 	}
 	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, issuer: trusted, log: log,
-		followers: newFollowers(), rates: newRates()}
+		followers: newFollowers(), rates: newRates(), limits: newRateLimits(s.Limits)}
 	if g.secrets, err = deriveSecrets(pepper, s.Issuer.URL); err != nil {
 		return nil, err
 	}

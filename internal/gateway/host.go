@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
 	"net/http"
 	"strings"
 
@@ -23,6 +22,9 @@ func (h host) Create(ctx context.Context, r *http.Request, req uploads.NewUpload
 		return uploads.Created{}, err
 	}
 	if err := h.g.checkLength(req.Length); err != nil {
+		return uploads.Created{}, err
+	}
+	if err := h.g.mayCreate(who); err != nil {
 		return uploads.Created{}, err
 	}
 	var id video.ID
@@ -93,14 +95,14 @@ func (g *Gateway) bornOfUpload(ctx context.Context, who person, key string, req 
 		return "", err
 	}
 	b.length = req.Length
-	id := video.NewID()
 	if key != "" {
-		id = g.secrets.repeatableID(who, "upload\x00"+key)
-		sum := sha256.Sum256([]byte(b.about.Filename + "\x00" + b.about.Title))
-		b.about.Request = sum[:]
+		key = "upload\x00" + key // no header has such a character: it is no key of POST /v1/videos
+		if b.about.Request, err = requestHash(b.about.Filename, b.about.ContentType, b.about.Title, b.about.Caption, b.length); err != nil {
+			return "", err
+		}
 	}
-	_, err = g.begin(ctx, id, b)
-	return id, err
+	row, err := g.begin(ctx, g.idsFor(who, key), b)
+	return row.ID, err
 }
 
 // Cancel implements uploads.Host.

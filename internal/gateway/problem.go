@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -37,6 +39,8 @@ type Problem struct {
 	Status int        `json:"status"`
 	Code   video.Code `json:"code" enum:"invalid,unauthenticated,forbidden,not_found,conflict,gone,too_large,unsupported_media,rate_limited,unavailable,internal"`
 	Detail string     `json:"detail" doc:"What happened, and what can be done about it."`
+
+	retryAfter int // seconds; 0 for what suits the code
 }
 
 // Error implements error.
@@ -55,7 +59,7 @@ func (p *Problem) GetHeaders() http.Header {
 	case video.Unauthenticated:
 		h.Set("WWW-Authenticate", "Bearer")
 	case video.Unavailable, video.RateLimited:
-		h.Set("Retry-After", "2") // seconds
+		h.Set("Retry-After", strconv.Itoa(cmp.Or(p.retryAfter, 2)))
 	}
 	return h
 }

@@ -26,7 +26,7 @@ func (g *Gateway) routes() (http.Handler, error) {
 	}
 	mux.Handle(uploads.Path, g.uploads)
 	mux.Handle(strings.TrimSuffix(uploads.Path, "/"), g.uploads)
-	return g.identified(g.logged(g.recovered(g.headed(g.found(mux))))), nil
+	return g.identified(g.logged(g.recovered(g.headed(g.unhurried(g.found(mux)))))), nil
 }
 
 // found answers for addresses that lead nowhere in the form that suits who asks.

@@ -66,7 +66,7 @@ func TestLivesInTests(t *testing.T) {
 	livesSuite(t, s.lives, func(id video.ID) {
 		b, err := s.check(NewVideo{}, person{name: "owner"})
 		if err == nil {
-			_, err = s.begin(t.Context(), id, b)
+			_, err = s.begin(t.Context(), []video.ID{id}, b)
 		}
 		if err != nil {
 			t.Fatal(err)
