@@ -38,6 +38,10 @@ type Options struct {
 	Env                            []string // settings of workers and gateways, NAME=value
 	Echo                           io.Writer
 	ReadyWithin                    time.Duration // a minute by default
+
+	// Reach, if set, is asked once for each store how workers and gateways are to
+	// reach it: tests put a proxy in between.
+	Reach func(Store) (Store, error)
 }
 
 // Store is one S3 store of the stack.
@@ -60,6 +64,7 @@ type Stack struct {
 	Gateways []*Process
 
 	options Options
+	reached []Store // Stores as workers and gateways reach them
 	ports   claims
 	order   []*Process // as started
 	failure chan error
@@ -158,6 +163,12 @@ func (s *Stack) startParts(ctx context.Context, name string, only ...string) err
 	}
 	for _, store := range report.Stores {
 		args = append(args, "--store-addr", store.Name+"="+hostOf(store.Endpoint))
+		if s.options.Reach != nil {
+			if store, err = s.options.Reach(store); err != nil {
+				return err
+			}
+		}
+		s.reached = append(s.reached, store)
 	}
 	p.args = args
 	s.Stores = append(s.Stores, report.Stores...)
@@ -222,7 +233,7 @@ func (s *Stack) Env() []string {
 		env = append(env, "REELFLOW_URL="+s.URLs[0])
 	}
 	var backups []string
-	for _, store := range s.Stores {
+	for _, store := range s.reached {
 		if store.Name == "primary" {
 			env = append(env, "REELFLOW_PRIMARY="+store.URL)
 		} else {
