@@ -32,10 +32,14 @@ func (t target) command(s *shell, command video.Command, request video.CommandRe
 	return nil
 }
 
-// stageOf is where a video stands, in words.
+// stageOf is where a video stands, in words. One that was ended on its way is
+// still in the stage that it leaves for a moment.
 func stageOf(v client.Video) string {
-	if v.Paused {
+	switch {
+	case v.Paused:
 		return string(v.Stage) + ", paused"
+	case v.Ending != "" && v.Stage.OnTheWay():
+		return string(v.Ending)
 	}
 	return string(v.Stage)
 }

@@ -124,6 +124,9 @@ func (u *Upload) head(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	answer, err := u.Client.send(ctx, http.MethodHead, u.URL, nil, "Tus-Resumable", "1.0.0")
+	if StatusOf(err) == http.StatusGone { // an answer to HEAD can't say why
+		return 0, video.Errorf(video.Gone, "The upload was canceled or deleted, or has expired.").Because(err)
+	}
 	if err != nil {
 		return 0, err
 	}
