@@ -14,6 +14,9 @@ devstack_sources := $(filter-out %_test.go,$(wildcard devstack/*.go)) devstack/g
 page_sources     := $(wildcard web/src/* web/*.json web/build.js)
 bundle           := web/dist/watch.js
 modules          := web/node_modules/.package-lock.json
+client_sources   := $(wildcard e2e/clients/*.js)
+clients          := e2e/clients/dist/page.js
+client_modules   := e2e/clients/node_modules/.package-lock.json
 
 .PHONY: run demo test build bench record soak load clean-data setup setup-test programs lint check
 
@@ -23,7 +26,7 @@ run: setup build
 demo: setup build
 	@exec bin/starter demo $(if $(VIDEO),"$(VIDEO)")
 
-test: setup-test build lint
+test: setup-test build lint $(clients)
 	go test -timeout 20m ./...
 	cd devstack && go test -timeout 5m ./...
 
@@ -56,6 +59,15 @@ $(bundle): $(modules) $(page_sources)
 	cd web && npm run --silent build
 	@touch $@
 
+# The tus clients that others wrote, which the tests upload with.
+$(client_modules): e2e/clients/package.json e2e/clients/package-lock.json | setup
+	cd e2e/clients && npm ci --no-progress --loglevel=error
+	@touch $@
+
+$(clients): $(client_modules) $(client_sources)
+	cd e2e/clients && npm run --silent build
+	@touch $@
+
 setup:
 	@setup/install.sh run
 
@@ -70,9 +82,9 @@ bench: setup-test build
 record: setup bin/devstack
 	go test -count=1 ./workflows -run TestRecord -record
 
-# Faults and load for as long as SOAK says; not part of `make test`.
-soak: setup-test build
-	go test -count=1 -timeout 0 -tags soak -run Soak ./e2e/...
+# All of what `make test` does a seeded tenth of: takes an hour or more.
+soak: setup-test build $(clients)
+	SOAK=1 go test -count=1 -timeout 0 -v ./e2e/...
 
 load: setup-test build
 	go test -count=1 -timeout 0 -tags load -run Load ./e2e/...
