@@ -51,14 +51,22 @@ func (a *Activities) untilLetGo(ctx context.Context, id video.ID) error {
 	}
 }
 
-// CheckUpload reads how far the upload is.
-func (a *Activities) CheckUpload(ctx context.Context, leg workflows.Leg) (workflows.UploadState, error) {
-	if err := a.Catalog.Enter(ctx, fence(leg), nil); err != nil {
+// CheckUpload reads how far the upload is, and marks it as stalled or not. The
+// next byte takes the mark away again.
+func (a *Activities) CheckUpload(ctx context.Context, in workflows.CheckInput) (workflows.UploadState, error) {
+	if err := a.Catalog.Enter(ctx, fence(in.Leg), nil); err != nil {
 		return workflows.UploadState{}, err
 	}
-	u, err := a.Catalog.UploadOf(ctx, leg.ID)
+	u, err := a.Catalog.UploadOf(ctx, in.ID)
 	if err != nil {
 		return workflows.UploadState{}, err
 	}
-	return workflows.UploadState{Complete: !u.FinishedAt.IsZero(), Offset: u.Offset, LastByteAt: u.LastByteAt}, nil
+	last := u.LastByteAt
+	if last.Before(in.Since) {
+		last = in.Since
+	}
+	complete := !u.FinishedAt.IsZero()
+	stalled := !complete && in.Stall > 0 && time.Since(last) >= in.Stall
+	return workflows.UploadState{Complete: complete, Stalled: stalled, Offset: u.Offset, LastByteAt: u.LastByteAt},
+		a.Catalog.MarkStalled(ctx, in.ID, stalled)
 }

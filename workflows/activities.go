@@ -23,8 +23,8 @@ type Activities interface {
 	// gateway holds the upload any more. It never lowers an epoch and never takes
 	// back a deletion.
 	Control(context.Context, ControlInput) (ControlRow, error)
-	// CheckUpload says how far the upload is.
-	CheckUpload(context.Context, Leg) (UploadState, error)
+	// CheckUpload says how far the upload is, and shows readers whether it has stalled.
+	CheckUpload(context.Context, CheckInput) (UploadState, error)
 	// Import fetches what is missing of a video from the address that its author
 	// gave, or says why it can't be had from there.
 	Import(context.Context, Leg) (Imported, error)
@@ -88,9 +88,18 @@ type ControlRow struct {
 	Erased bool         `json:"erased,omitempty"`
 }
 
+// CheckInput asks how far an upload is. Without a byte for Stall, counted from
+// Since where none has come later, it has stalled.
+type CheckInput struct {
+	Leg
+	Since time.Time     `json:"since"`
+	Stall time.Duration `json:"stall"`
+}
+
 // UploadState is how far an upload is.
 type UploadState struct {
 	Complete   bool      `json:"complete"`
+	Stalled    bool      `json:"stalled"`
 	Offset     int64     `json:"offset"`
 	LastByteAt time.Time `json:"last_byte_at"`
 }

@@ -1,12 +1,10 @@
 package workflows
 
 import (
-	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
-
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -14,14 +12,7 @@ import (
 func TestLifeThatGoesWell(t *testing.T) {
 	f := newFilm(t)
 	f.run()
-	again, ok := errors.AsType[*workflow.ContinueAsNewError](f.GetWorkflowError())
-	if !ok {
-		t.Fatalf("a published life must go on in a new run, not end with %v", f.GetWorkflowError())
-	}
-	var next video.LifecycleInput
-	if err := dataConverter().FromPayloads(again.Input, &next); err != nil {
-		t.Fatal(err)
-	}
+	next := f.renewed()
 	if next.Carried == nil || next.Carried.Stage != video.Published {
 		t.Fatalf("carried over: %+v", next.Carried)
 	}
@@ -113,6 +104,35 @@ func TestUploadNobodyGoesOnWithExpires(t *testing.T) {
 	}
 	if f.world.count("CheckUpload") != 1 || f.world.count("Hide") != 0 {
 		t.Errorf("did %v", f.world.did)
+	}
+}
+
+// Bytes that cease to come are noticed and said, and cost little to watch for.
+func TestStalledUploadSaysSo(t *testing.T) {
+	f := newFilm(t)
+	f.silent = true
+	f.in.Policy.UploadStall, f.in.Policy.UploadIdle = time.Minute, 24*time.Hour
+	f.world.idle.Stalled = true
+	f.at(2*time.Minute, func() {
+		if s := f.status(); s.Stage != video.Uploading || !strings.Contains(s.WaitingFor, "stalled") || !strings.Contains(f.world.shown.WaitingFor, "stalled") {
+			t.Errorf("after two minutes: %+v; shown %q", s, f.world.shown.WaitingFor)
+		}
+		f.world.mu.Lock()
+		f.world.idle = UploadState{LastByteAt: f.Now()}
+		f.world.mu.Unlock()
+	})
+	f.at(20*time.Minute, func() {
+		if s := f.status(); strings.Contains(s.WaitingFor, "stalled") {
+			t.Errorf("with bytes coming again: %+v", s)
+		}
+		f.SignalWorkflow(video.UploadedSignal, nil)
+	})
+	f.run()
+	if f.world.count("Publish") != 1 {
+		t.Errorf("did %v", f.world.did)
+	}
+	if n := f.world.count("CheckUpload"); n > 100 {
+		t.Errorf("looked %d times in 20 minutes", n)
 	}
 }
 
@@ -300,5 +320,29 @@ func TestReviewAndDelayCountUnpausedTime(t *testing.T) {
 	f.run()
 	if took := f.Now().Sub(start); took < 10*time.Hour+29*time.Minute || took > 10*time.Hour+40*time.Minute {
 		t.Errorf("published after %v", took)
+	}
+}
+
+// A video is public only once it is safe: while a backup is down the life says
+// so, to operators and to readers of the catalog.
+func TestStoreThatIsDownHoldsUpPublication(t *testing.T) {
+	f := newFilm(t)
+	f.world.goDown("CopyReplica")
+	var during video.Status
+	var details string
+	f.at(time.Hour, func() { during, details = f.status(), f.details() })
+	f.at(90*time.Minute, f.world.comeBack)
+	f.run()
+	f.renewed()
+	for _, said := range []string{during.WaitingFor, details, f.world.said("backup-a")} {
+		if !strings.Contains(said, "backup-a, which is down since ") || !strings.Contains(said, "backup-b, which is down since ") {
+			t.Errorf("after an hour it says %q", said)
+		}
+	}
+	if during.Stage != video.Publishing || f.world.last().WaitingFor != "" {
+		t.Errorf("stood at %+v, then the catalog says %+v", during, f.world.last())
+	}
+	if n := f.world.count("CopyReplica"); n > 60 {
+		t.Errorf("asked %d times in 90 minutes", n)
 	}
 }

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -21,30 +22,59 @@ func (l *life) upload() error {
 }
 
 // arrive returns when every byte is stored, or ends the life of an upload that
-// nobody goes on with. Paused time does not count: each leg begins its wait anew.
+// nobody goes on with. In between it looks now and then whether bytes still
+// come, and says so when they don't. Paused time does not count: each leg begins
+// its wait anew.
 func (l *life) arrive(ctx workflow.Context, leg Leg) error {
-	idle := l.in.Policy.UploadIdle
-	since := workflow.Now(ctx)
+	since, stalled := workflow.Now(ctx), false
 	for {
 		arrived, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout: idle - workflow.Now(ctx).Sub(since), TimerOptions: workflow.TimerOptions{Summary: "an upload without a byte expires"},
+			Timeout: l.nextLook(since, stalled), TimerOptions: workflow.TimerOptions{Summary: "look whether bytes still come"},
 		}, func() bool { return l.uploaded })
 		if arrived || err != nil {
 			return err
 		}
 		var upload UploadState
-		if err := run(ctx, "CheckUpload", "how far is the upload", leg, &upload); err != nil {
+		look := CheckInput{Leg: leg, Since: since, Stall: l.in.Policy.UploadStall}
+		if err := run(ctx, "CheckUpload", "how far is the upload", look, &upload); err != nil {
 			return err
 		}
 		if upload.Complete {
 			return nil // the gateway's signal was lost
 		}
-		since = later(since, upload.LastByteAt)
-		if workflow.Now(ctx).Sub(since) >= idle {
+		changed := stalled != upload.Stalled
+		since, stalled = later(since, upload.LastByteAt), upload.Stalled
+		if workflow.Now(ctx).Sub(since) >= l.in.Policy.UploadIdle {
 			l.end(video.ByExpiry)
 			return errEnding
 		}
+		l.waitForBytes(since, stalled)
+		if changed {
+			l.project()
+		}
 	}
+}
+
+// nextLook is when an upload whose last byte came at a time is looked at again:
+// when it will have stalled, then seldom, then when it expires.
+func (l *life) nextLook(since time.Time, stalled bool) time.Duration {
+	quiet := workflow.Now(l.root).Sub(since)
+	next := l.in.Policy.UploadIdle - quiet
+	if stall := l.in.Policy.UploadStall; stall > 0 && !stalled {
+		next = min(next, max(stall-quiet, stall/4)) // the worker's clock may lag behind
+	} else if stalled {
+		next = min(next, max(stall, slowest))
+	}
+	return max(next, time.Second)
+}
+
+func (l *life) waitForBytes(since time.Time, stalled bool) {
+	what := "the rest of the upload"
+	if stalled {
+		what += fmt.Sprintf("; stalled: no byte has come since %s. The client goes on where it stopped once its connection is back; the upload expires at %s",
+			since.UTC().Format(time.RFC3339), since.Add(l.in.Policy.UploadIdle).UTC().Format(time.RFC3339))
+	}
+	l.waitFor(what)
 }
 
 func later(a, b time.Time) time.Time {

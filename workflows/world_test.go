@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ type world struct {
 	mu       sync.Mutex
 	row      ControlRow
 	shown    ControlInput
+	waits    []string // all that was ever shown to be waited for
 	did      []string
 	running  map[string]int
 	held     map[string]bool                    // activities that run until they are told to stop
@@ -147,6 +149,18 @@ func (w *world) last() ControlInput {
 	return w.shown
 }
 
+// said is the longest that readers of the catalog were told about something.
+func (w *world) said(about string) (longest string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, said := range w.waits {
+		if strings.Contains(said, about) && len(said) > len(longest) {
+			longest = said
+		}
+	}
+	return longest
+}
+
 // most is how many of an activity ran at once.
 func (w *world) most(what string) int {
 	w.mu.Lock()
@@ -182,6 +196,7 @@ func (w *world) Control(ctx context.Context, in ControlInput) (ControlRow, error
 	}
 	if err == nil && in.Epoch >= w.row.Epoch {
 		w.row.Epoch, w.shown = in.Epoch, in
+		w.waits = append(w.waits, in.WaitingFor)
 		if w.row.Ending != video.ByDeletion {
 			w.row.Ending = in.Ending
 		}
@@ -189,8 +204,11 @@ func (w *world) Control(ctx context.Context, in ControlInput) (ControlRow, error
 	return w.row, err
 }
 
-func (w *world) CheckUpload(ctx context.Context, leg Leg) (UploadState, error) {
-	return w.idle, w.do(ctx, "CheckUpload", leg)
+func (w *world) CheckUpload(ctx context.Context, in CheckInput) (UploadState, error) {
+	err := w.do(ctx, "CheckUpload", in.Leg)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.idle, err
 }
 
 func (w *world) Import(ctx context.Context, leg Leg) (Imported, error) {
