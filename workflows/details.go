@@ -65,7 +65,7 @@ func (l *life) show() {
 		fmt.Fprintf(&b, "- signals refused: %d\n", l.refused)
 	}
 	if can := l.state.Actions(video.Owner, video.Reviewer, video.Operator); len(can) > 0 {
-		fmt.Fprintf(&b, "- can be asked: %v\n", can)
+		fmt.Fprintf(&b, "- can be asked: %s\n", strings.Trim(strings.ReplaceAll(fmt.Sprint(can), " ", ", "), "[]"))
 	}
 	workflow.SetCurrentDetails(l.root, b.String())
 }
