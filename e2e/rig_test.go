@@ -284,13 +284,21 @@ func TestMain(m *testing.M) {
 // slow to encode and large.
 func clip(t *testing.T, seconds, width int, noise bool) string {
 	t.Helper()
+	path, err := makeClip(seconds, width, noise)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func makeClip(seconds, width int, noise bool) (path string, err error) {
 	name := fmt.Sprintf("%ds-%d-%t.mp4", seconds, width, noise)
 	clips.Lock()
 	defer clips.Unlock()
 	if path := clips.made[name]; path != "" {
-		return path
+		return path, nil
 	}
-	path := filepath.Join(clips.dir, name)
+	path = filepath.Join(clips.dir, name)
 	picture := fmt.Sprintf("testsrc2=size=%dx%d:rate=30:duration=%d", width, width*16/9/2*2, seconds)
 	if noise {
 		picture += ",noise=alls=40:allf=t"
@@ -299,10 +307,10 @@ func clip(t *testing.T, seconds, width int, noise bool) string {
 		"-f", "lavfi", "-i", fmt.Sprintf("sine=frequency=440:duration=%d", seconds),
 		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-movflags", "+faststart", path).CombinedOutput()
 	if err != nil {
-		t.Fatalf("generate a clip: %v\n%s", err, out)
+		return "", fmt.Errorf("generate a clip: %w\n%s", err, out)
 	}
 	clips.made[name] = path
-	return path
+	return path, nil
 }
 
 // upload sends a file and returns the video once every byte is stored.
