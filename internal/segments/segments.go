@@ -165,22 +165,22 @@ func (w *Writer) withdraw(ctx context.Context, seg *segment) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), withdrawWait)
 	defer cancel()
-	if err := w.erase(ctx, seg.object); err != nil {
+	if err := Erase(ctx, w.Store, seg.object); err != nil {
 		w.Log.Warn("a segment that doesn't count was left behind for the purge", "video", w.Lease.Video, "key", seg.object.Key, "error", err)
 	}
 }
 
-// erase deletes an object. When the answer to its put was lost nobody knows the
-// version, so all are looked for.
-func (w *Writer) erase(ctx context.Context, o catalog.Object) error {
-	if err := w.Store.Delete(ctx, o.Key, o.Version); err != nil || o.Version != "" {
+// Erase deletes an object in every version. When the answer to its put was lost
+// nobody knows the version, so it is looked for.
+func Erase(ctx context.Context, store objects.Store, o catalog.Object) error {
+	if err := store.Delete(ctx, o.Key, o.Version); err != nil || o.Version != "" {
 		return err
 	}
-	_, err := w.Store.Inventory(ctx, o.Key, func(e objects.Entry) error {
+	_, err := store.Inventory(ctx, o.Key, func(e objects.Entry) error {
 		if e.Kind != objects.Version {
 			return nil
 		}
-		return w.Store.Delete(ctx, e.Key, e.Version)
+		return store.Delete(ctx, e.Key, e.Version)
 	})
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/segments"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -20,7 +21,7 @@ func (s *Server) finishUpload(ctx context.Context, row catalog.Upload, sum []byt
 	ctx, cancel := context.WithTimeout(ctx, announceWait)
 	defer cancel()
 	if sum == nil {
-		h, err := s.digest(ctx, row)
+		h, err := segments.Digest(ctx, s.vault, row)
 		if err != nil {
 			return err
 		}

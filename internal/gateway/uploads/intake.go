@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/segments"
 )
 
 const (
@@ -50,7 +51,7 @@ type intake struct {
 
 // newIntake begins at the upload's offset; left is how many bytes it can take.
 func (s *Server) newIntake(ctx context.Context, c *call, left int64) (*intake, error) {
-	digest, err := s.digest(ctx, c.upload)
+	digest, err := segments.Digest(ctx, s.vault, c.upload)
 	if err != nil {
 		return nil, err
 	}

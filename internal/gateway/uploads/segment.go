@@ -2,14 +2,12 @@ package uploads
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/segments"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -55,8 +53,8 @@ func (in *intake) seal(seg *segment) ([]byte, error) {
 		return nil, err
 	}
 	defer loan.Release()
-	key := segmentKey(in.right.Video, seg.offset)
-	if seg.state, err = loan.Key().SealColumn(stateColumn(in.right.Video), seg.state); err != nil {
+	key := segments.Key(in.right.Video, seg.offset)
+	if seg.state, err = loan.Key().SealColumn(segments.HashColumn(in.right.Video), seg.state); err != nil {
 		return nil, err
 	}
 	plain := seg.buffer.data
@@ -70,13 +68,6 @@ func (in *intake) seal(seg *segment) ([]byte, error) {
 		Offset: seg.offset, PlainSize: seg.size, Size: int64(len(sealed)), SHA256: sum[:], Epoch: in.right.Epoch,
 	}
 	return sealed, nil
-}
-
-// segmentKey is a name that no other attempt at the same bytes has.
-func segmentKey(id video.ID, offset int64) string {
-	var b [8]byte
-	rand.Read(b[:])
-	return fmt.Sprintf("%ssource/%012d-%s", id.Prefix(), offset, hex.EncodeToString(b[:]))
 }
 
 const (
@@ -122,26 +113,8 @@ func (in *intake) discard(seg *segment) {
 	s.cleaning.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), discardWait)
 		defer cancel()
-		if err := s.erase(ctx, o); err != nil {
+		if err := segments.Erase(ctx, s.store, o); err != nil {
 			s.log.Warn("a segment that doesn't count was left behind", "video", o.Video, "key", o.Key, "error", err)
 		}
 	})
-}
-
-// erase deletes an object in every version. When the answer to its put was lost
-// nobody knows the version, so it is looked for.
-func (s *Server) erase(ctx context.Context, o catalog.Object) error {
-	if o.Version != "" {
-		return s.store.Delete(ctx, o.Key, o.Version)
-	}
-	if err := s.store.Delete(ctx, o.Key, ""); err != nil {
-		return err
-	}
-	_, err := s.store.Inventory(ctx, o.Key, func(e objects.Entry) error {
-		if e.Kind != objects.Version {
-			return nil
-		}
-		return s.store.Delete(ctx, e.Key, e.Version)
-	})
-	return err
 }

@@ -2,10 +2,7 @@ package uploads
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding"
 	"encoding/json"
-	"hash"
 	"io"
 	"net/http"
 	"time"
@@ -162,27 +159,8 @@ func (s *Server) rightOf(l *lease) catalog.Lease {
 	return catalog.Lease{Video: l.id, Holder: s.leases.holder, Epoch: l.epoch}
 }
 
-// The hash state holds the file's hash and up to 63 of its bytes, the metadata
-// what people wrote: both rest sealed only.
-
-func stateColumn(id video.ID) string    { return "uploads.hash_state/" + string(id) }
+// metadataColumn is the identity under which what people wrote is sealed.
 func metadataColumn(id video.ID) string { return "uploads.sealed/" + string(id) }
-
-// digest returns the SHA-256 of what is stored so far, ready for more.
-func (s *Server) digest(ctx context.Context, row catalog.Upload) (hash.Hash, error) {
-	h := sha256.New()
-	if row.Offset == 0 {
-		return h, nil
-	}
-	state, err := s.unseal(ctx, row.Video, stateColumn(row.Video), row.HashState)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
-		return nil, video.Errorf(video.Internal, "The state of the upload is damaged.").Because(err)
-	}
-	return h, nil
-}
 
 func (s *Server) unseal(ctx context.Context, id video.ID, column string, sealed []byte) ([]byte, error) {
 	loan, err := s.vault.Lend(ctx, id)
