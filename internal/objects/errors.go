@@ -24,6 +24,12 @@ func (s *S3) fault(ctx context.Context, err error) error {
 	return classify(s.name, errorCode(err), httpStatus(err)).Because(err)
 }
 
+// parentPruned is what versitygw answers to a put, with status 409, when the
+// directory that it is to go into is removed meanwhile, because a deletion has
+// emptied it. By its name the key could also be the prefix of another, for good;
+// no key of ours is.
+const parentPruned = "ExistingObjectIsDirectory"
+
 func classify(store, code string, status int) *video.Error {
 	switch code {
 	// Nothing else is taken for NotFound, least of all the bare status 404: it
@@ -41,7 +47,7 @@ func classify(store, code string, status int) *video.Error {
 	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
 		"RequestTimeTooSkewed", "AuthorizationHeaderMalformed", "AccountProblem", "AllAccessDisabled", "XAdminUserNotFound":
 		return refused(store)
-	case "RequestTimeout", "SlowDown", "OperationAborted":
+	case "RequestTimeout", "SlowDown", "OperationAborted", parentPruned:
 		return unavailable(store)
 	}
 	switch {

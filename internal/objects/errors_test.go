@@ -34,7 +34,8 @@ func TestClassify(t *testing.T) {
 		{"InternalError", 500, video.Unavailable},
 		{"RequestTimeout", 400, video.Unavailable},
 		{"InvalidArgument", 400, video.Internal},
-		{"ExistingObjectIsDirectory", 409, video.Internal},
+		{"ExistingObjectIsDirectory", 409, video.Unavailable}, // a directory was pruned meanwhile
+		{"ObjectParentIsFile", 409, video.Internal},
 	} {
 		if got := classify("primary", test.code, test.status); got.Code != test.want {
 			t.Errorf("%s %d is %v, want %s", test.code, test.status, got, test.want)

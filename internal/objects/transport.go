@@ -52,6 +52,9 @@ func newRetryer() aws.Retryer {
 		o.MaxAttempts = 3
 		o.MaxBackoff = 400 * time.Millisecond
 		o.RateLimiter = ratelimit.None
+		o.Retryables = append([]retry.IsErrorRetryable{
+			retry.RetryableErrorCode{Codes: map[string]struct{}{parentPruned: {}}},
+		}, o.Retryables...)
 	})
 }
 
