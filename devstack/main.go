@@ -1,4 +1,4 @@
-// Devstack runs what reelflow needs from outside - a Temporal server with its web UI and three S3 stores - on a laptop
+// Command devstack runs what reelflow needs from outside - a Temporal server with its web UI and three S3 stores - on a laptop
 // or for a test, with nothing installed and on loopback addresses only.
 //
 // It is made of parts: "temporal" (server and UI) and one part for each store. Asked for one part, the process is that

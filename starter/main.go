@@ -1,4 +1,4 @@
-// Starter is reelflow's command line: it serves the API gateway, and is a
+// Command starter is reelflow's command line: it serves the API gateway, and is a
 // client of it.
 //
 // On its own it keeps only the addresses of unfinished uploads, one small file

@@ -1,4 +1,4 @@
-// Worker runs the workflows and activities of reelflow: all of them, or with
+// Command worker runs the workflows and activities of reelflow: all of them, or with
 // --role those of one task queue.
 //
 // It keeps nothing of its own. What it writes lies in the catalog, the vault and
