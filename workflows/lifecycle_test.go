@@ -114,8 +114,8 @@ func TestStalledUploadSaysSo(t *testing.T) {
 	f.in.Policy.UploadStall, f.in.Policy.UploadIdle = time.Minute, 24*time.Hour
 	f.world.idle.Stalled = true
 	f.at(2*time.Minute, func() {
-		if s := f.status(); s.Stage != video.Uploading || !strings.Contains(s.WaitingFor, "stalled") || !strings.Contains(f.world.shown.WaitingFor, "stalled") {
-			t.Errorf("after two minutes: %+v; shown %q", s, f.world.shown.WaitingFor)
+		if s := f.status(); s.Stage != video.Uploading || !strings.Contains(s.WaitingFor, "stalled") || !strings.Contains(f.world.last().WaitingFor, "stalled") {
+			t.Errorf("after two minutes: %+v; shown %q", s, f.world.last().WaitingFor)
 		}
 		f.world.mu.Lock()
 		f.world.idle = UploadState{LastByteAt: f.Now()}

@@ -77,7 +77,7 @@ var words = strings.Fields(`actions attempt audio backups bytes cancel_grace car
 	delete_markers done done_commands draft draft_ttl ending epoch expires_at failure found_after held hidden_at id
 	keep_draft key_destroyed_at last_byte_at multiparts objects offset overdue overdue_after overdue_at owner paused piece pieces
 	plan policy primary publish_at publish_delay purge_at reason refused rejected rejected_ttl removed renditions review
-	risen segments stage store stores strays stray total upload_idle upload_stall uploaded versions video_sha256 videos waited erased
+	risen segments stage store stores strays stray total upload_idle upload_stall uploaded versions video_sha256 videos waited erased since stall stalled import
 	waiting_for code message`)
 
 // Nothing personal goes into Temporal: histories outlive what they tell of.

@@ -49,15 +49,15 @@ func (s *server) anywhere(t *testing.T, stage video.Stage) *tale {
 // whatOperatorsRead checks what the Temporal UI shows of a video in each stage.
 func whatOperatorsRead(t *testing.T, s *server) {
 	says := map[video.Stage][]string{
-		video.Uploading:       {"**uploading**", "waits for: the rest of the upload", "can be asked: [pause cancel delete hold]"},
+		video.Uploading:       {"**uploading**", "waits for: the rest of the upload", "can be asked: pause, cancel, delete, hold"},
 		video.Processing:      {"**processing**", "done: 0 of 3"},
-		video.Reviewing:       {"**reviewing**", "waits for: reviewers to approve or reject", "approve reject"},
+		video.Reviewing:       {"**reviewing**", "waits for: reviewers to approve or reject", "approve, reject"},
 		video.Scheduled:       {"**scheduled**", "waits for: the time to publish", "publish at: 20"},
 		video.Publishing:      {"**publishing**", "done: 0 of 2"},
-		video.Published:       {"**published**", "can be asked: [delete hold]"},
+		video.Published:       {"**published**", "can be asked: delete, hold"},
 		video.PendingDeletion: {"**pending deletion, ending: deleted**", "the grace of the deletion", "purge at: 20"},
 		video.Purging:         {"**purging, ending: deleted**", "overdue at: 20"},
-		video.Draft:           {"**draft**", "a resume, or the draft's expiry", "expires at: 20", "[resume cancel delete hold]"},
+		video.Draft:           {"**draft**", "a resume, or the draft's expiry", "expires at: 20", "resume, cancel, delete, hold"},
 		video.Canceled:        {"**canceled, ending: canceled**", "an operator's restore", "expires at: 20"},
 		video.Rejected:        {"**rejected, ending: rejected**", "its author to read why", "expires at: 20"},
 	}
