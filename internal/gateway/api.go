@@ -14,7 +14,7 @@ import (
 )
 
 // registerAPI registers every operation of the HTTP API with mux.
-func (g *Gateway) registerAPI(mux *http.ServeMux) {
+func (g *Gateway) registerAPI(mux *routeTable) {
 	config := huma.DefaultConfig("reelflow", "1.0.0")
 	config.CreateHooks, config.Transformers = nil, []huma.Transformer{translate} // no $schema links
 	config.DocsPath, config.SchemasPath = "", ""                                 // its pages load from other hosts

@@ -70,6 +70,7 @@ type Gateway struct {
 	limits    rateLimits
 	uploads   *uploads.Server
 	handler   http.Handler
+	patterns  []string // of all routes
 	api       huma.API
 	pages     *template.Template
 	assets    fs.FS

@@ -12,7 +12,7 @@ import (
 )
 
 // registerHealth registers what load balancers ask.
-func (g *Gateway) registerHealth(mux *http.ServeMux) {
+func (g *Gateway) registerHealth(mux *routeTable) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { g.writeStatus(w, map[string]string{}) })
 	mux.HandleFunc("GET /readyz", g.failing(g.ready))
 }

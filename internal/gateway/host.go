@@ -105,11 +105,21 @@ func (g *Gateway) bornOfUpload(ctx context.Context, who person, key string, req 
 	return row.ID, err
 }
 
-// Cancel implements uploads.Host.
+// Cancel implements uploads.Host. A video that ends already, for whatever reason,
+// does what was asked.
 func (h host) Cancel(ctx context.Context, id video.ID) error {
 	_, err := h.g.command(ctx, id, video.Cancel, video.CommandRequest{})
-	if err != nil && (video.CodeOf(err) == video.Gone || video.CodeOf(err) == video.NotFound) {
+	if err == nil {
 		return nil
+	}
+	switch video.CodeOf(err) {
+	case video.Gone, video.NotFound:
+		return nil
+	case video.Conflict:
+		row, lookErr := h.g.catalog.Video(ctx, id)
+		if lookErr == nil && row.Ending != "" || lookErr != nil && video.CodeOf(lookErr) == video.Gone {
+			return nil
+		}
 	}
 	return err
 }

@@ -18,7 +18,7 @@ import (
 
 // registerMedia registers what players fetch. The address of a segment leads to
 // bytes that are noise without their key; every other one holds a token.
-func (g *Gateway) registerMedia(mux *http.ServeMux) {
+func (g *Gateway) registerMedia(mux *routeTable) {
 	mux.HandleFunc("GET /media/{id}/{rendition}/{name}", g.failing(g.serveSegment))
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request, catalog.Video) error{
 		"{playlist}":          g.servePlaylist,

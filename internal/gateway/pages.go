@@ -53,7 +53,7 @@ func confirmations() []confirmation {
 	}
 }
 
-func (g *Gateway) registerPages(mux *http.ServeMux) error {
+func (g *Gateway) registerPages(mux *routeTable) error {
 	assets, err := loadAssets(g.assets)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 // routes puts everything together. Whoever sends a request is known to all
 // layers below, and a panic in any of them is caught.
 func (g *Gateway) routes() (http.Handler, error) {
-	mux := http.NewServeMux()
+	mux := &routeTable{ServeMux: http.NewServeMux()}
 	g.registerAPI(mux)
 	g.registerMedia(mux)
 	g.registerHealth(mux)
@@ -26,7 +26,26 @@ func (g *Gateway) routes() (http.Handler, error) {
 	}
 	mux.Handle(uploads.Path, g.uploads)
 	mux.Handle(strings.TrimSuffix(uploads.Path, "/"), g.uploads)
-	return g.identified(g.logged(g.recovered(g.headed(g.unhurried(g.found(mux)))))), nil
+	g.patterns = mux.patterns
+	return g.identified(g.logged(g.recovered(g.headed(g.unhurried(g.found(mux.ServeMux)))))), nil
+}
+
+// routeTable is a mux that knows what it was told: so that every route can be
+// asked whom it lets in.
+type routeTable struct {
+	*http.ServeMux
+	patterns []string
+}
+
+// Handle notes the pattern.
+func (t *routeTable) Handle(pattern string, handler http.Handler) {
+	t.patterns = append(t.patterns, pattern)
+	t.ServeMux.Handle(pattern, handler)
+}
+
+// HandleFunc notes the pattern.
+func (t *routeTable) HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request)) {
+	t.Handle(pattern, http.HandlerFunc(handler))
 }
 
 // found answers for addresses that lead nowhere in the form that suits who asks.

@@ -285,6 +285,8 @@ func (s *site) move(id video.ID, stage video.Stage) {
 		row.Ending = video.ByRejection
 	case video.Canceled:
 		row.Ending = video.ByCancellation
+	case video.Draft:
+		row.Draft = true
 	}
 	_, err = s.catalog.Control(s.t.Context(), row, func(v *catalog.Video) {
 		v.Stage = stage
