@@ -86,7 +86,7 @@ func describe(v client.Video) string {
 	line("waits for", v.WaitingFor)
 	line("publishes", moment(v.PublishAt))
 	line("purged", moment(v.PurgeAt))
-	if v.Upload != nil && v.Upload.Stalled {
+	if v.Upload != nil && v.Upload.Stalled && v.Upload.URL != "" {
 		line("upload", "stalled; send the rest with: starter upload FILE")
 	}
 	if v.Failure != nil {

@@ -24,12 +24,13 @@ func (l *life) fetch(ctx workflow.Context, leg Leg) error {
 		if ctx.Err() != nil || !passing(err) {
 			return err
 		}
-		last, err := l.lastByte(ctx, leg)
-		if err != nil {
+		var upload UploadState
+		look := CheckInput{Leg: leg, Since: since, Stall: l.in.Policy.UploadStall}
+		if err := run(ctx, "CheckUpload", "how far is the import", look, &upload); err != nil {
 			return err
 		}
-		if last.After(since) {
-			since, attempt = last, 1
+		if upload.LastByteAt.After(since) {
+			since, attempt = upload.LastByteAt, 1
 		}
 		idle := workflow.Now(ctx).Sub(since)
 		if idle >= l.in.Policy.UploadIdle {
@@ -42,10 +43,4 @@ func (l *life) fetch(ctx workflow.Context, leg Leg) error {
 			return err
 		}
 	}
-}
-
-func (l *life) lastByte(ctx workflow.Context, leg Leg) (time.Time, error) {
-	var upload UploadState
-	err := run(ctx, "CheckUpload", "how far is the import", leg, &upload)
-	return upload.LastByteAt, err
 }
