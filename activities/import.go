@@ -110,7 +110,7 @@ func (i *importing) run() (err error) {
 			return err
 		}
 	}
-	if err := i.Catalog.FinishUpload(i.ctx, i.lease.Video, i.digest.Sum(nil)); err != nil {
+	if err := segments.Finish(i.ctx, i.Catalog, i.Vault, i.lease.Video, i.digest.Sum(nil)); err != nil {
 		return err
 	}
 	// The workflow hears of it by this activity's end: no gateway need tell it.

@@ -115,8 +115,10 @@ func (r *rig) arrived(o *origin) {
 	r.t.Helper()
 	u, err := r.Catalog.UploadOf(r.ctx, r.id)
 	r.must(err)
-	sum := sha256.Sum256(o.file)
-	if u.FinishedAt.IsZero() || !u.Announced || !bytes.Equal(u.SHA256, sum[:]) || u.Holder != "" {
+	want := sha256.Sum256(o.file)
+	sum, _, err := segments.Hashes(r.ctx, r.Vault, u)
+	r.must(err)
+	if u.FinishedAt.IsZero() || !u.Announced || !bytes.Equal(sum, want[:]) || u.Holder != "" {
 		r.t.Errorf("the upload: %+v", u)
 	}
 	open, err := r.source(r.ctx, r.id)

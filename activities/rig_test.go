@@ -16,6 +16,7 @@ import (
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
+	"github.com/reelflow/reelflow/internal/segments"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/internal/vault/vaulttest"
 	"github.com/reelflow/reelflow/video"
@@ -91,7 +92,8 @@ func (r *rig) uploaded(data []byte, size int) {
 		r.must(err)
 		r.must(r.Catalog.CommitSegment(r.ctx, lease, o, nil))
 	}
-	r.must(r.Catalog.FinishUpload(r.ctx, r.id, []byte("sum")))
+	sum := sha256.Sum256(data)
+	r.must(segments.Finish(r.ctx, r.Catalog, r.Vault, r.id, sum[:]))
 	r.must(r.Catalog.Unlease(r.ctx, r.id, "gateway", epoch))
 }
 

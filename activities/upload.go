@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/segments"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
 )
@@ -19,7 +20,11 @@ func (a *Activities) SealUpload(ctx context.Context, leg workflows.Leg) (workflo
 	if u.FinishedAt.IsZero() {
 		return workflows.Sealed{}, video.Errorf(video.Unavailable, "The upload is not complete yet.")
 	}
-	segments, err := a.sourceSegments(ctx, leg.ID)
+	stored, err := a.sourceSegments(ctx, leg.ID)
+	if err != nil {
+		return workflows.Sealed{}, err
+	}
+	fault, err := a.faultOf(ctx, u)
 	if err != nil {
 		return workflows.Sealed{}, err
 	}
@@ -30,19 +35,19 @@ func (a *Activities) SealUpload(ctx context.Context, leg workflows.Leg) (workflo
 	if err != nil {
 		return workflows.Sealed{}, err
 	}
-	sealed := workflows.Sealed{Bytes: u.Offset, Segments: len(segments), Rejected: faultOf(u)}
-	return sealed, nil
+	return workflows.Sealed{Bytes: u.Offset, Segments: len(stored), Rejected: fault}, nil
 }
 
 // faultOf says why what came can't be what its author meant to send.
-func faultOf(u catalog.Upload) *video.Rejection {
-	switch {
-	case u.Offset == 0:
-		return &video.Rejection{Code: "not_a_video", Message: "The file is empty. Choose another one and upload it again."}
-	case len(u.ExpectedSHA256) > 0 && !bytes.Equal(u.ExpectedSHA256, u.SHA256):
-		return &video.Rejection{Code: "damaged", Message: "What arrived is not what was announced: the SHA-256 differs. Upload the file again."}
+func (a *Activities) faultOf(ctx context.Context, u catalog.Upload) (*video.Rejection, error) {
+	if u.Offset == 0 {
+		return &video.Rejection{Code: "not_a_video", Message: "The file is empty. Choose another one and upload it again."}, nil
 	}
-	return nil
+	sum, announced, err := segments.Hashes(ctx, a.Vault, u)
+	if err != nil || announced == nil || bytes.Equal(sum, announced) {
+		return nil, err
+	}
+	return &video.Rejection{Code: "damaged", Message: "What arrived is not what was announced: the SHA-256 differs. Upload the file again."}, nil
 }
 
 // sourceSegments are the sealed stretches of the upload, in order and without a gap.

@@ -44,6 +44,9 @@ func (c *Catalog) Admit(ctx context.Context, v Video, u Upload, a Admission) err
 	if v.ID == "" || v.ID != u.Video {
 		return video.Errorf(video.Invalid, "The upload belongs to another video.")
 	}
+	if err := mustBeSealed(u.ExpectedSHA256); err != nil {
+		return err
+	}
 	if v.CreatedAt.IsZero() {
 		v.CreatedAt = time.Now()
 	}

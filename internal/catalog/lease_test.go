@@ -232,7 +232,8 @@ func TestSegments(t *testing.T) {
 		refused(t, "out of order", b.CommitSegment(ctx, lease, second, nil), video.Conflict)
 		must(t, b.CommitSegment(ctx, lease, first, hashState(t, "hello ")))
 		must(t, b.CommitSegment(ctx, lease, first, hashState(t, "hello "))) // its answer was lost
-		refused(t, "too early", b.FinishUpload(ctx, id, nil), video.Conflict)
+		sealed := []byte("the sealed SHA-256 of all")
+		refused(t, "too early", b.FinishUpload(ctx, id, sealed), video.Conflict)
 
 		refused(t, "a length below the offset", b.DeclareLength(ctx, lease, 5), video.Invalid)
 		must(t, b.DeclareLength(ctx, lease, 11))
@@ -241,15 +242,16 @@ func TestSegments(t *testing.T) {
 		refused(t, "beyond the length", b.CommitSegment(ctx, lease, segment(6, "world!"), nil), video.Conflict)
 
 		must(t, b.CommitSegment(ctx, lease, second, hashState(t, "hello world")))
-		must(t, b.FinishUpload(ctx, id, nil))
+		plain := sha256.Sum256([]byte("hello world"))
+		refused(t, "a plain hash", b.FinishUpload(ctx, id, plain[:]), video.Internal)
+		must(t, b.FinishUpload(ctx, id, sealed))
 		b.control(t, catalog.Control{Video: id, Epoch: 1, Paused: true})
-		must(t, b.FinishUpload(ctx, id, nil))
+		must(t, b.FinishUpload(ctx, id, []byte("sealed once more")))
 		must(t, b.CommitSegment(ctx, lease, second, nil))
 
 		u, err := b.UploadOf(ctx, id)
 		must(t, err)
-		sum := sha256.Sum256([]byte("hello world"))
-		if u.Offset != 11 || !bytes.Equal(u.SHA256, sum[:]) || u.FinishedAt.IsZero() {
+		if u.Offset != 11 || !bytes.Equal(u.SHA256, sealed) || u.FinishedAt.IsZero() {
 			t.Errorf("%+v", u)
 		}
 		if left := time.Until(u.ExpiresAt); left < 59*time.Minute || left > time.Hour {
@@ -284,7 +286,7 @@ func TestUnannounced(t *testing.T) {
 		expect("nobody is at it", complete)
 		lease := b.lease(t, complete, "alive", time.Minute)
 		expect("its gateway is at it")
-		must(t, b.FinishUpload(ctx, complete, nil))
+		must(t, b.FinishUpload(ctx, complete, []byte("sealed")))
 		expect("finished", complete)
 		must(t, b.Unlease(ctx, complete, lease.Holder, lease.Epoch))
 		must(t, b.MarkAnnounced(ctx, complete))
@@ -292,6 +294,18 @@ func TestUnannounced(t *testing.T) {
 		expect("announced")
 		_, _, err := b.Acquire(ctx, complete, "late", time.Minute)
 		refused(t, "a finished upload", err, video.Conflict)
+	})
+}
+
+func TestDescribe(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, id := t.Context(), b.upload(t, 1)
+		must(t, b.Describe(ctx, id, []byte("first")))
+		must(t, b.Describe(ctx, id, []byte("second")))
+		if u, err := b.UploadOf(ctx, id); err != nil || string(u.Sealed) != "first" {
+			t.Errorf("%q, %v", u.Sealed, err)
+		}
+		must(t, b.Describe(ctx, video.NewID(), []byte("of nothing")))
 	})
 }
 

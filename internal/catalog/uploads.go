@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"crypto/sha256"
-	"encoding"
 	"time"
 
 	"gorm.io/gorm"
@@ -13,14 +12,17 @@ import (
 
 // Upload is how far the bytes of a video have come.
 type Upload struct {
-	Video          video.ID `gorm:"primaryKey"`
-	TokenHash      []byte   // SHA-256 of the token at the end of the upload's URL
-	Length         int64    // bytes; -1 while the client has not said
-	Offset         int64    `gorm:"column:received"` // bytes stored, without a gap
-	HashState      []byte   // of a SHA-256 over the first Offset bytes (encoding.BinaryMarshaler)
-	SHA256         []byte   `gorm:"column:sha256"` // of the whole, once finished
-	ExpectedSHA256 []byte   `gorm:"column:expected_sha256"`
-	Sealed         []byte   // the client's metadata, under the video's key
+	Video     video.ID `gorm:"primaryKey"`
+	TokenHash []byte   // SHA-256 of the token at the end of the upload's URL
+	Length    int64    // bytes; -1 while the client has not said
+	Offset    int64    `gorm:"column:received"` // bytes stored, without a gap
+
+	// Sealed under the video's key, the hashes too: by them whoever has the same
+	// file could tell that somebody sent it.
+	Sealed         []byte // the client's metadata, or where an import comes from
+	HashState      []byte // of a SHA-256 over the first Offset bytes (encoding.BinaryMarshaler)
+	SHA256         []byte `gorm:"column:sha256"`          // of the whole, once finished
+	ExpectedSHA256 []byte `gorm:"column:expected_sha256"` // as its author announced it; empty if not
 
 	// Idle is how long the upload may go without a byte before it expires. It
 	// is fixed when the upload is made.
@@ -243,10 +245,21 @@ func (c *Catalog) DeclareLength(ctx context.Context, lease Lease, n int64) error
 	})
 }
 
-// FinishUpload records that all bytes are stored; a nil sha256 is worked out from
-// the hash state. Repeating it is a success. It fails with Conflict while bytes
-// are missing or the video is paused, and Gone when it is ending or gone.
-func (c *Catalog) FinishUpload(ctx context.Context, id video.ID, sha256 []byte) error {
+// Describe keeps the client's metadata of an upload, sealed, unless there is some
+// already. Without such an upload it does nothing.
+func (c *Catalog) Describe(ctx context.Context, id video.ID, sealed []byte) error {
+	// SQLite's driver stores nothing as empty, not as NULL.
+	return fault(c.write.WithContext(ctx).Model(&Upload{}).
+		Where("video = ? AND COALESCE(length(sealed), 0) = 0", id).Update("sealed", sealed).Error)
+}
+
+// FinishUpload records that all bytes are stored, with the SHA-256 of the whole,
+// sealed. Repeating it is a success and keeps the first. It fails with Conflict
+// while bytes are missing or the video is paused, and Gone when it is ending or gone.
+func (c *Catalog) FinishUpload(ctx context.Context, id video.ID, sealedSHA256 []byte) error {
+	if err := mustBeSealed(sealedSHA256); err != nil {
+		return err
+	}
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockControl(tx, id)
 		if err != nil {
@@ -262,12 +275,7 @@ func (c *Catalog) FinishUpload(ctx context.Context, id video.ID, sha256 []byte) 
 		if u.Length < 0 || u.Offset != u.Length {
 			return video.Errorf(video.Conflict, "%d bytes of the upload are stored, and more are to come.", u.Offset)
 		}
-		if sha256 == nil {
-			if sha256, err = hashOf(u.HashState); err != nil {
-				return err
-			}
-		}
-		finished := map[string]any{"finished_at": c.clock(0), "sha256": sha256, "stalled": false}
+		finished := map[string]any{"finished_at": c.clock(0), "sha256": sealedSHA256, "stalled": false}
 		if err := tx.Model(&u).Updates(finished).Error; err != nil {
 			return err
 		}
@@ -275,15 +283,12 @@ func (c *Catalog) FinishUpload(ctx context.Context, id video.ID, sha256 []byte) 
 	})
 }
 
-// hashOf ends a SHA-256 from its marshaled state; none is that of no bytes.
-func hashOf(state []byte) ([]byte, error) {
-	h := sha256.New()
-	if len(state) > 0 {
-		if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
-			return nil, video.Errorf(video.Internal, "The upload's hash can't be worked out.").Because(err)
-		}
+// mustBeSealed refuses a hash of people's bytes as it is.
+func mustBeSealed(hash []byte) error {
+	if len(hash) == sha256.Size {
+		return video.Errorf(video.Internal, "A hash was to be recorded without a seal.")
 	}
-	return h.Sum(nil), nil
+	return nil
 }
 
 // MarkStalled records whether bytes have stopped coming. Any later segment clears

@@ -7,6 +7,8 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/fetch"
+	"github.com/reelflow/reelflow/internal/gateway/uploads"
+	"github.com/reelflow/reelflow/internal/segments"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -57,21 +59,32 @@ func (g *Gateway) sealAbout(ctx context.Context, id video.ID, a about) (sealed [
 	return sealed, err
 }
 
-// sealOrigin seals the address that a video is fetched from, for the worker who
-// does it; nothing for an upload.
-func (g *Gateway) sealOrigin(ctx context.Context, id video.ID, address string) (sealed []byte, err error) {
-	if address == "" {
-		return nil, nil
-	}
+// sealUpload adds to an upload what rests sealed of it: the SHA-256 that was
+// announced, and what its client said as metadata, or the address that it is
+// fetched from, for the worker who does it.
+func (g *Gateway) sealUpload(ctx context.Context, u *catalog.Upload, b birth) error {
+	return g.withKey(ctx, u.Video, func(k vault.Key) (err error) {
+		if len(b.sha256) > 0 {
+			if u.ExpectedSHA256, err = k.SealColumn(segments.AnnouncedColumn(u.Video), b.sha256); err != nil {
+				return err
+			}
+		}
+		switch {
+		case b.url != "":
+			u.Sealed, err = sealOrigin(k, u.Video, b.url)
+		case len(b.metadata) > 0:
+			u.Sealed, err = uploads.SealMetadata(k, u.Video, b.metadata)
+		}
+		return err
+	})
+}
+
+func sealOrigin(k vault.Key, id video.ID, address string) ([]byte, error) {
 	plain, err := json.Marshal(fetch.Origin{URL: address})
 	if err != nil {
 		return nil, err
 	}
-	err = g.withKey(ctx, id, func(k vault.Key) error {
-		sealed, err = k.SealColumn(fetch.OriginColumn(id), plain)
-		return err
-	})
-	return sealed, err
+	return k.SealColumn(fetch.OriginColumn(id), plain)
 }
 
 // openAbout returns nothing, without an error, once the key is gone.

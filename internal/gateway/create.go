@@ -81,6 +81,8 @@ type birth struct {
 	length int64 // bytes; -1 if not known
 	sha256 []byte
 	url    string // where it is fetched from; empty for an upload
+
+	metadata map[string]string // as a tus client sent it
 }
 
 const maxDelay = 366 * 24 * time.Hour
@@ -233,14 +235,12 @@ func (g *Gateway) record(ctx context.Context, ids []video.ID, b birth) (err erro
 	if b.row.Sealed, err = g.sealAbout(ctx, id, b.about); err != nil {
 		return err
 	}
-	origin, err := g.sealOrigin(ctx, id, b.url)
-	if err != nil {
+	token := sha256.Sum256([]byte(g.secrets.uploadToken(id)))
+	u := catalog.Upload{Video: id, TokenHash: token[:], Length: b.length, Idle: g.settings.Policy.UploadIdle}
+	if err := g.sealUpload(ctx, &u, b); err != nil {
 		return err
 	}
-	token := sha256.Sum256([]byte(g.secrets.uploadToken(id)))
-	return g.catalog.Admit(ctx, b.row, catalog.Upload{
-		Video: id, TokenHash: token[:], Length: b.length, ExpectedSHA256: b.sha256, Sealed: origin, Idle: g.settings.Policy.UploadIdle,
-	}, catalog.Admission{Rivals: ids, Allowance: g.allowance()})
+	return g.catalog.Admit(ctx, b.row, u, catalog.Admission{Rivals: ids, Allowance: g.allowance()})
 }
 
 // again checks that a row was made by the request that b came from, and starts

@@ -7,6 +7,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
+	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -66,7 +67,27 @@ func (g *Gateway) announced(ctx context.Context, who person, given string, req u
 	if req.Length >= 0 && u.Length >= 0 && req.Length != u.Length {
 		return "", video.Errorf(video.Conflict, "The video was announced with %d bytes, not %d.", u.Length, req.Length)
 	}
+	if err := g.keepMetadata(ctx, u, req.Metadata); err != nil {
+		return "", err
+	}
 	return id, g.ensureStarted(ctx, row)
+}
+
+// keepMetadata keeps what a tus client says of an upload that was made without it, for
+// HEAD has to repeat it (https://tus.io/protocols/resumable-upload#upload-metadata).
+func (g *Gateway) keepMetadata(ctx context.Context, u catalog.Upload, metadata map[string]string) error {
+	if len(u.Sealed) > 0 || len(metadata) == 0 {
+		return nil
+	}
+	var sealed []byte
+	err := g.withKey(ctx, u.Video, func(k vault.Key) (err error) {
+		sealed, err = uploads.SealMetadata(k, u.Video, metadata)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return g.catalog.Describe(ctx, u.Video, sealed)
 }
 
 // ensureStarted is for repeated requests: the first may have died half way.
@@ -94,7 +115,7 @@ func (g *Gateway) bornOfUpload(ctx context.Context, who person, key string, req 
 	if err != nil {
 		return "", err
 	}
-	b.length = req.Length
+	b.length, b.metadata = req.Length, req.Metadata
 	if key != "" {
 		key = "upload\x00" + key // no header has such a character: it is no key of POST /v1/videos
 		if b.about.Request, err = requestHash(b.about.Filename, b.about.ContentType, b.about.Title, b.about.Caption, b.length); err != nil {

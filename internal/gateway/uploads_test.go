@@ -1,11 +1,16 @@
 package gateway
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/segments"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -17,6 +22,18 @@ func metadata(pairs ...string) string {
 	return strings.Join(all, ",")
 }
 
+// said checks that HEAD repeats an upload's metadata, in whatever order.
+func (s *site) said(address, want string) {
+	s.t.Helper()
+	got := strings.Split(s.tus("", "HEAD", address, "").header.Get("Upload-Metadata"), ",")
+	wanted := strings.Split(want, ",")
+	slices.Sort(got)
+	slices.Sort(wanted)
+	if !slices.Equal(got, wanted) {
+		s.t.Errorf("Upload-Metadata is %q, and %q was sent", got, wanted)
+	}
+}
+
 func (s *site) tus(as, method, address, body string, headers ...string) answer {
 	return s.request(as, method, address, body, append([]string{"Tus-Resumable", "1.0.0", "Content-Type", "application/offset+octet-stream"}, headers...)...)
 }
@@ -24,16 +41,17 @@ func (s *site) tus(as, method, address, body string, headers ...string) answer {
 func TestAPlainTusClient(t *testing.T) {
 	s := newSite(t)
 	s.refusal(s.tus("", "POST", "/v1/uploads/", "", "Upload-Length", "11"), video.Unauthenticated)
-	made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "11",
-		"Upload-Metadata", metadata("filename", "waves.mp4", "filetype", "video/mp4", "title", "Waves", "caption", "at sea"))
+	about := metadata("filename", "waves.mp4", "filetype", "video/mp4", "title", "Waves", "caption", "ünder wàter")
+	made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "11", "Upload-Metadata", about)
 	id, location := made.header.Get("Reelflow-Video"), made.header.Get("Location")
 	if made.status != 201 || id == "" || location == "" {
 		t.Fatalf("%d %v %s", made.status, made.header, made.body)
 	}
 	v := s.video(s.request("owner", "GET", "/v1/videos/"+id, ""), 200)
-	if v.Title != "Waves" || v.Caption != "at sea" || *v.Upload.URL != location {
+	if v.Title != "Waves" || v.Caption != "ünder wàter" || *v.Upload.URL != location {
 		t.Errorf("%+v, Location %s", v, location)
 	}
+	s.said(location, about)
 	if sent := s.tus("", "PATCH", location, "hello ", "Upload-Offset", "0"); sent.status != 204 {
 		t.Fatalf("%d %s", sent.status, sent.body)
 	}
@@ -67,6 +85,7 @@ func TestUploadOfAnAnnouncedVideo(t *testing.T) {
 			t.Errorf("%d %v", got.status, got.header)
 		}
 	}
+	s.said(*v.Upload.URL, metadata("video_id", string(v.ID)))
 	s.refusal(post("other", string(v.ID), "5"), video.NotFound)
 	s.refusal(post("owner", string(v.ID), "6"), video.Conflict)
 	s.refusal(post("owner", string(video.NewID()), "5"), video.NotFound)
@@ -86,6 +105,26 @@ func TestUploadOfAnAnnouncedVideo(t *testing.T) {
 	}
 	s.refusal(s.tus("", "PATCH", *v.Upload.URL, "x", "Upload-Offset", "0"), video.Gone)
 	s.refusal(post("owner", string(v.ID), "5"), video.Gone)
+}
+
+// What an author says of a file rests sealed, its hash too.
+func TestUploadRestsSealed(t *testing.T) {
+	s, sum := newSite(t), sha256.Sum256([]byte("waves"))
+	announced := s.made("owner", `{"source":{"size":5,"filename":"waves.mp4","sha256":"`+hex.EncodeToString(sum[:])+`"}}`)
+	made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5", "Upload-Metadata", metadata("filename", "waves.mp4"))
+	for _, id := range []video.ID{announced.ID, video.ID(made.header.Get("Reelflow-Video"))} {
+		u, err := s.catalog.UploadOf(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if row := string(slices.Concat(u.Sealed, u.ExpectedSHA256)); strings.Contains(row, "waves") || strings.Contains(row, string(sum[:])) {
+			t.Errorf("%q", row)
+		}
+		_, hash, err := segments.Hashes(t.Context(), s.vault, u)
+		if want := id == announced.ID; err != nil || want != bytes.Equal(hash, sum[:]) {
+			t.Errorf("announced %x, %v", hash, err)
+		}
+	}
 }
 
 func TestUploadsThatCanNeverBecomeVideos(t *testing.T) {

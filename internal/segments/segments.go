@@ -17,7 +17,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding"
 	"encoding/hex"
 	"fmt"
 	"hash"
@@ -39,30 +38,6 @@ func Key(id video.ID, offset int64) string {
 	var b [8]byte
 	rand.Read(b[:])
 	return fmt.Sprintf("%ssource/%012d-%s", id.Prefix(), offset, hex.EncodeToString(b[:]))
-}
-
-// HashColumn is the identity under which the state of an upload's hash is sealed.
-func HashColumn(id video.ID) string { return "uploads.hash_state/" + string(id) }
-
-// Digest returns the SHA-256 of what is stored of an upload, ready for more.
-func Digest(ctx context.Context, v vault.Vault, u catalog.Upload) (hash.Hash, error) {
-	h := sha256.New()
-	if u.Offset == 0 {
-		return h, nil
-	}
-	loan, err := v.Lend(ctx, u.Video)
-	if err != nil {
-		return nil, err
-	}
-	defer loan.Release()
-	state, err := loan.Key().OpenColumn(HashColumn(u.Video), u.HashState)
-	if err != nil {
-		return nil, err
-	}
-	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
-		return nil, video.Errorf(video.Internal, "The state of the upload is damaged.").Because(err)
-	}
-	return h, nil
 }
 
 // Writer adds to an upload. All fields must be set.

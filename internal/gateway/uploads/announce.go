@@ -15,25 +15,31 @@ const (
 	announceWait  = 5 * time.Second // for one video
 )
 
-// finishUpload records that all bytes are stored and tells the workflow. sum may
-// be nil. It may be repeated at any time, by any gateway.
+// finishUpload records that all bytes are stored and tells the workflow. Without a
+// sum it is worked out. It may be repeated at any time, by any gateway.
 func (s *Server) finishUpload(ctx context.Context, row catalog.Upload, sum []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, announceWait)
 	defer cancel()
-	if sum == nil {
-		h, err := segments.Digest(ctx, s.vault, row)
-		if err != nil {
+	if row.FinishedAt.IsZero() {
+		if err := s.recordFinish(ctx, row, sum); err != nil {
 			return err
 		}
-		sum = h.Sum(nil)
-	}
-	if err := s.catalog.FinishUpload(ctx, row.Video, sum); err != nil {
-		return err
 	}
 	if err := s.host.Uploaded(ctx, row.Video); err != nil {
 		return err
 	}
 	return s.catalog.MarkAnnounced(ctx, row.Video)
+}
+
+func (s *Server) recordFinish(ctx context.Context, row catalog.Upload, sum []byte) error {
+	if sum == nil {
+		digest, err := segments.Digest(ctx, s.vault, row)
+		if err != nil {
+			return err
+		}
+		sum = digest.Sum(nil)
+	}
+	return segments.Finish(ctx, s.catalog, s.vault, row.Video, sum)
 }
 
 // remind wakes the loop that announces.
@@ -69,7 +75,7 @@ func (s *Server) announceAll(ctx context.Context) {
 	for _, id := range ids {
 		row, err := s.catalog.UploadOf(ctx, id)
 		if err == nil {
-			err = s.finishUpload(ctx, row, row.SHA256)
+			err = s.finishUpload(ctx, row, nil)
 		}
 		// A conflict is a pause, Gone an end: the one will pass, the other has its own way out.
 		if code := video.CodeOf(err); err != nil && ctx.Err() == nil && code != video.Conflict && code != video.Gone {
