@@ -108,12 +108,14 @@ func (b *bench) send(path string) (video.ID, error) {
 }
 
 func (b *bench) sendChunks(path string, size, chunk int64) (video.ID, error) {
-	made, err := tusUpload(b.ctx, b.URLs[0]+"/v1/uploads/", path, size, chunk)
+	made, err := tusUpload(b.ctx, b.tusURL(), path, size, chunk)
 	if err != nil {
 		return "", err
 	}
 	return video.ParseID(made.Header.Get("Reelflow-Video"))
 }
+
+func (b *bench) tusURL() string { return b.URLs[0] + "/v1/uploads/" }
 
 // untilPublished returns when each stage was first seen.
 func (b *bench) untilPublished(id video.ID) (map[video.Stage]time.Time, error) {

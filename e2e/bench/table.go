@@ -54,8 +54,9 @@ func brief(d time.Duration) string {
 // contestant does the same work again and again; once tells how long it took
 // without what it has to prepare and to tidy up.
 type contestant struct {
-	once  func() (time.Duration, error)
-	times series
+	once      func() (time.Duration, error)
+	times     series
+	processor series // time of the server's, where once notes it
 }
 
 // compete lets contestants take turns. Nobody's first turn counts, and nobody

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -61,11 +62,13 @@ func (b *bench) uploads() error {
 	if err := gateway.resetPeak(); err != nil {
 		return err
 	}
-	one := &contestant{once: func() (time.Duration, error) { return b.uploadHere(path, uploadSize) }}
-	chunks := &contestant{once: func() (time.Duration, error) { return b.uploadHere(path, chunkSize) }}
 	plain := &contestant{once: func() (time.Duration, error) { return b.putByS5cmd(path) }}
-	rivalOne := &contestant{once: func() (time.Duration, error) { return b.uploadThere(rival, path, uploadSize) }}
-	rivalChunks := &contestant{once: func() (time.Duration, error) { return b.uploadThere(rival, path, chunkSize) }}
+	here := func(chunk int64) *contestant { return b.uploader(path, b.tusURL(), gateway, chunk, b.eraseUpload) }
+	there := func(chunk int64) *contestant {
+		tidy := func(*http.Response) error { return b.tidyPeer(uploadSize) }
+		return b.uploader(path, rival.endpoint, process(rival.cmd.Process.Pid), chunk, tidy)
+	}
+	one, chunks, rivalOne, rivalChunks := here(uploadSize), here(chunkSize), there(uploadSize), there(chunkSize)
 	if err := b.compete(one, plain, rivalOne, chunks, rivalChunks); err != nil {
 		return err
 	}
@@ -75,33 +78,49 @@ func (b *bench) uploads() error {
 	}
 	against("upload of 287 MB, one PATCH", one, plain, 1.3, "peer: s5cmd cp into the same store, unsealed").print()
 	against("upload of 287 MB, 8 MiB chunks", chunks, plain, 1.3, "peer: the same").print()
-	against("upload of 287 MB, one PATCH", one, rivalOne, 1, "peer: tusd with its S3 store, same client, unsealed").print()
-	against("upload of 287 MB, 8 MiB chunks", chunks, rivalChunks, 1.1, "peer: the same").print()
+	against("upload of 287 MB, one PATCH", one, rivalOne, 1, "peer: tusd with its S3 store, same client, unsealed; "+processors(one, rivalOne)).print()
+	against("upload of 287 MB, 8 MiB chunks", chunks, rivalChunks, 1.1, "peer: the same; "+processors(chunks, rivalChunks)).print()
 	above := float64(peak-b.idle) / (1 << 20)
 	row{what: "gateway memory above idle, these uploads", ours: fmt.Sprintf("%.0f MiB", above), aim: atMost(above, 128, " MiB"),
 		note: fmt.Sprintf("peak resident %d MiB, idle %d MiB", peak>>20, b.idle>>20)}.print()
 	return nil
 }
 
-// uploadHere measures from the POST to the last answer.
-func (b *bench) uploadHere(path string, chunk int64) (time.Duration, error) {
-	begun := time.Now()
-	id, err := b.sendChunks(path, uploadSize, chunk)
-	took := time.Since(begun)
-	if err != nil {
-		return 0, err
-	}
-	return took, b.erase(id)
+func processors(ours, peer *contestant) string {
+	return fmt.Sprintf("processor time of the server %s, of the peer %s", brief(ours.processor.median()), brief(peer.processor.median()))
 }
 
-func (b *bench) uploadThere(t *tusd, path string, chunk int64) (time.Duration, error) {
-	begun := time.Now()
-	_, err := tusUpload(b.ctx, t.endpoint, path, uploadSize, chunk)
-	took := time.Since(begun)
-	if err != nil {
-		return 0, err
+// uploader sends the file to a tus server, from the POST to the last answer, and
+// notes what that costs the server's processor.
+func (b *bench) uploader(path, endpoint string, server process, chunk int64, tidy func(*http.Response) error) *contestant {
+	c := &contestant{}
+	c.once = func() (time.Duration, error) {
+		before, err := server.processor()
+		if err != nil {
+			return 0, err
+		}
+		begun := time.Now()
+		made, err := tusUpload(b.ctx, endpoint, path, uploadSize, chunk)
+		took := time.Since(begun)
+		if err != nil {
+			return 0, err
+		}
+		after, err := server.processor()
+		if err != nil {
+			return 0, err
+		}
+		c.processor = append(c.processor, after-before)
+		return took, tidy(made)
 	}
-	return took, b.tidyPeer(uploadSize)
+	return c
+}
+
+func (b *bench) eraseUpload(made *http.Response) error {
+	id, err := video.ParseID(made.Header.Get("Reelflow-Video"))
+	if err != nil {
+		return err
+	}
+	return b.erase(id)
 }
 
 func (b *bench) putByS5cmd(path string) (time.Duration, error) {
