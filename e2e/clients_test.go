@@ -1,0 +1,594 @@
+package e2e
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/client"
+	"github.com/reelflow/reelflow/internal/stack"
+	"github.com/reelflow/reelflow/video"
+)
+
+const mib = 1 << 20
+
+// The clients that people have, as they come, against the running system: what
+// has arrived in the end is the file, byte for byte, or nothing is left. No worker
+// takes media work here, so that what has arrived stays to be looked at.
+func TestClients(t *testing.T) {
+	t.Parallel()
+	i := start(t, stack.Options{Workers: 2, Roles: []string{"control", "transfer"}}).insider()
+	d := direct(t)
+	d.chromium(t)
+	for _, kind := range []string{"node", "chromium"} {
+		i.play(t, d, kind, scenarios)
+	}
+}
+
+var scenarios = []scenario{
+	{"one PATCH", "", func(s *scene) { s.sends(3*mib + 17) }},
+	{"chunks of 1 MiB", "", func(s *scene) { s.sends(3*mib+17, options{"chunkSize": mib}) }},
+	{"chunks of 8 MiB", "", func(s *scene) { s.sends(20*mib, options{"chunkSize": 8 * mib}) }},
+	{"odd chunks", "", func(s *scene) { s.sends(2*mib, options{"chunkSize": 300_001}) }},
+	{"one byte", "", func(s *scene) { s.sends(1) }},
+	{"one segment", "", func(s *scene) { s.sends(8 * mib) }},
+	{"a byte more than a segment", "", func(s *scene) { s.sends(8*mib + 1) }},
+	{"data with the creation", "", func(s *scene) { s.sends(3*mib, options{"uploadDataDuringCreation": true}) }},
+	{"chunks, the first with the creation", "", func(s *scene) { s.sends(3*mib+1, options{"uploadDataDuringCreation": true, "chunkSize": mib}) }},
+	{"method override", "", func(s *scene) { s.sends(2*mib, options{"overridePatchMethod": true, "chunkSize": mib}) }},
+	{"request ids", "", func(s *scene) { s.sends(mib, options{"addRequestId": true}) }},
+	{"IETF draft 03", "node", func(s *scene) { s.sends(2*mib, options{"protocol": "ietf-draft-03"}) }},
+	{"IETF draft 05", "node", func(s *scene) { s.sends(2*mib, options{"protocol": "ietf-draft-05"}) }},
+	{"deferred length", "", (*scene).deferredLength},
+	{"unicode metadata", "", (*scene).unicodeMetadata},
+	{"metadata without values", "", (*scene).metadataWithoutValues},
+	{"right checksums", "", (*scene).rightChecksums},
+	{"wrong checksum", "", (*scene).wrongChecksum},
+	{"wrong offsets", "", (*scene).wrongOffsets},
+	{"over-long bodies", "", (*scene).overlongBodies},
+	{"empty file", "", refusedAtOnce(0, http.StatusBadRequest, nil)},
+	{"too large", "", refusedAtOnce(mib, http.StatusRequestEntityTooLarge, options{"uploadSize": 400_000_000})},
+	{"parallel parts", "", refusedAtOnce(mib, http.StatusBadRequest, options{"parallelUploads": 2})},
+	{"nobody", "", refusedAtOnce(mib, http.StatusUnauthorized, options{"headers": map[string]string{}})},
+	{"a wrong token at the beginning", "", refusedAtOnce(mib, http.StatusUnauthorized, options{"headers": map[string]string{"Authorization": "Bearer dev:"}})},
+	{"a wrong token later", "", (*scene).wrongTokenLater},
+	{"a video announced before", "", (*scene).announcedBefore},
+	{"an Idempotency-Key", "", (*scene).idempotencyKey},
+	{"abort and resume", "", (*scene).abortAndResume},
+	{"the client dies and another goes on", "", (*scene).dies},
+	{"page reload", "chromium", (*scene).pageReload},
+	{"two of the same file", "", (*scene).twoOfTheSame},
+	{"two clients on one upload", "", (*scene).twoOnOne},
+	{"the same file in two tabs, one upload", "", (*scene).sameFingerprint},
+	{"paused", "", (*scene).paused},
+	{"paused for a moment", "", (*scene).pausedForAMoment},
+	{"canceled", "", (*scene).canceled},
+	{"kept as a draft", "", (*scene).keptAsDraft},
+	{"terminated by the client", "", (*scene).terminated},
+	{"deleted by the API", "", (*scene).deletedByAPI},
+	{"slow", "node", (*scene).slow},
+	{"cut again and again", "", (*scene).cutAgainAndAgain},
+	{"connections reset", "node", (*scene).connectionsReset},
+	{"headers for other origins", "chromium", (*scene).otherOrigins},
+	{"Uppy", "chromium", (*scene).uppy},
+}
+
+// sends is an upload that nothing happens to.
+func (s *scene) sends(size int64, more ...options) {
+	s.t.Helper()
+	f, c := s.file(size), s.client()
+	c.do(s.send(f, more...))
+	s.arrived(c.succeeds(), f)
+}
+
+func (s *scene) deferredLength() {
+	f, c := s.file(3*mib+5), s.client()
+	o := s.send(f, options{"uploadLengthDeferred": true, "chunkSize": mib})
+	o.Stream = true
+	c.do(o)
+	s.arrived(c.succeeds(), f)
+}
+
+// metadataOf reads what HEAD answers.
+func (s *scene) metadataOf(url string) map[string]string {
+	s.t.Helper()
+	values := map[string]string{}
+	for _, pair := range strings.Split(tus(s.t, http.MethodHead, url).Header.Get("Upload-Metadata"), ",") {
+		name, encoded, _ := strings.Cut(strings.TrimSpace(pair), " ")
+		value, err := base64.StdEncoding.DecodeString(encoded)
+		s.must(err)
+		values[name] = string(value)
+	}
+	return values
+}
+
+func (s *scene) unicodeMetadata() {
+	f, c := s.file(mib), s.client()
+	said := map[string]string{"filename": "ねこ 🐈 — кот.mp4", "title": "Ein Kätzchen, 小猫 🐾", "caption": "مرحبا\nاليوم", "note": "ÿ\u200d👩‍👩‍👧"}
+	c.do(s.send(f, options{"metadata": said}))
+	url := c.succeeds()
+	v, err := s.api().Video(s.ctx, s.idOf(url))
+	s.must(err)
+	if v.Title != said["title"] {
+		s.t.Errorf("the title became %q", v.Title)
+	}
+	back := s.metadataOf(url)
+	for name, value := range said {
+		if back[name] != value {
+			s.t.Errorf("%s was %q and came back as %q", name, value, back[name])
+		}
+	}
+	s.arrived(url, f)
+}
+
+func (s *scene) metadataWithoutValues() {
+	f, c := s.file(mib), s.client()
+	c.do(s.send(f, options{"metadata": map[string]string{"is_draft": "", "title": "A", "b": ""}}))
+	url := c.succeeds()
+	back := s.metadataOf(url)
+	if value, there := back["is_draft"]; !there || value != "" || back["title"] != "A" {
+		s.t.Errorf("HEAD answers with the metadata %q", back)
+	}
+	s.arrived(url, f)
+	answer := tus(s.t, http.MethodPost, s.endpoint(), "Authorization", "Bearer dev:"+s.user, "Upload-Length", "5", "Upload-Metadata", "alone")
+	if answer.StatusCode != http.StatusCreated {
+		s.t.Fatalf("a key alone is answered with %d", answer.StatusCode)
+	}
+	s.ends(s.idOf(answer.Header.Get("Location")))
+}
+
+// checksums are those of the chunks of a file, in turns of each kind.
+func (s *scene) checksums(f file, chunk int) map[string]string {
+	content, err := os.ReadFile(f.path)
+	s.must(err)
+	sums := map[string]string{}
+	for n, at := 0, 0; at < len(content); n, at = n+1, at+chunk {
+		piece := content[at:min(at+chunk, len(content))]
+		a, b, c := sha1.Sum(piece), sha256.Sum256(piece), md5.Sum(piece)
+		sum := []string{"sha1 " + base64.StdEncoding.EncodeToString(a[:]), "sha256 " + base64.StdEncoding.EncodeToString(b[:]),
+			"md5 " + base64.StdEncoding.EncodeToString(c[:])}
+		sums[strconv.Itoa(at)] = sum[n%3]
+	}
+	return sums
+}
+
+func (s *scene) rightChecksums() {
+	f, c := s.file(4*mib+3), s.client()
+	o := s.send(f, options{"chunkSize": mib})
+	o.Checksums = s.checksums(f, mib)
+	c.do(o)
+	s.arrived(c.succeeds(), f)
+}
+
+// Of a chunk whose checksum is wrong nothing is kept, and what came before stays.
+func (s *scene) wrongChecksum() {
+	f, c := s.file(4*mib), s.client()
+	o := s.send(f, options{"chunkSize": mib})
+	o.Checksums = s.checksums(f, mib)
+	o.Checksums[strconv.Itoa(2*mib)] = o.Checksums["0"]
+	c.do(o)
+	url, _ := s.begun(c)
+	c.fails(460)
+	if at := s.offsetAt(url); at != strconv.Itoa(2*mib) {
+		s.t.Errorf("the upload stands at %s", at)
+	}
+	again := s.client()
+	o = s.send(f, options{"chunkSize": mib, "uploadUrl": url})
+	o.Checksums = s.checksums(f, mib)
+	again.do(o)
+	s.arrived(again.succeeds(), f)
+}
+
+// half sends the first chunks of a file, up to its middle.
+func (s *scene) half(f file, c *tusClient) (url string) {
+	s.t.Helper()
+	content, err := os.ReadFile(f.path)
+	s.must(err)
+	v, err := s.api().Create(s.ctx, client.NewVideo{Source: client.Source{Size: f.size}})
+	s.must(err)
+	if answer := s.patch(v.Upload.URL, "0", content[:f.size/2], false); answer.StatusCode != http.StatusNoContent {
+		s.t.Fatalf("the first half is answered with %d", answer.StatusCode)
+	}
+	return v.Upload.URL
+}
+
+func (s *scene) wrongOffsets() {
+	f, c := s.file(2*mib), s.client()
+	url := s.half(f, c)
+	for offset, want := range map[string]int{
+		"0": http.StatusConflict, strconv.Itoa(mib - 1): http.StatusConflict, strconv.Itoa(mib + 1): http.StatusConflict,
+		strconv.Itoa(2 * mib): http.StatusConflict, strconv.Itoa(9 * mib): http.StatusConflict,
+		"-1": http.StatusBadRequest, "": http.StatusBadRequest, "one": http.StatusBadRequest, "99999999999999999999": http.StatusBadRequest,
+	} {
+		if answer := s.patch(url, offset, []byte("wrong"), false); answer.StatusCode != want {
+			s.t.Errorf("a PATCH at %q is answered with %d instead of %d", offset, answer.StatusCode, want)
+		}
+	}
+	if at := s.offsetAt(url); at != strconv.Itoa(mib) {
+		s.t.Errorf("the upload stands at %s", at)
+	}
+	c.do(s.send(f, options{"uploadUrl": url}))
+	s.arrived(c.succeeds(), f)
+}
+
+func (s *scene) overlongBodies() {
+	f, c := s.file(2*mib), s.client()
+	url := s.half(f, c)
+	for _, chunked := range []bool{false, true} {
+		if answer := s.patch(url, strconv.Itoa(mib), make([]byte, 3*mib), chunked); answer.StatusCode != http.StatusRequestEntityTooLarge {
+			s.t.Errorf("too many bytes (chunked: %t) are answered with %d", chunked, answer.StatusCode)
+		}
+	}
+	if at := s.offsetAt(url); at != strconv.Itoa(mib) {
+		s.t.Errorf("the upload stands at %s", at)
+	}
+	c.do(s.send(f, options{"uploadUrl": url}))
+	s.arrived(c.succeeds(), f)
+}
+
+// refusedAtOnce is an upload that ends before it begins: the client stops, and there is no video.
+func refusedAtOnce(size int64, status int, more options) func(*scene) {
+	return func(s *scene) {
+		c := s.client()
+		c.do(s.send(s.file(size), more))
+		if e := c.fails(status); !strings.Contains(e.Body, `"detail":"`) {
+			s.t.Errorf("the answer doesn't say why: %s", e.Body)
+		}
+		mine, _, err := s.api().Videos(s.ctx, "", "")
+		s.must(err)
+		if len(mine) != 0 {
+			s.t.Errorf("there is a video all the same: %s", mine[0].ID)
+		}
+	}
+}
+
+// Whose token has ended meanwhile can send on: the URL is enough.
+func (s *scene) wrongTokenLater() {
+	f, c := s.file(2*mib), s.client()
+	url := s.half(f, c)
+	for _, token := range []string{"Bearer dev:", "Bearer nonsense", "Basic eA=="} {
+		if code := tus(s.t, http.MethodHead, url, "Authorization", token).StatusCode; code != http.StatusOK {
+			s.t.Errorf("HEAD with %q answers %d", token, code)
+		}
+	}
+	c.do(s.send(f, options{"uploadUrl": url, "headers": map[string]string{"Authorization": "Bearer nonsense"}}))
+	s.arrived(c.succeeds(), f)
+}
+
+// Whoever says which video is meant gets the same upload each time.
+func (s *scene) announcedBefore() {
+	f := s.file(2 * mib)
+	v, err := s.api().Create(s.ctx, client.NewVideo{Title: "Before", Source: client.Source{Size: f.size}})
+	s.must(err)
+	s.twice(f, options{"metadata": map[string]string{"video_id": string(v.ID)}})
+}
+
+func (s *scene) idempotencyKey() {
+	s.twice(s.file(2*mib), options{"headers": map[string]string{"Authorization": "Bearer dev:" + s.user, "Idempotency-Key": "once"}})
+}
+
+func (s *scene) twice(f file, o options) {
+	s.t.Helper()
+	one, two := s.client(), s.client()
+	s.line.slow(mib)
+	one.do(s.send(f, o))
+	_, first := s.underWay(one)
+	two.do(s.send(f, o))
+	if _, second := s.begun(two); first != second {
+		s.t.Errorf("there are two videos, %s and %s", first, second)
+	}
+	s.persists(one)
+	s.arrived(s.persists(two), f)
+}
+
+// fewOr is how often something random is done.
+func fewOr(many int) int {
+	if soaking() {
+		return many
+	}
+	return 3
+}
+
+// A person stops and goes on at points that nobody chose.
+func (s *scene) abortAndResume() {
+	f := s.file(int64(6*mib + s.chance.IntN(4*mib)))
+	c := s.client()
+	s.line.slow(6 * mib)
+	o := s.send(f)
+	if s.chance.IntN(2) == 0 {
+		o.Options["chunkSize"] = 1 + s.chance.IntN(3*mib)
+	}
+	c.do(o)
+	url, _ := s.begun(c)
+	for range fewOr(30) {
+		time.Sleep(time.Duration(s.chance.IntN(300)) * time.Millisecond)
+		c.do(order{Do: "abort"})
+		c.await("the upload is aborted", is("aborted"))
+		c.do(order{Do: "resume"})
+	}
+	s.line.slow(0)
+	if again := s.persists(c); again != url {
+		s.t.Errorf("the upload began at %s and ended at %s", url, again)
+	}
+	s.arrived(url, f)
+}
+
+// A client dies after some bytes; another finds the upload by the file alone.
+func (s *scene) dies() {
+	f := s.file(int64(4*mib + s.chance.IntN(4*mib)))
+	s.line.slow(4 * mib)
+	c := s.client()
+	c.do(s.send(f))
+	url, _ := s.underWay(c)
+	for range fewOr(20) - 1 {
+		c.kill()
+		c = s.client()
+		s.goesOn(c, f)
+		time.Sleep(time.Duration(s.chance.IntN(500)) * time.Millisecond)
+	}
+	s.line.slow(0)
+	if again := s.persists(c); again != url {
+		s.t.Errorf("the upload began at %s and ended at %s", url, again)
+	}
+	s.arrived(url, f)
+}
+
+// goesOn has a client take up the upload that it knows of a file.
+func (s *scene) goesOn(c *tusClient, f file, more ...options) {
+	s.t.Helper()
+	o := s.send(f, more...)
+	o.Previous = true
+	c.do(o)
+	if e := c.await("the client knows the file", is("previous")); e.Count != 1 {
+		s.t.Fatalf("client %s knows %d uploads of the file", c.name, e.Count)
+	}
+}
+
+func (s *scene) pageReload() {
+	f, c := s.file(4*mib), s.client()
+	s.line.slow(2 * mib)
+	c.do(s.send(f))
+	url, _ := s.underWay(c)
+	c.do(order{Do: "reload"})
+	c.await("the page is there again", is("here"))
+	s.goesOn(c, f)
+	if again := s.persists(c); again != url {
+		s.t.Errorf("the upload began at %s and ended at %s", url, again)
+	}
+	if n := c.count(answered(http.MethodPost, http.StatusCreated)); n != 1 {
+		s.t.Errorf("%d uploads were made", n)
+	}
+	s.arrived(url, f)
+}
+
+// Two clients that know nothing of each other make two videos of one file.
+func (s *scene) twoOfTheSame() {
+	f, one, two := s.file(3*mib), s.client(), s.client()
+	one.do(s.send(f))
+	two.do(s.send(f))
+	first, second := one.succeeds(), two.succeeds()
+	if first == second {
+		s.t.Error("there is one upload for both")
+	}
+	s.arrived(first, f)
+	s.arrived(second, f)
+}
+
+// Two clients at one upload take it from each other; the file is there once.
+func (s *scene) twoOnOne() {
+	f, one, two := s.file(6*mib), s.client(), s.client()
+	v, err := s.api().Create(s.ctx, client.NewVideo{Source: client.Source{Size: f.size}})
+	s.must(err)
+	s.line.slow(4 * mib)
+	one.do(s.send(f, options{"uploadUrl": v.Upload.URL, "chunkSize": mib}))
+	two.do(s.send(f, options{"uploadUrl": v.Upload.URL}))
+	s.persists(one)
+	s.persists(two)
+	s.arrived(v.Upload.URL, f)
+}
+
+func (s *scene) sameFingerprint() {
+	f, one, two := s.file(4*mib), s.client(), s.client()
+	s.line.slow(2 * mib)
+	one.do(s.send(f))
+	url, _ := s.underWay(one)
+	s.goesOn(two, f)
+	if again := s.persists(two); again != url {
+		s.t.Errorf("the upload began at %s and ended at %s", url, again)
+	}
+	s.persists(one)
+	s.arrived(url, f)
+}
+
+// quick makes a client give up soon.
+var quick = options{"retryDelays": []int{0, 100, 200}}
+
+// A client gives up after its own tries, while the upload stays, and goes on when
+// the video's status says that it may.
+func (s *scene) paused() {
+	f, c := s.file(4*mib), s.client()
+	s.line.slow(mib)
+	c.do(s.send(f, quick))
+	url, id := s.underWay(c)
+	if v := s.ask(s.api(), id, video.Pause); !v.Paused {
+		s.t.Error("the answer to pause doesn't say paused")
+	}
+	c.fails(http.StatusLocked)
+	at := s.offsetAt(url)
+	if code := tus(s.t, http.MethodPatch, url, "Upload-Offset", at).StatusCode; code != http.StatusLocked {
+		s.t.Errorf("PATCH while paused answers %d", code)
+	}
+	if now := s.offsetAt(url); now != at {
+		s.t.Errorf("while paused the upload went on from %s to %s", at, now)
+	}
+	s.ask(s.api(), id, video.Resume)
+	s.until("the status says that it goes on", 20*time.Second, func() bool {
+		v, err := s.api().Video(s.ctx, id)
+		return err == nil && !v.Paused
+	})
+	s.line.slow(0)
+	c.do(order{Do: "resume"})
+	s.arrived(c.succeeds(), f)
+}
+
+// A pause shorter than a client's patience is nothing that it would notice.
+func (s *scene) pausedForAMoment() {
+	f, c := s.file(4*mib), s.client()
+	s.line.slow(2 * mib)
+	c.do(s.send(f))
+	_, id := s.underWay(c)
+	s.ask(s.api(), id, video.Pause)
+	time.Sleep(300 * time.Millisecond)
+	s.ask(s.api(), id, video.Resume)
+	s.arrived(c.succeeds(), f)
+}
+
+// A client whose upload was canceled stops, also one that begins anew by itself:
+// it is refused once. After that it is a person who means it.
+func (s *scene) canceled() {
+	f, c := s.file(4*mib), s.client()
+	s.line.slow(mib)
+	c.do(s.send(f))
+	url, id := s.underWay(c)
+	s.ask(s.api(), id, video.Cancel)
+	c.fails(http.StatusGone)
+	if c.count(answered(http.MethodPost, http.StatusGone)) == 0 {
+		c.do(order{Do: "resume"})
+		c.fails(http.StatusGone)
+	}
+	if n := c.count(answered(http.MethodPost, http.StatusGone)); n != 1 {
+		s.t.Errorf("beginning anew was refused %d times\n%s", n, c.story())
+	}
+	if n := c.count(answered(http.MethodPost, http.StatusCreated)); n != 1 {
+		s.t.Errorf("%d uploads were made", n)
+	}
+	s.ended.add(id)
+	s.line.slow(0)
+	c.do(order{Do: "resume"})
+	s.arrived(c.succeeds(), f)
+	if code := tus(s.t, http.MethodHead, url).StatusCode; code != http.StatusGone {
+		s.t.Errorf("HEAD answers %d", code)
+	}
+}
+
+func (s *scene) keptAsDraft() {
+	f, c := s.file(4*mib), s.client()
+	s.line.slow(mib)
+	c.do(s.send(f, quick))
+	url, id := s.underWay(c)
+	_, err := s.api().Command(s.ctx, id, video.Cancel, video.CommandRequest{KeepDraft: true})
+	s.must(err)
+	c.fails(http.StatusLocked)
+	s.offsetAt(url)
+	s.ask(s.api(), id, video.Resume)
+	s.line.slow(0)
+	c.do(order{Do: "resume"})
+	s.arrived(c.succeeds(), f)
+}
+
+func (s *scene) terminated() {
+	f, c := s.file(4*mib), s.client()
+	s.line.slow(mib)
+	c.do(s.send(f))
+	url, id := s.underWay(c)
+	c.do(order{Do: "abort", Terminate: true})
+	c.await("the upload is given up", is("aborted"))
+	s.ended.add(id)
+	if code := tus(s.t, http.MethodHead, url).StatusCode; code != http.StatusGone {
+		s.t.Errorf("HEAD answers %d", code)
+	}
+	another := s.client() // which has the URL only
+	another.do(order{Do: "terminate", URL: url, Options: options{"retryDelays": []int{0}}})
+	another.await("giving it up again is no error", is("terminated"))
+}
+
+func (s *scene) deletedByAPI() {
+	f, c := s.file(4*mib), s.client()
+	s.line.slow(mib)
+	c.do(s.send(f))
+	_, id := s.underWay(c)
+	s.ends(id)
+	c.fails(http.StatusGone)
+}
+
+// What has come of a slow client is safe after seconds.
+func (s *scene) slow() {
+	f, c := s.file(4*mib), s.client()
+	s.line.slow(256 << 10)
+	c.do(s.send(f))
+	_, id := s.begun(c)
+	s.until("bytes are stored while the PATCH goes on", 30*time.Second, func() bool { return s.offset(s.api(), id) > 0 })
+	if n := c.count(is("answer")); n != 1 {
+		s.t.Errorf("the PATCH has ended\n%s", c.story())
+	}
+	s.line.slow(0)
+	s.arrived(c.succeeds(), f)
+}
+
+func (s *scene) cutAgainAndAgain() {
+	f, c := s.file(8*mib), s.client()
+	s.line.slow(4 * mib)
+	c.do(s.send(f))
+	url, _ := s.begun(c)
+	for range fewOr(30) {
+		time.Sleep(time.Duration(s.chance.IntN(600)) * time.Millisecond)
+		s.line.cut(time.Duration(s.chance.IntN(300)) * time.Millisecond)
+	}
+	s.line.slow(0)
+	s.persists(c)
+	s.arrived(url, f)
+}
+
+func (s *scene) connectionsReset() {
+	f, c := s.file(8*mib), s.client()
+	s.line.slow(4 * mib)
+	c.do(s.send(f, options{"chunkSize": mib}))
+	url, _ := s.underWay(c)
+	s.line.reset(50 * time.Millisecond)
+	time.Sleep(2 * time.Second)
+	s.line.clear("reset")
+	s.line.slow(0)
+	s.persists(c)
+	s.arrived(url, f)
+}
+
+// A page of another origin reads all that tus and a status need.
+func (s *scene) otherOrigins() {
+	f, c := s.file(2*mib), s.client()
+	url := s.half(f, c)
+	c.do(order{Do: "fetch", URL: url, Options: options{"method": "HEAD", "headers": map[string]string{"Tus-Resumable": "1.0.0"}}})
+	e := c.await("the page has an answer", is("fetched"))
+	for _, name := range []string{"upload-offset", "upload-length", "upload-expires", "tus-resumable", "reelflow-video"} {
+		if e.Headers[name] == "" {
+			s.t.Errorf("the page can't read %s of %v", name, e.Headers)
+		}
+	}
+	if at, err := http.ParseTime(e.Headers["upload-expires"]); err != nil || time.Until(at) < time.Hour {
+		s.t.Errorf("Upload-Expires is %q", e.Headers["upload-expires"])
+	}
+	s.ends(s.idOf(url))
+}
+
+// Uppy pauses and goes on by its own button.
+func (s *scene) uppy() {
+	f, c := s.file(6*mib), s.client()
+	s.line.slow(4 * mib)
+	o := s.send(f)
+	o.Do = "uppy"
+	delete(o.Options, "metadata")
+	c.do(o)
+	time.Sleep(600 * time.Millisecond)
+	c.do(order{Do: "toggle"})
+	c.await("it is paused", is("aborted"))
+	time.Sleep(300 * time.Millisecond)
+	c.do(order{Do: "toggle"})
+	c.await("it goes on", is("resumed"))
+	s.arrived(c.succeeds(), f)
+}
