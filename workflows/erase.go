@@ -101,6 +101,9 @@ func (l *life) hide() {
 			l.enter(video.PendingDeletion)
 			l.deadlines["purge_at"] = purgeAt
 			l.waitFor("the grace of the deletion")
+			if l.state.Held {
+				l.project() // hiding wrote a row that knows of no hold
+			}
 			_ = workflow.NewTimerWithOptions(l.root, rest, workflow.TimerOptions{Summary: "grace of the deletion, then the purge"}).Get(l.root, nil)
 		}
 	}

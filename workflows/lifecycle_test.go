@@ -214,6 +214,11 @@ func TestLegalHoldStopsThePurge(t *testing.T) {
 	f.carry(video.Published)
 	f.at(time.Minute, func() { f.update(video.Hold) })
 	f.at(2*time.Minute, func() { f.update(video.Delete) })
+	f.at(30*time.Minute, func() {
+		if !f.world.last().Held { // whoever starts the purge of a stray looks there
+			t.Errorf("in the grace the catalog shows %+v", f.world.last())
+		}
+	})
 	f.at(5*time.Hour, func() {
 		if s := f.status(); s.Stage != video.PendingDeletion || f.world.count("DestroyKey") != 0 || s.WaitingFor == "" {
 			t.Errorf("under hold long after the grace: %+v", s)

@@ -241,7 +241,13 @@ func (w *world) CopyReplica(ctx context.Context, in StoreInput) error {
 
 func (w *world) Publish(ctx context.Context, leg Leg) error { return w.do(ctx, "Publish", leg) }
 
-func (w *world) Hide(ctx context.Context, in HideInput) error { return w.do(ctx, "Hide", in.Leg) }
+func (w *world) Hide(ctx context.Context, in HideInput) error {
+	err := w.do(ctx, "Hide", in.Leg)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shown = ControlInput{Leg: in.Leg, State: video.State{Stage: video.PendingDeletion, Ending: video.ByDeletion}}
+	return err
+}
 
 func (w *world) DestroyKey(ctx context.Context, in DestroyInput) error {
 	err := w.do(ctx, "DestroyKey", in.Leg)
