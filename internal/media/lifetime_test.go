@@ -74,7 +74,7 @@ func TestCancel(t *testing.T) {
 	if err := <-result; err != context.Canceled {
 		t.Fatalf("got %v, want %v", err, context.Canceled)
 	}
-	if took := time.Since(canceled); took > 300*time.Millisecond {
+	if took := time.Since(canceled); took > 1500*time.Millisecond {
 		t.Errorf("returned %v after the cancel", took)
 	}
 	if left := children(t, tools.Runner.Scratch); len(left) > 0 {
@@ -96,7 +96,7 @@ func TestCancelWaitingForSource(t *testing.T) {
 	if _, err := tools.Poster(ctx, stuck, info); err != context.Canceled {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
