@@ -22,7 +22,12 @@ func (a *Activities) Hide(ctx context.Context, in workflows.HideInput) error {
 // before this one. It is a success when the catalog has forgotten the video
 // already.
 func (a *Activities) leave(ctx context.Context, leg workflows.Leg, why video.Ending, project func(*catalog.Video)) error {
-	row, err := a.Catalog.Control(ctx, catalog.Control{Video: leg.ID, Epoch: leg.Epoch, Ending: why}, project)
+	row, err := a.Catalog.ControlOf(ctx, leg.ID)
+	if err == nil {
+		// A hold and the count of refusals stay as they are: only the workflow knows them.
+		row.Epoch, row.Ending, row.Paused, row.Draft = leg.Epoch, why, false, false
+		row, err = a.Catalog.Control(ctx, row, project)
+	}
 	if forgotten(err) {
 		return nil
 	}
