@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -118,6 +119,30 @@ func TestCreateVideo(t *testing.T) {
 }
 
 // Pages stay right while videos come and go, also when many are of the same instant.
+func TestRevisions(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ids := []video.ID{b.upload(t, 1), b.upload(t, 1), video.NewID()}
+		b.upload(t, 1) // nobody asks for this one
+		must(t, b.MarkStalled(t.Context(), ids[1], true))
+		want := map[video.ID]int64{ids[0]: b.video(t, ids[0]).Revision, ids[1]: b.video(t, ids[0]).Revision + 1}
+		got, err := b.Revisions(t.Context(), ids)
+		if err != nil || !maps.Equal(got, want) {
+			t.Errorf("%v, %v; want %v", got, err, want)
+		}
+		if got, err := b.Revisions(t.Context(), nil); err != nil || len(got) != 0 {
+			t.Errorf("of none: %v, %v", got, err)
+		}
+		many := make([]video.ID, 2500)
+		for i := range many {
+			many[i] = video.ID(fmt.Sprint(i))
+		}
+		got, err = b.Revisions(t.Context(), append(many, ids...))
+		if err != nil || !maps.Equal(got, want) {
+			t.Errorf("among many: %v, %v; want %v", got, err, want)
+		}
+	})
+}
+
 func TestPages(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, now := t.Context(), time.Now()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -102,6 +103,27 @@ func (c *Catalog) Video(ctx context.Context, id video.ID) (Video, error) {
 	db := c.read.WithContext(ctx)
 	v, err := only[Video](db.Where("id = ?", id), db, id)
 	return v, fault(err)
+}
+
+// Revisions returns the revision of each of these videos that is there, with one
+// query for every thousand.
+func (c *Catalog) Revisions(ctx context.Context, ids []video.ID) (map[video.ID]int64, error) {
+	var rows []struct {
+		ID       video.ID
+		Revision int64
+	}
+	found := make(map[video.ID]int64, len(ids))
+	// Databases limit the parameters of a statement.
+	for chunk := range slices.Chunk(ids, 1000) {
+		rows = rows[:0]
+		if err := c.read.WithContext(ctx).Model(&Video{}).Where("id IN ?", chunk).Find(&rows).Error; err != nil {
+			return nil, fault(err)
+		}
+		for _, row := range rows {
+			found[row.ID] = row.Revision
+		}
+	}
+	return found, nil
 }
 
 // Videos returns a page of videos, newest first, and the cursor of the next page,

@@ -17,8 +17,8 @@ const (
 	heartbeatEvery = 15 * time.Second
 )
 
-// followers are the streams of events of this gateway, by video. One poll asks
-// the catalog for each video that somebody follows, however many they are.
+// followers are the streams of events of this gateway, by video. One query asks
+// the catalog for all videos that somebody follows, however many they are.
 type followers struct {
 	mu     sync.Mutex
 	topics map[video.ID]*topic
@@ -103,16 +103,17 @@ func (g *Gateway) follow(ctx context.Context) {
 const gone = -2
 
 func (g *Gateway) poll(ctx context.Context) {
-	for _, id := range g.followers.followed() {
-		row, err := g.catalog.Video(ctx, id)
-		switch {
-		case err == nil:
-			g.followers.at(id, row.Revision)
-		case video.CodeOf(err) == video.Gone, video.CodeOf(err) == video.NotFound:
-			g.followers.at(id, gone)
-		default:
-			return // the catalog is down: the next poll finds what was missed
+	ids := g.followers.followed()
+	revisions, err := g.catalog.Revisions(ctx, ids)
+	if err != nil {
+		return // the catalog is down: the next poll finds what was missed
+	}
+	for _, id := range ids {
+		revision, there := revisions[id]
+		if !there {
+			revision = gone
 		}
+		g.followers.at(id, revision)
 	}
 }
 
