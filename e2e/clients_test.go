@@ -28,7 +28,7 @@ func TestClients(t *testing.T) {
 	d := direct(t)
 	d.chromium(t)
 	for _, kind := range []string{"node", "chromium"} {
-		i.play(t, d, kind, scenarios)
+		i.play(t, d, kind, true, scenarios)
 	}
 }
 

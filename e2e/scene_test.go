@@ -50,9 +50,9 @@ func (e *ends) add(id video.ID) {
 	e.ids = append(e.ids, id)
 }
 
-// play runs scenarios beside each other in one kind of client, and waits until
-// nothing is left of their videos.
-func (i *insider) play(t *testing.T, d *director, kind string, scenarios []scenario) {
+// play runs scenarios in one kind of client, beside each other unless they harm
+// what others need, and waits until nothing is left of their videos.
+func (i *insider) play(t *testing.T, d *director, kind string, beside bool, scenarios []scenario) {
 	ended := &ends{}
 	n := uint64(1)
 	if soaking() {
@@ -64,7 +64,9 @@ func (i *insider) play(t *testing.T, d *director, kind string, scenarios []scena
 				continue
 			}
 			t.Run(sc.name, func(t *testing.T) {
-				t.Parallel()
+				if beside {
+					t.Parallel()
+				}
 				t.Logf("seed %d", n)
 				sc.play(i.scene(t, d, kind, ended, n))
 			})
