@@ -101,17 +101,22 @@ func (g *Gateway) ensureStarted(ctx context.Context, row catalog.Video) error {
 	return nil
 }
 
-// bornOfUpload makes a video of what a plain tus client says. Metadata is free
+// saidByClient is what a plain tus client's metadata says of a video. It is free
 // text: what is too long is cut rather than refused.
-func (g *Gateway) bornOfUpload(ctx context.Context, who person, key string, req uploads.NewUpload) (video.ID, error) {
+func saidByClient(metadata map[string]string) NewVideo {
 	said := func(name string, most int) string {
-		text := []rune(strings.ToValidUTF8(req.Metadata[name], ""))
+		text := []rune(strings.ToValidUTF8(metadata[name], ""))
 		return string(text[:min(len(text), most)])
 	}
-	b, err := g.check(NewVideo{
+	return NewVideo{
 		Title: said("title", 200), Caption: said("caption", 4000),
 		Source: &Source{Filename: said("filename", 255), ContentType: said("filetype", 127)},
-	}, who)
+	}
+}
+
+// bornOfUpload makes a video of what a plain tus client says.
+func (g *Gateway) bornOfUpload(ctx context.Context, who person, key string, req uploads.NewUpload) (video.ID, error) {
+	b, err := g.check(saidByClient(req.Metadata), who)
 	if err != nil {
 		return "", err
 	}
