@@ -5,14 +5,17 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/reelflow/reelflow/internal/config"
+	"github.com/reelflow/reelflow/internal/gateway/issuer/issuertest"
 )
 
 // The gateway comes up without Temporal and without its stores, and a request
@@ -60,5 +63,45 @@ func TestServeStopsWhenItIsTold(t *testing.T) {
 		}
 	case <-time.After(shutdownTimeout + 2*time.Second):
 		t.Error("it did not stop")
+	}
+}
+
+// The settings reach the gateway: an issuer's people are let in, and nobody who
+// only says who they are.
+func TestServeByTheWordOfAnIssuer(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+	t.Setenv("TEMPORAL_CONFIG_FILE", os.DevNull)
+	fake := issuertest.New(t)
+	for name, value := range map[string]string{
+		"REELFLOW_AUTH": fake.URL, "REELFLOW_OIDC_AUDIENCE": "reelflow", "REELFLOW_OPERATOR_CLAIM": "groups:ops", "REELFLOW_MAX_OPEN_UPLOADS": "1",
+	} {
+		t.Setenv(name, value)
+	}
+	var cli commandLine
+	if _, err := config.Parse(&cli, &cli.Config, []string{"serve", "--data-dir", filepath.Join(t.TempDir(), "data"), "--log-level", "error"},
+		kong.Writers(io.Discard, io.Discard)); err != nil {
+		t.Fatal(err)
+	}
+	g, done, err := openGateway(&shell{Config: &cli.Config, ctx: t.Context()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	ask := func(token, method, path string) int {
+		r := httptest.NewRequest(method, path, strings.NewReader("{}"))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		g.Handler().ServeHTTP(w, r)
+		return w.Code
+	}
+	ann := fake.Token("reelflow", issuertest.Claims{"sub": "ann"})
+	if got := ask("dev:ann", "GET", "/v1/me/videos"); got != http.StatusUnauthorized {
+		t.Errorf("a name without proof: %d", got)
+	}
+	for _, want := range []int{http.StatusCreated, http.StatusTooManyRequests} {
+		if got := ask(ann, "POST", "/v1/videos"); got != want {
+			t.Errorf("%d, want %d", got, want)
+		}
 	}
 }

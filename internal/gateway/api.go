@@ -20,7 +20,7 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 	config.DocsPath, config.SchemasPath = "", ""                                 // its pages load from other hosts
 	config.Info.Description = "The whole life of short videos. Errors are application/problem+json (RFC 9457) with a code."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"bearer":  {Type: "http", Scheme: "bearer", Description: "In development mode: dev:<name>"},
+		"bearer":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of the issuer's; in development mode dev:<name>"},
 		"session": {Type: "apiKey", In: "cookie", Name: sessionCookie, Description: "From /signin"},
 	}
 	config.Security = []map[string][]string{{"bearer": {}}, {"session": {}}, {}}
