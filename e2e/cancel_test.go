@@ -21,7 +21,7 @@ func TestCancelWhileEncoding(t *testing.T) {
 	t.Parallel()
 	r := start(t, stack.Options{})
 	me := r.as("me")
-	v := r.upload(me, clip(t, 24, 540, true))
+	v := r.upload(me, clip(t, 12, 540, true))
 	r.until("an encoder runs", 30*time.Second, func() bool { return r.encoders() > 0 })
 	time.Sleep(time.Second)
 	asked := time.Now()

@@ -85,7 +85,7 @@ func TestWorkerHarmedWhileUploading(t *testing.T) {
 func TestWorkerHarmedWhileEncoding(t *testing.T) {
 	harmed(t, stack.Options{Workers: 2}, func(r *rig, h harm) {
 		me := r.as("me")
-		v := r.upload(me, clip(r.t, 24, 540, true))
+		v := r.upload(me, clip(r.t, 12, 540, true))
 		r.until("an encoder runs", 30*time.Second, func() bool { return r.encoders() > 0 })
 		r.publishedAndErased(me, v.ID, h.do(r, r.encoding()))
 	})
@@ -96,7 +96,7 @@ func TestWorkerHarmedWhileEncoding(t *testing.T) {
 func TestWorkerHarmedBeforeCancel(t *testing.T) {
 	harmed(t, stack.Options{Workers: 2}, func(r *rig, h harm) {
 		me := r.as("me")
-		v := r.upload(me, clip(r.t, 24, 540, true))
+		v := r.upload(me, clip(r.t, 12, 540, true))
 		r.until("an encoder runs", 30*time.Second, func() bool { return r.encoders() > 0 })
 		back := h.do(r, r.encoding())
 		r.ask(me, v.ID, video.Cancel)
@@ -200,7 +200,7 @@ func TestGatewayKilledDuringPatch(t *testing.T) {
 	t.Parallel()
 	r := start(t, stack.Options{})
 	me := r.as("me")
-	v, u := r.announce(me, clip(t, 12, 540, true))
+	v, u := r.announce(me, clip(t, 6, 270, true))
 	u.Rate = u.Size / 3
 	sent := r.send(u)
 	time.Sleep(1500 * time.Millisecond)
@@ -217,7 +217,7 @@ func TestGatewayKilledDuringPatch(t *testing.T) {
 func TestGatewayFrozenDuringPatch(t *testing.T) {
 	t.Parallel()
 	r := start(t, stack.Options{Gateways: 2})
-	v, u := r.announce(r.as("me"), clip(t, 12, 540, true))
+	v, u := r.announce(r.as("me"), clip(t, 6, 270, true))
 	u.Rate = u.Size / 10
 	broken, hangUp := context.WithCancel(r.ctx)
 	defer hangUp()

@@ -36,7 +36,7 @@ func TestTerminated(t *testing.T) {
 		t.Errorf("the client's upload ended with %v, want gone", err)
 	}
 
-	processing := r.upload(me, clip(t, 12, 540, true)).ID
+	processing := r.upload(me, clip(t, 6, 540, true)).ID
 	r.until("an encoder runs", time.Minute, func() bool { return r.encoders() > 0 })
 	terminate(processing)
 

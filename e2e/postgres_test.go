@@ -34,7 +34,7 @@ func TestDatabaseRestarted(t *testing.T) {
 	t.Parallel()
 	r, cluster := onPostgres(t, stack.Options{Workers: 2, Separate: true})
 	me := r.as("me")
-	v, u := r.announce(me, clip(t, 12, 540, true))
+	v, u := r.announce(me, clip(t, 6, 540, true))
 	u.Rate = u.Size / 8
 	sent := r.send(u)
 	r.until("bytes arrive", 20*time.Second, func() bool { return r.offset(me, v.ID) > 0 })
