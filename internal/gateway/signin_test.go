@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -272,14 +273,15 @@ func TestStreamsEndWithTheirTokens(t *testing.T) {
 		t.Fatal(got, err)
 	}
 	defer got.Body.Close()
-	time.AfterFunc(3*time.Second, func() {
-		s.request("", "POST", "/v1/videos/"+string(v.ID)+"/pause", "", "Authorization", "Bearer "+fake.Token("reelflow", claims{"sub": "ann"}))
-	})
-	var all strings.Builder
-	if _, err := bufio.NewReader(got.Body).WriteTo(&all); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(all.String(), `"paused":false`) || regexp.MustCompile(`"paused":true|event: gone`).MatchString(all.String()) {
-		t.Errorf("%s", all.String())
+	all := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(got.Body) // what it ends with is judged below
+		all <- string(text)
+	}()
+	time.Sleep(3 * time.Second)
+	s.video(s.by(fake, claims{"sub": "ann"}, "POST", "/v1/videos/"+string(v.ID)+"/pause", ""), 200)
+	told := <-all
+	if !strings.Contains(told, `"paused":false`) || regexp.MustCompile(`"paused":true|event: gone`).MatchString(told) {
+		t.Errorf("%s", told)
 	}
 }
