@@ -188,8 +188,9 @@ func (i *insider) plainLife(id video.ID, f file) {
 // nothing that is wrong gets out.
 func TestAlteredSegments(t *testing.T) {
 	t.Parallel()
-	i := start(t, stack.Options{}).insider()
+	i := start(t, stack.Options{Separate: true}).insider()
 	i.part(t, "before it is encoded", (*insider).alteredEarly)
+	i.part(t, "before it is copied", (*insider).alteredBetween)
 	i.part(t, "after it was published", (*insider).alteredLate)
 }
 
@@ -206,10 +207,7 @@ func (i *insider) alteredEarly() {
 	mend := i.turn(v.ID, catalog.KindSource, 1000)
 	s.patch(v.Upload.URL, fmt.Sprint(mib), content[mib:], false)
 	i.stage(me, v.ID, video.Processing, time.Minute)
-	i.until("the fault is noticed", time.Minute, func() bool {
-		log, err := os.ReadFile(i.Workers[0].Log)
-		return err == nil && strings.Contains(string(log), "is not what was stored")
-	})
+	i.noticed(0)
 	if now, err := me.Video(i.ctx, v.ID); err != nil || now.Stage != video.Processing {
 		i.t.Errorf("the altered upload is %s, %v", now.Stage, err)
 	}
@@ -220,7 +218,43 @@ func (i *insider) alteredEarly() {
 	i.plainLife(v.ID, f)
 }
 
-// A download breaks off at the chunk, and a copy that is asked for is refused.
+// logged is how much the worker has written so far.
+func (i *insider) logged() int {
+	log, err := os.ReadFile(i.Workers[0].Log)
+	i.must(err)
+	return len(log)
+}
+
+// noticed waits until the worker's log names the fault, after what it had written before.
+func (i *insider) noticed(before int) {
+	i.t.Helper()
+	i.until("the fault is noticed", 2*time.Minute, func() bool {
+		log, err := os.ReadFile(i.Workers[0].Log)
+		return err == nil && strings.Contains(string(log[before:]), "is not what was stored")
+	})
+}
+
+// The copy is refused, not made, and the video is not published without it.
+func (i *insider) alteredBetween() {
+	me, backup := i.as("me"), i.stores[2]
+	i.must(i.Parts[backup.Name()].Kill())
+	f := paddedClip(i.t, "between.mp4", 2*mib)
+	id := i.sendTo(i.URLs[0], f)
+	i.stage(me, id, video.Publishing, 2*time.Minute)
+	mend, before := i.turn(id, catalog.KindSource, mib), i.logged()
+	i.must(i.Parts[backup.Name()].Restart(i.ctx))
+	i.noticed(before)
+	if _, size, err := i.opened(id, backup); err != nil || size != 0 {
+		i.t.Errorf("%s has %d bytes of the altered file, %v", backup.Name(), size, err)
+	}
+	if now, err := me.Video(i.ctx, id); err != nil || now.Stage != video.Publishing {
+		i.t.Errorf("without its copy the video is %s, %v", now.Stage, err)
+	}
+	mend()
+	i.plainLife(id, f)
+}
+
+// A download breaks off at the chunk.
 func (i *insider) alteredLate() {
 	me := i.as("me")
 	f := paddedClip(i.t, "late.mp4", 2*mib)

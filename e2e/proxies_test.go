@@ -25,6 +25,7 @@ type line struct {
 // newLine leads to HOST:PORT, or to the host of a URL, until the test ends.
 func newLine(t testing.TB, to string) *line {
 	t.Helper()
+	zerolog.SetGlobalLevel(zerolog.Disabled) // a slow line has a logger of its own, and tells it all
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	l := &line{t: t, Proxy: toxiproxy.NewProxy(server, "line", "127.0.0.1:0", hostOf(to))}
 	if err := l.Start(); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -53,11 +54,7 @@ func (e *ends) add(id video.ID) {
 // play runs scenarios in one kind of client, beside each other unless they harm
 // what others need, and waits until nothing is left of their videos.
 func (i *insider) play(t *testing.T, d *director, kind string, beside bool, scenarios []scenario) {
-	ended := &ends{}
-	n := uint64(1)
-	if soaking() {
-		n = uint64(time.Now().UnixNano())
-	}
+	ended, n := &ends{}, seedOf()
 	t.Run(kind, func(t *testing.T) {
 		for _, sc := range scenarios {
 			if sc.only != "" && sc.only != kind {
@@ -78,6 +75,18 @@ func (i *insider) play(t *testing.T, d *director, kind string, beside bool, scen
 }
 
 func soaking() bool { return os.Getenv("SOAK") != "" }
+
+// seedOf is what everything random follows from: E2E_SEED where it is set, else
+// with SOAK another one each time, and without it always the same.
+func seedOf() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("E2E_SEED"), 10, 64); err == nil {
+		return n
+	}
+	if soaking() {
+		return uint64(time.Now().UnixNano())
+	}
+	return 1
+}
 
 func (i *insider) scene(t *testing.T, d *director, kind string, ended *ends, seed uint64) *scene {
 	name := fnv.New64()
