@@ -67,7 +67,7 @@ func (a *Activities) makePackage(ctx context.Context, j job) error {
 }
 
 func (a *Activities) packageRendition(ctx context.Context, j job, r media.Rendition) error {
-	plan := media.Pieces(j.info, media.PieceLength)
+	plan := media.Pieces(j.info, media.PieceLength(j.info))
 	pieces := make([]media.Source, len(plan))
 	for i := range plan {
 		o, ok := find(ofKind(j.made, catalog.KindPiece), r.Name, i)

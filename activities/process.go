@@ -54,7 +54,7 @@ func (a *Activities) Probe(ctx context.Context, in workflows.Leg) (workflows.Pro
 
 func planOf(info media.Info) video.Plan {
 	return video.Plan{
-		Pieces: len(media.Pieces(info, media.PieceLength)), Renditions: len(media.Ladder(info)), Audio: info.HasAudio,
+		Pieces: len(media.Pieces(info, media.PieceLength(info))), Renditions: len(media.Ladder(info)), Audio: info.HasAudio,
 	}
 }
 
@@ -128,7 +128,7 @@ func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (
 	if err != nil {
 		return workflows.Probed{}, err
 	}
-	ladder, pieces := media.Ladder(j.info), media.Pieces(j.info, media.PieceLength)
+	ladder, pieces := media.Ladder(j.info), media.Pieces(j.info, media.PieceLength(j.info))
 	if in.Piece >= len(pieces) {
 		return workflows.Probed{}, video.Errorf(video.Internal, "The plan has no piece %d.", in.Piece)
 	}

@@ -64,7 +64,7 @@ func TestCancel(t *testing.T) {
 	var told atomic.Int64
 	result := make(chan error, 1)
 	go func() {
-		result <- tools.EncodePiece(ctx, file(path), info, Ladder(info), Pieces(info, PieceLength)[0],
+		result <- tools.EncodePiece(ctx, file(path), info, Ladder(info), Pieces(info, PieceLength(info))[0],
 			func(done time.Duration) { told.Store(int64(done)) },
 			func(string, io.ReadSeeker, int64) error { return errors.New("too fast for the test") })
 	}()
@@ -123,11 +123,11 @@ func TestSourceFails(t *testing.T) {
 	info := probe(t, tools, path)
 	down := video.Errorf(video.Unavailable, "The store is down.")
 	failing := breaking(read(t, path), down)
-	piece := produce(t, tools, clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...), PieceLength).mp4["180p"][0]
+	piece := produce(t, tools, clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...), 10*time.Second).mp4["180p"][0]
 	sink := func(string, io.ReadSeeker, int64) error { return errors.New("a piece was delivered") }
 	calls := map[string]func() error{
 		"piece": func() error {
-			return tools.EncodePiece(t.Context(), failing, info, Ladder(info)[1:], Pieces(info, PieceLength)[0], nil, sink)
+			return tools.EncodePiece(t.Context(), failing, info, Ladder(info)[1:], Pieces(info, PieceLength(info))[0], nil, sink)
 		},
 		"audio":    func() error { return tools.EncodeAudio(t.Context(), failing, info, sink) },
 		"previews": func() error { _, _, err := tools.Previews(t.Context(), failing, info); return err },
@@ -169,7 +169,7 @@ func (b *brokenFile) Close() error { return nil }
 
 func TestReceiverFails(t *testing.T) {
 	tools := tools(t)
-	p := produce(t, tools, clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...), PieceLength)
+	p := produce(t, tools, clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...), 10*time.Second)
 	full := errors.New("store is full")
 	sink := func(string, io.ReadSeeker, int64) error { return full }
 	path := clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...)
@@ -291,7 +291,7 @@ func TestOverTime(t *testing.T) {
 	path := long(t)
 	info := probe(t, tools, path)
 	tools.Runner.CPU = time.Second
-	err := tools.EncodePiece(t.Context(), file(path), info, Ladder(info), Pieces(info, PieceLength)[0], nil,
+	err := tools.EncodePiece(t.Context(), file(path), info, Ladder(info), Pieces(info, PieceLength(info))[0], nil,
 		func(string, io.ReadSeeker, int64) error { return nil })
 	exit, ok := errors.AsType[*ExitError](err)
 	if !ok || !exit.OverTime {

@@ -159,9 +159,13 @@ func pictureBits(pixels int, rate Rate) int {
 // gop is the number of frames from key frame to key frame: two seconds.
 func gop(rate Rate) int { return max(1, int(math.Round(2*rate.Float()))) }
 
-// PieceLength is a good length of pieces: short enough that a lost one costs
-// little and many workers can help, long enough that seeking costs little.
-const PieceLength = 10 * time.Second
+// PieceLength is a good length of pieces of a video: short enough that a lost one
+// costs little and that two cores or more share the work of a short video, long
+// enough that seeking costs little.
+func PieceLength(info Info) time.Duration {
+	quarter := time.Duration(info.DurationSeconds / 4 * float64(time.Second))
+	return min(max(quarter, 4*time.Second), 10*time.Second)
+}
 
 // Piece is a stretch of the video that is encoded by itself.
 type Piece struct {

@@ -135,7 +135,7 @@ func TestPlaylistFetchesNothing(t *testing.T) {
 		list := inMemory([]byte(list))
 		_, err := tools.Probe(t.Context(), list)
 		wantRejection(t, err, NotAVideo)
-		wantRejection(t, tools.EncodePiece(t.Context(), list, info, Ladder(info), Pieces(info, PieceLength)[0], nil, sink), Damaged)
+		wantRejection(t, tools.EncodePiece(t.Context(), list, info, Ladder(info), Pieces(info, PieceLength(info))[0], nil, sink), Damaged)
 		wantRejection(t, tools.EncodeAudio(t.Context(), list, info, sink), Damaged)
 		_, err = tools.Poster(t.Context(), list, info)
 		wantRejection(t, err, Damaged)
