@@ -21,7 +21,7 @@ import (
 // tables lists what the schema holds, without goose's own.
 func (b *bench) tables(t *testing.T, db *sql.DB) []string {
 	t.Helper()
-	query := "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+	query := "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()"
 	if strings.HasPrefix(b.url, "sqlite") {
 		query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 	}

@@ -40,7 +40,7 @@ type bench struct {
 // databases returns the URL of a fresh database of each kind.
 var databases = map[string]func(t *testing.T) string{
 	"sqlite":   func(t *testing.T) string { return "sqlite://" + filepath.Join(t.TempDir(), "deep", "catalog.db") },
-	"postgres": func(t *testing.T) string { return cluster.Database(t) },
+	"postgres": func(t *testing.T) string { return cluster.Schema(t) },
 }
 
 // onEach runs a test on a fresh catalog in each kind of database.
@@ -110,6 +110,13 @@ func (b *bench) lease(t testing.TB, id video.ID, holder string, ttl time.Duratio
 		t.Fatalf("the lease of %s for %s: %v, %v", id, holder, ok, err)
 	}
 	return catalog.Lease{Video: id, Holder: holder, Epoch: epoch}
+}
+
+// expire lets the time of an upload's lease pass.
+func (b *bench) expire(t *testing.T, id video.ID) {
+	t.Helper()
+	_, err := b.raw(t).Exec("UPDATE uploads SET lease_until = '2001-02-03 04:05:06' WHERE video = '" + string(id) + "'")
+	must(t, err)
 }
 
 // intended begins a leg and announces one object in it.
