@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"strings"
 	"sync"
@@ -27,12 +29,18 @@ func newLine(t testing.TB, to string) *line {
 	t.Helper()
 	zerolog.SetGlobalLevel(zerolog.Disabled) // a slow line has a logger of its own, and tells it all
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	l := &line{t: t, Proxy: toxiproxy.NewProxy(server, "line", "127.0.0.1:0", hostOf(to))}
-	if err := l.Start(); err != nil {
-		t.Fatal(err)
+	var err error
+	for range 50 {
+		// Not a port that the system might give away while the line is cut.
+		listen := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		l := &line{t: t, Proxy: toxiproxy.NewProxy(server, "line", listen, hostOf(to))}
+		if err = l.Start(); err == nil {
+			t.Cleanup(l.Stop)
+			return l
+		}
 	}
-	t.Cleanup(l.Stop)
-	return l
+	t.Fatal(err)
+	return nil
 }
 
 func hostOf(address string) string {
