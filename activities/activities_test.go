@@ -3,8 +3,10 @@ package activities
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -86,6 +88,15 @@ func TestPackageLeavesOnlyWhatPlays(t *testing.T) {
 	}
 	if kinds[catalog.KindPiece]+kinds[catalog.KindAudio] != 0 || kinds[catalog.KindSegment] == 0 || kinds[catalog.KindPoster] != 1 || kinds[catalog.KindPreview] != 1 {
 		t.Errorf("after packaging: %v", kinds)
+	}
+	v, err := r.Catalog.Video(r.ctx, r.id)
+	r.must(err)
+	var renditions []video.Rendition
+	r.must(json.Unmarshal(v.Renditions, &renditions))
+	// 180x320 at 30 frames a second is level 1.3 (ITU-T H.264, table A-1).
+	want := []video.Rendition{{Name: "180p", Width: 180, Height: 320, Bitrate: renditions[0].Bitrate, Codecs: "avc1.64000d,mp4a.40.2", FrameRate: 30}}
+	if !slices.Equal(renditions, want) || renditions[0].Bitrate == 0 {
+		t.Errorf("%+v, want %+v", renditions, want)
 	}
 	if found := r.inventory(r.Stores.Primary); found.Versions != len(all) {
 		t.Errorf("the store has %d versions, the manifest %d rows", found.Versions, len(all))

@@ -43,8 +43,12 @@ func (a *Activities) makePackage(ctx context.Context, j job) error {
 	}
 	ladder := media.Ladder(j.info)
 	works, each := errgroup.WithContext(ctx)
-	for _, r := range ladder {
-		works.Go(func() error { return a.packageRendition(each, j, r) })
+	packaged := make([]video.Rendition, len(ladder))
+	for i, r := range ladder {
+		works.Go(func() (err error) {
+			packaged[i], err = a.packageRendition(each, j, r)
+			return err
+		})
 	}
 	var previews media.Previews
 	works.Go(func() (err error) {
@@ -54,7 +58,7 @@ func (a *Activities) makePackage(ctx context.Context, j job) error {
 	if err := works.Wait(); err != nil {
 		return err
 	}
-	renditions, err := json.Marshal(ladder)
+	renditions, err := json.Marshal(packaged)
 	if err != nil {
 		return err
 	}
@@ -66,13 +70,16 @@ func (a *Activities) makePackage(ctx context.Context, j job) error {
 	return a.Catalog.Project(ctx, j.leg, func(v *catalog.Video) { v.Renditions, v.Media = renditions, facts })
 }
 
-func (a *Activities) packageRendition(ctx context.Context, j job, r media.Rendition) error {
+// packageRendition puts the segments of a rendition, and says what they hold: the
+// pieces were all encoded with the same parameters, so the first speaks for all.
+func (a *Activities) packageRendition(ctx context.Context, j job, r media.Rendition) (video.Rendition, error) {
+	made := video.Rendition{Name: r.Name, Width: r.Width, Height: r.Height, Bitrate: r.Bitrate, FrameRate: j.info.OutputRate.Float()}
 	plan := media.Pieces(j.info, media.PieceLength(j.info))
 	pieces := make([]media.Source, len(plan))
 	for i := range plan {
 		o, ok := find(ofKind(j.made, catalog.KindPiece), r.Name, i)
 		if !ok {
-			return video.Errorf(video.Internal, "Piece %d of %s is missing.", i, r.Name)
+			return made, video.Errorf(video.Internal, "Piece %d of %s is missing.", i, r.Name)
 		}
 		pieces[i] = a.object(o)
 	}
@@ -80,9 +87,15 @@ func (a *Activities) packageRendition(ctx context.Context, j job, r media.Rendit
 	if sound := ofKind(j.made, catalog.KindAudio); j.info.HasAudio && len(sound) > 0 {
 		audio = a.object(sound[0])
 	}
-	return a.Media.Package(ctx, j.info, pieces, audio, func(s media.Segment) error {
+	err := a.Media.Package(ctx, j.info, pieces, audio, func(s media.Segment) (err error) {
+		if s.Index == 0 {
+			if made.Codecs, err = s.Codecs(); err != nil {
+				return err
+			}
+		}
 		return a.putSegment(ctx, j.leg, r.Name, s)
 	})
+	return made, err
 }
 
 // putSegment encrypts a segment as HLS's AES-128 has it, with a key of its own

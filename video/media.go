@@ -17,6 +17,10 @@ type Rendition struct {
 	Width   int    `json:"width"`
 	Height  int    `json:"height"`
 	Bitrate int    `json:"bitrate"` // bits a second
+
+	// For the master playlist (RFC 8216, section 4.3.4.2).
+	Codecs    string  `json:"codecs"`     // as RFC 6381 has it: avc1.64001f,mp4a.40.2
+	FrameRate float64 `json:"frame_rate"` // frames a second
 }
 
 // Previews is how the tiles of a preview image lie, for scrubbing.

@@ -100,20 +100,22 @@ func TestPlaying(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	master := string(s.ok(p.HLS))
-	names := regexp.MustCompile(`#EXT-X-STREAM-INF:BANDWIDTH=\d+,RESOLUTION=\d+x\d+\n(\S+)\n`).FindAllStringSubmatch(master, -1)
-	if len(names) != 2 || names[0][1] != "720p.m3u8" {
+	names := regexp.MustCompile(`#EXT-X-STREAM-INF:BANDWIDTH=\d+(\S+)\n(\S+)\n`).FindAllStringSubmatch(master, -1)
+	if len(names) != 2 ||
+		names[0][1] != `,CODECS="avc1.64001f,mp4a.40.2",RESOLUTION=720x1280,FRAME-RATE=29.970` || names[0][2] != "720p.m3u8" ||
+		names[1][1] != `,RESOLUTION=480x854` || names[1][2] != "480p.m3u8" {
 		t.Fatalf("master playlist:\n%s", master)
 	}
 	for _, name := range names {
-		media := beside(t, p.HLS, name[1])
-		want := film.segments[strings.TrimSuffix(name[1], ".m3u8")]
+		media := beside(t, p.HLS, name[2])
+		want := film.segments[strings.TrimSuffix(name[2], ".m3u8")]
 		got := s.watch(media)
 		if len(got) != len(want) {
-			t.Fatalf("%s has %d segments", name[1], len(got))
+			t.Fatalf("%s has %d segments", name[2], len(got))
 		}
 		for i := range want {
 			if !bytes.Equal(got[i], want[i]) {
-				t.Errorf("%s: segment %d differs", name[1], i)
+				t.Errorf("%s: segment %d differs", name[2], i)
 			}
 		}
 	}

@@ -47,12 +47,24 @@ func masterPlaylist(row catalog.Video, segments []catalog.Object) (string, error
 	out.WriteString("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n")
 	for _, name := range names {
 		fmt.Fprintf(&out, "#EXT-X-STREAM-INF:BANDWIDTH=%d", peaks[name])
-		if r := known[name]; r.Width > 0 {
-			fmt.Fprintf(&out, ",RESOLUTION=%dx%d", r.Width, r.Height)
-		}
-		fmt.Fprintf(&out, "\n%s.m3u8\n", name)
+		out.WriteString(known[name].attributes() + "\n" + name + ".m3u8\n")
 	}
 	return out.String(), nil
+}
+
+// attributes is what a master playlist says of a rendition beside its bandwidth, as
+// far as it is known (RFC 8216, section 4.3.4.2).
+func (r Rendition) attributes() (all string) {
+	if r.Codecs != "" {
+		all += fmt.Sprintf(",CODECS=%q", r.Codecs)
+	}
+	if r.Width > 0 {
+		all += fmt.Sprintf(",RESOLUTION=%dx%d", r.Width, r.Height)
+	}
+	if r.FrameRate > 0 {
+		all += fmt.Sprintf(",FRAME-RATE=%.3f", r.FrameRate)
+	}
+	return all
 }
 
 // mediaPlaylist lists the segments of one rendition, in their order.

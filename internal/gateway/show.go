@@ -107,6 +107,9 @@ type Rendition struct {
 	Width   int    `json:"width"`
 	Height  int    `json:"height"`
 	Bitrate int    `json:"bitrate" doc:"bits a second"`
+
+	Codecs    string  `json:"codecs" doc:"As RFC 6381 has it; empty if not known"`
+	FrameRate float64 `json:"frame_rate" doc:"Frames a second; 0 if not known"`
 }
 
 // Replica is what one store has of a video.
