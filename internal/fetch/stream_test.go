@@ -119,6 +119,10 @@ const someSize = 9*stretchSize + 12345
 
 func TestRangedSource(t *testing.T) {
 	o := newOrigin(t, someSize)
+	o.before = func(http.ResponseWriter, *http.Request) bool { // far away: requests meet there
+		time.Sleep(30 * time.Millisecond)
+		return false
+	}
 	s, got, err := o.read(t, 0, nil)
 	if err != nil || !bytes.Equal(got, o.file) || !s.Ranges || s.Length != someSize {
 		t.Fatalf("%d bytes, %+v, %v", len(got), s, err)
