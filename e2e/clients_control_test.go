@@ -20,14 +20,15 @@ func fewOr(many int) int {
 func (s *scene) abortAndResume() {
 	f := s.file(int64(6*mib + s.chance.IntN(4*mib)))
 	c := s.client()
-	s.line.slow(6 * mib)
+	n := fewOr(30)
+	s.line.slow(f.size * 5 / int64(n+5)) // 200 ms a round, and a second
 	o := s.send(f)
 	if s.chance.IntN(2) == 0 {
 		o.Options["chunkSize"] = 1 + s.chance.IntN(3*mib)
 	}
 	c.do(o)
 	url, _ := s.begun(c)
-	for range fewOr(30) {
+	for range n {
 		time.Sleep(time.Duration(s.chance.IntN(300)) * time.Millisecond)
 		c.do(order{Do: "abort"})
 		c.await("the upload is aborted", is("aborted"))
@@ -43,11 +44,12 @@ func (s *scene) abortAndResume() {
 // A client dies after some bytes; another finds the upload by the file alone.
 func (s *scene) dies() {
 	f := s.file(int64(4*mib + s.chance.IntN(4*mib)))
-	s.line.slow(4 * mib)
+	n := fewOr(20)
+	s.line.slow(f.size * 3 / int64(n+3))
 	c := s.client()
 	c.do(s.send(f))
 	url, _ := s.underWay(c)
-	for range fewOr(20) - 1 {
+	for range n - 1 {
 		c.kill()
 		c = s.client()
 		s.goesOn(c, f)
@@ -253,11 +255,11 @@ func (s *scene) slow() {
 }
 
 func (s *scene) cutAgainAndAgain() {
-	f, c := s.file(8*mib), s.client()
-	s.line.slow(4 * mib)
+	f, c, n := s.file(8*mib), s.client(), fewOr(30)
+	s.line.slow(f.size * 3 / int64(n+3))
 	c.do(s.send(f))
 	url, _ := s.begun(c)
-	for range fewOr(30) {
+	for range n {
 		time.Sleep(time.Duration(s.chance.IntN(600)) * time.Millisecond)
 		s.line.cut(time.Duration(s.chance.IntN(300)) * time.Millisecond)
 	}

@@ -169,7 +169,7 @@ func TestClientsExpire(t *testing.T) {
 		{"abandoned", "", (*scene).abandoned},
 		{"slower than the idle time", "", func(s *scene) {
 			s.line.slow(256 << 10)
-			s.sends(4 * mib)
+			s.sends(3 * mib)
 		}},
 	})
 }

@@ -207,7 +207,7 @@ func (i *insider) alteredEarly() {
 	mend := i.turn(v.ID, catalog.KindSource, 1000)
 	s.patch(v.Upload.URL, fmt.Sprint(mib), content[mib:], false)
 	i.stage(me, v.ID, video.Processing, time.Minute)
-	i.noticed(0)
+	i.logs(altered, 0)
 	if now, err := me.Video(i.ctx, v.ID); err != nil || now.Stage != video.Processing {
 		i.t.Errorf("the altered upload is %s, %v", now.Stage, err)
 	}
@@ -225,14 +225,16 @@ func (i *insider) logged() int {
 	return len(log)
 }
 
-// noticed waits until the worker's log names the fault, after what it had written before.
-func (i *insider) noticed(before int) {
+// logs waits until the worker's log says something, after what it had written before.
+func (i *insider) logs(what string, before int) {
 	i.t.Helper()
-	i.until("the fault is noticed", 2*time.Minute, func() bool {
+	i.until("the worker logs "+what, 2*time.Minute, func() bool {
 		log, err := os.ReadFile(i.Workers[0].Log)
-		return err == nil && strings.Contains(string(log[before:]), "is not what was stored")
+		return err == nil && strings.Contains(string(log[before:]), what)
 	})
 }
+
+const altered = "is not what was stored"
 
 // The copy is refused, not made, and the video is not published without it.
 func (i *insider) alteredBetween() {
@@ -240,10 +242,11 @@ func (i *insider) alteredBetween() {
 	i.must(i.Parts[backup.Name()].Kill())
 	f := paddedClip(i.t, "between.mp4", 2*mib)
 	id := i.sendTo(i.URLs[0], f)
-	i.stage(me, id, video.Publishing, 2*time.Minute)
+	// Now, before the next try begins: one that is under way may have read already.
+	i.logs(`"activity":"CopyReplica"`, 0)
 	mend, before := i.turn(id, catalog.KindSource, mib), i.logged()
 	i.must(i.Parts[backup.Name()].Restart(i.ctx))
-	i.noticed(before)
+	i.logs(altered, before)
 	if _, size, err := i.opened(id, backup); err != nil || size != 0 {
 		i.t.Errorf("%s has %d bytes of the altered file, %v", backup.Name(), size, err)
 	}
