@@ -121,7 +121,7 @@ func (c *call) gone(err error) error {
 			origin = originOf(c.r)
 			origin.length, origin.metadata = strconv.FormatInt(c.upload.Length, 10), ""
 		}
-		c.server.echoes.expect(origin)
+		c.server.echoes.expect(origin, c.token)
 	}
 	return err
 }

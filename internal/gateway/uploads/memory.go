@@ -2,6 +2,7 @@ package uploads
 
 import (
 	"crypto/sha256"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -91,12 +92,16 @@ func originOf(r *http.Request) origin {
 // echoTime is how soon after its 410 a client begins anew, if it does so by itself.
 const echoTime = 10 * time.Second
 
+// echoRest is for how long after the first 410 of an upload the others don't count.
+const echoRest = time.Minute
+
 // echoes waits for clients that answer a 410 by uploading the same file again,
 // without asking anybody: they are refused once. Whoever tries again after that
 // means it.
 type echoes struct {
 	mu       sync.Mutex
 	expected map[echo]expectation
+	told     map[string]time.Time // uploads whose 410 was given, and until when no other counts
 }
 
 type echo struct {
@@ -109,12 +114,21 @@ type expectation struct {
 	until    time.Time
 }
 
-func newEchoes() *echoes { return &echoes{expected: map[echo]expectation{}} }
+func newEchoes() *echoes {
+	return &echoes{expected: map[echo]expectation{}, told: map[string]time.Time{}}
+}
 
-func (e *echoes) expect(o origin) {
+// expect waits for the echo of the first 410 of an upload. A page that goes on
+// asking about it must not have its own user refused again and again.
+func (e *echoes) expect(o origin, token string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
+	maps.DeleteFunc(e.told, func(_ string, until time.Time) bool { return now.After(until) })
+	if _, before := e.told[token]; before {
+		return
+	}
+	e.told[token] = now.Add(echoRest)
 	for key, x := range e.expected {
 		if now.After(x.until) {
 			delete(e.expected, key)
