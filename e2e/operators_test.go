@@ -124,31 +124,37 @@ func (r *rig) staysGone(id video.ID) {
 }
 
 // runs are the runs of a workflow, the first one first: a second one begins at
-// publication, unless it is deleted at once.
+// publication, unless it is deleted at once. Each has done a workflow task.
 func (r *rig) runs(id video.ID) []string {
 	r.t.Helper()
 	d, err := r.temporal().DescribeWorkflowExecution(r.ctx, id.WorkflowID(), "")
 	r.must(err)
-	return slices.Compact([]string{d.GetWorkflowExecutionInfo().GetFirstRunId(), d.GetWorkflowExecutionInfo().GetExecution().GetRunId()})
+	runs := slices.Compact([]string{d.GetWorkflowExecutionInfo().GetFirstRunId(), d.GetWorkflowExecutionInfo().GetExecution().GetRunId()})
+	for _, run := range runs {
+		r.until("the run has done a workflow task", time.Minute, func() bool { return r.firstTask(id, run) > 0 })
+	}
+	return runs
 }
 
 // reset takes a run back to its first workflow task.
 func (r *rig) reset(id video.ID, run string) {
 	r.t.Helper()
-	c := r.temporal()
-	events := c.GetWorkflowHistory(r.ctx, id.WorkflowID(), run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	_, err := r.temporal().ResetWorkflowExecution(r.ctx, &workflowservice.ResetWorkflowExecutionRequest{
+		Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id.WorkflowID(), RunId: run},
+		Reason: "by an operator", RequestId: run, WorkflowTaskFinishEventId: r.firstTask(id, run),
+	})
+	r.must(err)
+}
+
+func (r *rig) firstTask(id video.ID, run string) int64 {
+	r.t.Helper()
+	events := r.temporal().GetWorkflowHistory(r.ctx, id.WorkflowID(), run, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		e, err := events.Next()
 		r.must(err)
-		if e.GetEventType() != enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
-			continue
+		if e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			return e.GetEventId()
 		}
-		_, err = c.ResetWorkflowExecution(r.ctx, &workflowservice.ResetWorkflowExecutionRequest{
-			Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: id.WorkflowID(), RunId: run},
-			Reason: "by an operator", RequestId: run, WorkflowTaskFinishEventId: e.GetEventId(),
-		})
-		r.must(err)
-		return
 	}
-	r.t.Fatal("a run without a workflow task")
+	return 0
 }
