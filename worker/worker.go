@@ -64,7 +64,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 		a.Fetch = fetch.New(fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes})
 	}
 	if takes(c.Role, "media") {
-		if a.Media, err = tools(c); err != nil {
+		if a.Media, err = tools(c, log); err != nil {
 			return nil, err
 		}
 	}
@@ -85,7 +85,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 
 // tools finds ffmpeg and clears away what killed workers left. As many jobs run
 // side by side as there are cores, so each has one thread.
-func tools(c *config.Config) (*media.Tools, error) {
+func tools(c *config.Config, log *slog.Logger) (*media.Tools, error) {
 	t, err := media.Find()
 	if err != nil {
 		return nil, err
@@ -93,6 +93,9 @@ func tools(c *config.Config) (*media.Tools, error) {
 	t.Threads, t.MaxDuration = 1, c.MaxDuration
 	if c.Scratch != "" {
 		t.Runner.Scratch = c.Scratch
+	}
+	if !t.Runner.InMemory() {
+		log.Warn("media work is done on a disk, where what was deleted may rest; give --scratch a folder in memory", "scratch", t.Runner.Scratch)
 	}
 	return t, t.Runner.Sweep()
 }
