@@ -38,7 +38,7 @@ func (a *Activities) put(ctx context.Context, leg catalog.Leg, store objects.Sto
 		return err
 	}
 	o = rows[0]
-	if o.Version, err = store.Put(ctx, o.Key, body, objects.PutOptions{SHA256: o.SHA256}); err != nil {
+	if o.Version, err = store.Put(ctx, o.Key, body, objects.PutOptions{}); err != nil {
 		return err
 	}
 	err = a.Catalog.Commit(ctx, leg, o)

@@ -42,7 +42,8 @@ type Store interface {
 
 	// Put stores body, whole or not at all, and returns the version it became:
 	// "" where the bucket keeps no versions. Body is not touched after the
-	// return. Repeating a put leaves the same bytes under the key, but may leave
+	// return; one that is damaged on its way is refused and is Unavailable.
+	// Repeating a put leaves the same bytes under the key, but may leave
 	// more versions of them than the caller has heard of; Purge finds those.
 	Put(ctx context.Context, key string, body []byte, o PutOptions) (version string, err error)
 
@@ -87,10 +88,6 @@ type Store interface {
 // PutOptions are optional.
 type PutOptions struct {
 	ContentType string
-
-	// SHA256 of the body, 32 bytes, lets the store refuse a body that was
-	// damaged on its way. It is not computed here: callers know it anyway.
-	SHA256 []byte
 }
 
 // Info describes an object.

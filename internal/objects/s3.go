@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net/http"
 
@@ -55,9 +57,7 @@ func (s *S3) Put(ctx context.Context, key string, body []byte, o PutOptions) (st
 	if o.ContentType != "" {
 		in.ContentType = &o.ContentType
 	}
-	if len(o.SHA256) > 0 {
-		in.ChecksumSHA256 = aws.String(base64.StdEncoding.EncodeToString(o.SHA256))
-	}
+	in.ChecksumCRC32C = aws.String(crc32c(body))
 	out, err := s.client.PutObject(ctx, in, unsignedPayload)
 	if err != nil {
 		return "", s.fault(ctx, err)
@@ -65,8 +65,18 @@ func (s *S3) Put(ctx context.Context, key string, body []byte, o PutOptions) (st
 	return fromWire(out.VersionId), nil
 }
 
-// unsignedPayload leaves the body out of the signature, which would hash it a
-// second time. TLS or PutOptions.SHA256 guard it.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// crc32c is the checksum by which a store refuses a body that was damaged on its
+// way, as S3 writes it: CRC-32C (RFC 9260, appendix A), which processors of both
+// sides compute by themselves, in base64. It is no proof against anybody: what
+// must be proven is compared with the manifest's SHA-256.
+func crc32c(body []byte) string {
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.Checksum(body, castagnoli)))
+}
+
+// unsignedPayload leaves the body out of the signature, which would hash it with
+// SHA-256 here and in the store. TLS or the checksum guard it.
 func unsignedPayload(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 }

@@ -46,7 +46,36 @@ func through(t *testing.T, store devstacktest.Store, drop func(*http.Request) bo
 	}
 	server := httptest.NewServer(proxy)
 	t.Cleanup(server.Close)
-	return strings.Replace(store.URL, strings.TrimPrefix(store.Endpoint, "http://"), strings.TrimPrefix(server.URL, "http://"), 1)
+	return replaceHost(store, server.URL)
+}
+
+// damaging returns the store's URL by way of a proxy that changes one bit of
+// each body that is put.
+func damaging(t *testing.T, store devstacktest.Store) string {
+	t.Helper()
+	target, err := url.Parse(store.Endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Host = r.In.Host // it is signed
+		if r.In.Method != http.MethodPut {
+			return
+		}
+		body, err := io.ReadAll(r.In.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		body[len(body)/2] ^= 1
+		r.Out.Body = io.NopCloser(bytes.NewReader(body))
+	}})
+	t.Cleanup(server.Close)
+	return replaceHost(store, server.URL)
+}
+
+func replaceHost(store devstacktest.Store, by string) string {
+	return strings.Replace(store.URL, strings.TrimPrefix(store.Endpoint, "http://"), strings.TrimPrefix(by, "http://"), 1)
 }
 
 func inventory(t *testing.T, store objects.Store, prefix string) objects.Inventory {
@@ -105,6 +134,17 @@ func TestStoreTroubles(t *testing.T) {
 	})
 	t.Run("no bucket", func(t *testing.T) {
 		wantUnavailable(t, open(t, strings.Replace(server.URL, "/reelflow?", "/elsewhere?", 1)), "no such bucket")
+	})
+	t.Run("a body damaged on its way", func(t *testing.T) {
+		prefix := video.NewID().Prefix()
+		store := open(t, damaging(t, server))
+		_, err := store.Put(t.Context(), prefix+"k", []byte("what was meant"), objects.PutOptions{})
+		if video.CodeOf(err) != video.Unavailable {
+			t.Errorf("answered %v, want %s", err, video.Unavailable)
+		}
+		if found := inventory(t, store, prefix); found != (objects.Inventory{}) {
+			t.Errorf("the store kept %+v of it", found)
+		}
 	})
 	t.Run("lost answer of a put", func(t *testing.T) {
 		var lost atomic.Int32

@@ -76,7 +76,7 @@ func (w *Writer) write(ctx context.Context, seg *segment) error {
 		seg.object.Key = ""
 		return err
 	}
-	seg.object.Version, err = w.Store.Put(ctx, seg.object.Key, sealed, objects.PutOptions{SHA256: seg.object.SHA256})
+	seg.object.Version, err = w.Store.Put(ctx, seg.object.Key, sealed, objects.PutOptions{})
 	return err
 }
 

@@ -40,7 +40,7 @@ func (in *intake) write(seg *segment) {
 	if seg.object, seg.err = in.server.catalog.IntendSegment(in.ctx, in.right, seg.object); seg.err != nil {
 		return
 	}
-	seg.object.Version, seg.err = in.server.store.Put(in.ctx, seg.object.Key, sealed, objects.PutOptions{SHA256: seg.object.SHA256})
+	seg.object.Version, seg.err = in.server.store.Put(in.ctx, seg.object.Key, sealed, objects.PutOptions{})
 	if seg.err != nil {
 		in.discard(seg) // it may be there, and only the answer was lost
 	}

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -74,12 +73,9 @@ func (m *Memory) Subject() Subject {
 
 func (m *Memory) Name() string { return m.name }
 
-func (m *Memory) Put(ctx context.Context, key string, body []byte, o objects.PutOptions) (string, error) {
+func (m *Memory) Put(ctx context.Context, key string, body []byte, _ objects.PutOptions) (string, error) {
 	if ctx.Err() != nil {
 		return "", ctx.Err()
-	}
-	if sum := sha256.Sum256(body); len(o.SHA256) > 0 && !bytes.Equal(o.SHA256, sum[:]) {
-		return "", video.Errorf(video.Unavailable, "The bytes did not reach the store %q unharmed.", m.name)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
