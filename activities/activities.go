@@ -64,7 +64,8 @@ func (a *Activities) of(queue string) map[string]any {
 		}
 	case video.TransferQueue:
 		return map[string]any{
-			"Import": a.Import, "CopyReplica": a.CopyReplica, "PurgeReplica": a.PurgeReplica, "CloseReceipt": a.CloseReceipt,
+			"Import": a.Import, "CopyAhead": a.CopyAhead, "CopyReplica": a.CopyReplica,
+			"PurgeReplica": a.PurgeReplica, "CloseReceipt": a.CloseReceipt,
 		}
 	case video.MediaQueue:
 		return map[string]any{

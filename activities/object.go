@@ -54,8 +54,14 @@ func (a *Activities) put(ctx context.Context, leg catalog.Leg, store objects.Sto
 	return err
 }
 
-// takeBack removes what a late writer wrote, and returns why.
+// takeBack removes what a late writer wrote, and returns why. A copy has the key
+// of its original: where a store keeps no versions it can't be told from the one
+// that a later leg made, which is the same, byte for byte. So it stays while the
+// video lives.
 func (a *Activities) takeBack(ctx context.Context, store objects.Store, o catalog.Object, why error) error {
+	if o.Version == "" && store != a.Stores.Primary && video.CodeOf(why) != video.Gone {
+		return why
+	}
 	ctx, done := detached(ctx)
 	defer done()
 	if err := store.Delete(ctx, o.Key, o.Version); err != nil {

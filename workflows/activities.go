@@ -29,6 +29,9 @@ type Activities interface {
 	// gave, or says why it can't be had from there.
 	Import(context.Context, Leg) (Imported, error)
 
+	// CopyAhead copies to the backups what is stored so far of an upload that still arrives.
+	CopyAhead(context.Context, Leg) error
+
 	// SealUpload checks that the manifest holds every byte of the upload, and
 	// closes it.
 	SealUpload(context.Context, Leg) (Sealed, error)

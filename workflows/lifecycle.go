@@ -83,6 +83,8 @@ type life struct {
 	stale bool // the row is to be written once more when that is done
 
 	uploaded  bool        // the gateway said that every byte is stored
+	stored    int64       // bytes of the upload at the last look
+	copied    int64       // of those, what the backups were told to copy
 	stood     video.Stage // where a life that was set aside goes on
 	wasDraft  bool        // the cancel threw a draft away
 	hidden    bool        // nobody but its owner sees it

@@ -36,6 +36,7 @@ var table = map[string]limits{
 	"EncodePiece":  {queue: video.MediaQueue, once: time.Hour, heartbeat: alive, attempts: 5},
 	"EncodeAudio":  {queue: video.MediaQueue, once: time.Hour, heartbeat: alive, attempts: 5},
 	"Package":      {queue: video.MediaQueue, once: time.Hour, heartbeat: alive, attempts: 5},
+	"CopyAhead":    {queue: video.TransferQueue, once: time.Hour, heartbeat: alive, attempts: 1},
 	"CopyReplica":  {queue: video.TransferQueue, once: time.Hour, heartbeat: alive},
 	"PurgeReplica": {queue: video.TransferQueue, once: time.Hour, heartbeat: alive},
 	"CloseReceipt": {queue: video.TransferQueue, once: 10 * time.Minute, heartbeat: alive},

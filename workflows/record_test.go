@@ -111,6 +111,16 @@ func stories() map[string]func(*tale) {
 			l.until("a hold", func(s video.Status) bool { return s.WaitingFor == "the end of the legal hold" })
 			l.must(video.Release)
 		},
+		"followed by the backups": func(l *tale) {
+			l.following()
+			l.must(video.Pause)
+			l.letGo()
+			l.must(video.Resume)
+			l.until("they follow no more", func(video.Status) bool { return l.world.busy("CopyAhead") == 0 })
+			l.signal(video.UploadedSignal)
+			l.arrives(video.Published)
+			l.must(video.Delete)
+		},
 		"upload expired": func(l *tale) {
 			l.in.Policy.UploadIdle = 300 * time.Millisecond
 			l.begin()

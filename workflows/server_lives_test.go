@@ -31,6 +31,7 @@ func TestOnServer(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *server){
 		"signals keep their order":      signalsKeepTheirOrder,
 		"ends asked for everywhere":     endsAskedForEverywhere,
+		"copying ends with the upload":  copyingEndsWithTheUpload,
 		"workflow canceled":             workflowCanceled,
 		"a pause overtaken":             pauseOvertaken,
 		"asked in the moment it is out": askedInTheMomentOfPublication,

@@ -144,6 +144,7 @@ func (ws *worlds) register(w worker.ActivityRegistry) {
 		"EncodePiece":  func(c context.Context, in PieceInput) (Probed, error) { return ws.of(in.ID).EncodePiece(c, in) },
 		"EncodeAudio":  func(c context.Context, in Leg) (Probed, error) { return ws.of(in.ID).EncodeAudio(c, in) },
 		"Package":      func(c context.Context, in Leg) (Probed, error) { return ws.of(in.ID).Package(c, in) },
+		"CopyAhead":    func(c context.Context, in Leg) error { return ws.of(in.ID).CopyAhead(c, in) },
 		"CopyReplica":  func(c context.Context, in StoreInput) error { return ws.of(in.ID).CopyReplica(c, in) },
 		"Publish":      func(c context.Context, in Leg) error { return ws.of(in.ID).Publish(c, in) },
 		"Hide":         func(c context.Context, in HideInput) error { return ws.of(in.ID).Hide(c, in) },

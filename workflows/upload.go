@@ -9,16 +9,15 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// upload waits while the gateways store the bytes. Nothing of it runs in a
-// worker: the control row tells the gateways of a pause or cancel. An import is
-// work like any other.
+// upload waits while the gateways store the bytes: the control row tells them of
+// a pause or cancel. An import is work like any other. The backups follow both.
 func (l *life) upload() error {
 	l.enter(video.Uploading)
 	if l.in.Import {
-		return l.leg(l.fetch)
+		return l.leg(l.followed(l.fetch, paced()))
 	}
 	l.waitFor("the rest of the upload")
-	return l.leg(l.arrive)
+	return l.leg(l.followed(l.arrive, l.newBytes))
 }
 
 // arrive returns when every byte is stored, or ends the life of an upload that
@@ -27,9 +26,9 @@ func (l *life) upload() error {
 // its wait anew.
 func (l *life) arrive(ctx workflow.Context, leg Leg) error {
 	since, stalled := workflow.Now(ctx), false
-	for {
+	for pace := firstCopy; ; pace = min(2*pace, slowest) {
 		arrived, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout: l.nextLook(since, stalled), TimerOptions: workflow.TimerOptions{Summary: "look whether bytes still come"},
+			Timeout: min(l.nextLook(since, stalled), pace), TimerOptions: workflow.TimerOptions{Summary: "look whether bytes still come"},
 		}, func() bool { return l.uploaded })
 		if arrived || err != nil {
 			return err
@@ -42,6 +41,7 @@ func (l *life) arrive(ctx workflow.Context, leg Leg) error {
 		if upload.Complete {
 			return nil // the gateway's signal was lost
 		}
+		l.stored = upload.Offset
 		changed := stalled != upload.Stalled
 		since, stalled = later(since, upload.LastByteAt), upload.Stalled
 		if workflow.Now(ctx).Sub(since) >= l.in.Policy.UploadIdle {
@@ -82,4 +82,48 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// firstCopy is how long after its beginning an upload is first looked at, and the
+// backups begin to follow it. What has arrived by then needs no copying ahead.
+const firstCopy = 3 * time.Second
+
+// followed is the work of a leg that stores an upload, while the backups follow:
+// what is stored is copied each time that there may be more. It ends with the
+// work: only publication waits for the backups.
+func (l *life) followed(work func(workflow.Context, Leg) error, more func(workflow.Context) error) func(workflow.Context, Leg) error {
+	return func(ctx workflow.Context, leg Leg) error {
+		copying, stop := workflow.WithCancel(ctx)
+		over := false
+		workflow.Go(copying, func(ctx workflow.Context) {
+			for more(ctx) == nil {
+				err := run(ctx, "CopyAhead", "copy what has come to the backups", leg, nil)
+				if err != nil && !passing(err) {
+					break // fenced off, as the work will find out
+				}
+			}
+			over = true
+		})
+		err := work(ctx, leg)
+		stop()
+		l.await(func() bool { return over })
+		return err
+	}
+}
+
+// newBytes waits until a look has found bytes that came after the last copying.
+func (l *life) newBytes(ctx workflow.Context) error {
+	err := workflow.Await(ctx, func() bool { return l.stored > l.copied })
+	l.copied = l.stored
+	return err
+}
+
+// paced waits ever longer.
+func paced() func(workflow.Context) error {
+	wait := firstCopy
+	return func(ctx workflow.Context) error {
+		timer := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{Summary: "before the backups follow"})
+		wait = min(2*wait, slowest)
+		return timer.Get(ctx, nil)
+	}
 }

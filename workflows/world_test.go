@@ -235,6 +235,10 @@ func (w *world) Package(ctx context.Context, leg Leg) (Probed, error) {
 	return Probed{}, w.do(ctx, "Package", leg)
 }
 
+func (w *world) CopyAhead(ctx context.Context, in Leg) error {
+	return w.do(ctx, "CopyAhead", in)
+}
+
 func (w *world) CopyReplica(ctx context.Context, in StoreInput) error {
 	return w.do(ctx, "CopyReplica", in.Leg)
 }
@@ -303,7 +307,7 @@ func newFilm(t *testing.T) *film {
 	w := f.world
 	for name, run := range map[string]any{
 		"Control": w.Control, "CheckUpload": w.CheckUpload, "Import": w.Import, "SealUpload": w.SealUpload, "Probe": w.Probe,
-		"EncodePiece": w.EncodePiece, "EncodeAudio": w.EncodeAudio, "Package": w.Package, "CopyReplica": w.CopyReplica,
+		"EncodePiece": w.EncodePiece, "EncodeAudio": w.EncodeAudio, "Package": w.Package, "CopyAhead": w.CopyAhead, "CopyReplica": w.CopyReplica,
 		"Publish": w.Publish, "Hide": w.Hide, "DestroyKey": w.DestroyKey, "PurgeReplica": w.PurgeReplica, "CloseReceipt": w.CloseReceipt,
 	} {
 		f.RegisterActivityWithOptions(run, activity.RegisterOptions{Name: name})
