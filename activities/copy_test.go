@@ -81,7 +81,7 @@ func TestCopyAheadRestsInAPause(t *testing.T) {
 // must not take away what a later leg copied under the same key.
 func TestLateCopierLeavesTheCopyOfALaterLeg(t *testing.T) {
 	r := newRig(t)
-	r.uploaded(clip(t), 100_000)
+	r.uploaded(clip(t), 8<<20) // one segment
 	plain := objectstest.NewMemoryUnversioned("backup-a")
 	overtaken := false
 	r.Stores.Backups = []objects.Store{objectstest.Faulty(plain, func(op objectstest.Op, _ string) error {
