@@ -72,6 +72,11 @@ func TestManifest(t *testing.T) {
 				t.Errorf("%+v: %d objects, %v; want %d", f, len(some), err, want)
 			}
 		}
+		held, err := b.Holdings(ctx, leg.Video)
+		must(t, err)
+		if want := (catalog.Holding{Store: done.Store, Objects: 1, Bytes: done.Size}); len(held) != 1 || held[done.Store] != want || want.Bytes == 0 {
+			t.Errorf("%+v are held, want %+v", held, want)
+		}
 		many := make([]catalog.Object, 501) // more than one statement takes
 		for i := range many {
 			many[i] = piece(i + 2)

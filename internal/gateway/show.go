@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"math"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
+	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -155,7 +157,7 @@ func (g *Gateway) present(ctx context.Context, s seen, base string) (Video, erro
 		return Video{}, err
 	}
 	g.estimate(s.row, v.Progress)
-	return v, g.presentReplicas(ctx, s.row.ID, &v)
+	return v, g.presentReplicas(ctx, s.row, &v)
 }
 
 // basics is what everybody who sees the video sees of it.
@@ -231,17 +233,55 @@ func (g *Gateway) estimate(row catalog.Video, p *Progress) {
 	}
 }
 
-func (g *Gateway) presentReplicas(ctx context.Context, id video.ID, v *Video) error {
-	replicas, err := g.catalog.Replicas(ctx, id)
+// presentReplicas tells which store holds what: by the manifest, which knows of
+// every object, in the state that the workers have noted. What a purge has left
+// of it is known once the store is empty.
+func (g *Gateway) presentReplicas(ctx context.Context, row catalog.Video, v *Video) error {
+	noted, err := g.catalog.Replicas(ctx, row.ID)
 	if err != nil {
 		return err
 	}
-	for _, r := range replicas {
+	holdings, err := g.catalog.Holdings(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	for _, store := range g.stores.All() {
+		if !slices.ContainsFunc(noted, func(r catalog.Replica) bool { return r.Store == store.Name() }) {
+			noted = append(noted, catalog.Replica{Store: store.Name(), State: g.unnoted(store, row, holdings)})
+		}
+	}
+	for _, r := range noted {
+		held := holdings[r.Store]
+		if r.State == catalog.ReplicaEmpty {
+			held = catalog.Holding{}
+		}
 		v.Replicas = append(v.Replicas, Replica{
-			Store: r.Store, State: r.State, Objects: r.Objects, Bytes: r.Bytes, VerifiedAt: instant(r.VerifiedAt),
+			Store: r.Store, State: r.State, Objects: held.Objects, Bytes: held.Bytes, VerifiedAt: instant(r.VerifiedAt),
 		})
 	}
+	slices.SortStableFunc(v.Replicas, func(a, b Replica) int { return g.rank(a) - g.rank(b) })
 	return nil
+}
+
+// unnoted is the state of a replica that no worker has brought into another: only
+// the primary has anything of the video, as gateways and workers put it there.
+func (g *Gateway) unnoted(store objects.Store, row catalog.Video, holdings map[string]catalog.Holding) string {
+	switch _, any := holdings[store.Name()]; {
+	case !any:
+		return catalog.ReplicaPending
+	case row.Stage == video.Uploading:
+		return catalog.ReplicaCopying
+	}
+	return catalog.ReplicaComplete
+}
+
+// rank puts the stores in the order of the settings, and those that aren't there any more last.
+func (g *Gateway) rank(r Replica) int {
+	all := g.stores.All()
+	if i := slices.IndexFunc(all, func(s objects.Store) bool { return s.Name() == r.Store }); i >= 0 {
+		return i
+	}
+	return len(all)
 }
 
 // erasedVideo is what is left to show to whoever has just ended a video.

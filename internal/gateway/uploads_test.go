@@ -59,6 +59,9 @@ func TestAPlainTusClient(t *testing.T) {
 	if v.Upload.Offset != 6 || v.Progress.Unit != "bytes" || v.Progress.Done != 6 || v.Progress.Total != 11 {
 		t.Errorf("%+v %+v", v.Upload, v.Progress)
 	}
+	if primary, backup := v.Replicas[0], v.Replicas[1]; primary.State != "copying" || primary.Objects != 1 || primary.Bytes <= 6 || backup.State != "pending" || backup.Objects != 0 {
+		t.Errorf("the stores hold %+v", v.Replicas)
+	}
 	s.video(s.request("owner", "POST", "/v1/videos/"+id+"/pause", ""), 200)
 	if sent := s.tus("", "PATCH", location, "world", "Upload-Offset", "6"); sent.status != 423 {
 		t.Errorf("while paused: %d", sent.status)
