@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"os"
 	"time"
 
@@ -15,17 +16,41 @@ import (
 // end when the file is closed, and the kernel closes it for whoever dies.
 type claims struct{ path string }
 
-// claim registers a loan. It never waits.
-func (c claims) claim(h idHash) (*os.File, error) {
-	f, err := os.Open(c.path)
+// claim registers a loan. It waits for nobody but a Discard, some milliseconds.
+func (c claims) claim(ctx context.Context, h idHash) (*os.File, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, MaxLoan, errClaimed)
+	defer cancel()
+	for {
+		f, err := c.lock(unix.F_RDLCK, h)
+		if !errors.Is(err, errClaimed) {
+			return f, err
+		}
+		if err := pause(ctx, 2*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// exclude keeps a key from being lent until the file is closed. It fails with
+// errClaimed, at once, when it is lent, or excluded already.
+func (c claims) exclude(h idHash) (*os.File, error) { return c.lock(unix.F_WRLCK, h) }
+
+var errClaimed = errors.New("somebody else is using this key")
+
+func (c claims) lock(kind int16, h idHash) (*os.File, error) {
+	f, err := os.OpenFile(c.path, os.O_RDWR, 0) // an exclusive lock asks for a file that could be written
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, byteLock(unix.F_RDLCK, h)); err != nil {
-		f.Close()
-		return nil, os.NewSyscallError("fcntl", err)
+	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, byteLock(kind, h))
+	if err == nil {
+		return f, nil
 	}
-	return f, nil
+	f.Close() // nothing was written
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return nil, errClaimed
+	}
+	return nil, os.NewSyscallError("fcntl", err)
 }
 
 // await waits until no loan of the video is out, or until the deadline, when

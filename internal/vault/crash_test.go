@@ -109,6 +109,9 @@ func TestDyingWhileMaking(t *testing.T) {
 					wantCode(t, err, video.NotFound)
 				} else {
 					l.Release()
+					if noted := must(v.new.has(hashOf(id)))(t); !noted {
+						t.Error("the key is there, and nobody would find it")
+					}
 				}
 				must(0, v.Make(t.Context(), id))(t)
 				openUnder(t, v, id, sealUnder(t, v, id))
@@ -166,6 +169,36 @@ func TestDyingWhileDestroying(t *testing.T) {
 				t.Errorf("still pending: %v", pending)
 			}
 		}
+	})
+}
+
+// Whoever dies while taking a key back leaves it as it was or gone, and a note of
+// it as long as it is there.
+func TestDyingWhileDiscarding(t *testing.T) {
+	id := video.NewID()
+	beside := inBucketOf(id)
+	var sealed []byte
+	unused := func(context.Context) error { return nil }
+	everyDeath(t, func(v *FileVault) {
+		for _, id := range []video.ID{id, beside} {
+			must(0, v.Make(t.Context(), id))(t)
+		}
+		sealed = sealUnder(t, v, beside)
+	}, func(v *FileVault) error {
+		return v.Discard(t.Context(), id, unused)
+	}, func(t *testing.T, v *FileVault) {
+		openUnder(t, v, beside, sealed)
+		if l, err := v.Lend(t.Context(), id); err == nil {
+			l.Release()
+			if noted := must(v.new.has(hashOf(id)))(t); !noted {
+				t.Error("the key is there, and nobody would find it")
+			}
+		}
+		must(0, v.Discard(t.Context(), id, unused))(t)
+		_, err := v.Lend(t.Context(), id)
+		wantCode(t, err, video.NotFound)
+		must(0, v.Make(t.Context(), id))(t)
+		openUnder(t, v, id, sealUnder(t, v, id))
 	})
 }
 

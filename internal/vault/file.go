@@ -22,6 +22,7 @@ import (
 //	root            the root key: the one thing that must be forgotten (see root.go)
 //	tree/           the sealed key tree (see tree.go): noise without the root
 //	ledger/         the records (see ledger.go)
+//	tentative/      the ids of keys whose video may never come to be (see tentative.go)
 //	pepper          32 random bytes
 //	lock, loans     empty; locked by writers, and by borrowers (see claims.go)
 //
@@ -39,6 +40,7 @@ type FileVault struct {
 	turn   turn
 	tree   tree
 	ledger ledger
+	new    tentative
 	claims claims
 	closed atomic.Bool
 }
@@ -59,6 +61,7 @@ func open(dir string, d *disk) (*FileVault, error) {
 		turn:   turn{path: filepath.Join(dir, "lock"), here: make(chan struct{}, 1)},
 		tree:   tree{rootPath: filepath.Join(dir, "root"), dir: filepath.Join(dir, "tree"), disk: d},
 		ledger: ledger{dir: filepath.Join(dir, "ledger"), disk: d},
+		new:    tentative{dir: filepath.Join(dir, "tentative"), disk: d},
 		claims: claims{path: filepath.Join(dir, "loans")},
 	}
 	for _, step := range []func() error{v.layOut, v.settle, v.finishIntents} {
@@ -72,7 +75,7 @@ func open(dir string, d *disk) (*FileVault, error) {
 // layOut makes the directories and the files to lock.
 func (v *FileVault) layOut() error {
 	pending := filepath.Join(v.ledger.dir, "pending")
-	for _, dir := range []string{v.tree.dir, pending} {
+	for _, dir := range []string{v.tree.dir, pending, v.new.dir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
@@ -169,7 +172,17 @@ func (v *FileVault) Make(ctx context.Context, id video.ID) error {
 		if err := v.standing(id.Hash()); err != nil {
 			return err
 		}
-		return v.tree.add(hashOf(id))
+		h := hashOf(id)
+		var key [32]byte
+		defer clear(key[:])
+		found, err := v.tree.find(h, &key)
+		if err == nil && !found {
+			err = v.new.note(h, id) // first, or a key that nobody confirms could not be found
+		}
+		if err != nil {
+			return err
+		}
+		return v.tree.add(h)
 	}))
 }
 
@@ -181,7 +194,7 @@ func (v *FileVault) Lend(ctx context.Context, id video.ID) (*Loan, error) {
 	}
 	// The claim comes before the look into the ledger, and the intent before
 	// Destroy's look at the claims: one of the two sees the other.
-	claim, err := v.claims.claim(hashOf(id))
+	claim, err := v.claims.claim(ctx, hashOf(id))
 	if err != nil {
 		return nil, fault(err)
 	}
@@ -285,6 +298,9 @@ func (v *FileVault) finish(ctx context.Context, h idHash, voidAt time.Time) (rec
 		}
 		if record.KeyDestroyedAt.IsZero() {
 			if err := v.tree.remove(h); err != nil {
+				return err
+			}
+			if err := v.new.settle(h); err != nil {
 				return err
 			}
 			record.KeyDestroyedAt = inLedger(time.Now())

@@ -1,6 +1,8 @@
 package vault
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -151,10 +153,13 @@ func (i Intent) record() (Record, error) {
 	if i.Reason == "" || len(i.Reason) > 32 || strings.Trim(i.Reason, "abcdefghijklmnopqrstuvwxyz_") != "" {
 		return Record{}, video.Errorf(video.Invalid, "The reason of a deletion must be one lower-case word.")
 	}
+	if len(i.TokenHash) > 0 && len(i.TokenHash) != sha256.Size {
+		return Record{}, video.Errorf(video.Invalid, "The hash of an upload's token must be a SHA-256.")
+	}
 	if i.HiddenAt.IsZero() {
 		i.HiddenAt = time.Now()
 	}
-	return Record{VideoSHA256: i.ID.Hash(), Reason: i.Reason, HiddenAt: inLedger(i.HiddenAt)}, nil
+	return Record{VideoSHA256: i.ID.Hash(), Reason: i.Reason, HiddenAt: inLedger(i.HiddenAt), TokenSHA256: hex.EncodeToString(i.TokenHash)}, nil
 }
 
 // inLedger rounds a time to what every copy of the record can hold.

@@ -35,8 +35,26 @@ const MaxLoan = 2 * time.Second
 // has ended, and with Internal when what it reads is damaged.
 type Vault interface {
 	// Make makes the key of a video; if there is one it stays as it is. Gone
-	// if a destruction has begun: an id never gets a second key.
+	// if a destruction has begun: an id never gets a key after that.
 	Make(ctx context.Context, id video.ID) error
+
+	// A key that is made is tentative until Confirm: nothing that is to last is
+	// sealed under it yet, so that it can be taken back by Discard. Tentative
+	// goes through the ids of those keys, in no particular order, and ends at the
+	// first error: what dies between Make and Confirm leaves one.
+	Tentative(ctx context.Context) iter.Seq2[video.ID, error]
+
+	// Confirm says that the video has come to be: its key is there to stay. It
+	// does nothing for a key that was confirmed before, or that isn't there.
+	Confirm(ctx context.Context, id video.ID) error
+
+	// Discard takes back a tentative key for which there is no video. While the
+	// key is not lent and can't be, it asks unused, whose error it returns with
+	// the key left as it is, and destroys the key. Unlike after Destroy there is
+	// no record, and the id may get another key. Without a key it does nothing.
+	// Conflict, with the key left as it is, when it is lent or was confirmed;
+	// Gone when its destruction has begun.
+	Discard(ctx context.Context, id video.ID, unused func(context.Context) error) error
 
 	// Lend lends the key for up to MaxLoan: well under a millisecond, so
 	// borrow anew for each stretch of work rather than hold on. NotFound if
@@ -75,6 +93,11 @@ type Intent struct {
 	ID       video.ID
 	Reason   string    // one lower-case word, as deleted, canceled, rejected, expired: the ledger never forgets, so nothing free
 	HiddenAt time.Time // when the video was hidden; the zero time means now
+
+	// TokenHash is the SHA-256 of the token in the address of the video's upload,
+	// so that it is known for good, also to a catalog restored from a backup that is
+	// older than the video. Empty if there is none.
+	TokenHash []byte
 }
 
 // Record is what stays of a video for good. It holds nothing of its content.
@@ -84,6 +107,7 @@ type Record struct {
 	Reason         string    `json:"reason"`
 	HiddenAt       time.Time `json:"hidden_at"`
 	KeyDestroyedAt time.Time `json:"key_destroyed_at,omitzero"` // zero as long as only the intent stands
+	TokenSHA256    string    `json:"token_sha256,omitempty"`    // hex; see Intent
 }
 
 // OpenURL opens the vault at an address: a path, or file:///path. Invalid if

@@ -49,6 +49,11 @@ func Run(t *testing.T, open func(t *testing.T) vault.Vault) {
 		{"a kept loan ends when destruction begins", keptLoanEnds},
 		{"nothing works with a released loan", released},
 		{"many at once", manyAtOnce},
+		{"a key is tentative until it is confirmed or destroyed", tentative},
+		{"a tentative key is discarded", discarded},
+		{"a key that is somebody's is not discarded", notDiscarded},
+		{"nobody borrows a key while it is discarded", discardExcludes},
+		{"the ledger keeps the hash of the token", tokenHash},
 		{"the pepper stays", pepper},
 		{"an ended context is unavailable", endedContext},
 		{"a closed vault is unavailable", closed},
@@ -371,6 +376,11 @@ func closed(t *testing.T, v vault.Vault) {
 func useAll(ctx context.Context, v vault.Vault, id video.ID) map[string]error {
 	errs := map[string]error{"Make": v.Make(ctx, id)}
 	_, errs["Lend"] = v.Lend(ctx, id)
+	errs["Confirm"] = v.Confirm(ctx, id)
+	errs["Discard"] = v.Discard(ctx, id, noVideo)
+	for _, err := range v.Tentative(ctx) {
+		errs["Tentative"] = err
+	}
 	_, errs["Destroy"] = v.Destroy(ctx, intent(id))
 	_, _, errs["Ledger"] = v.Ledger(ctx, id.Hash())
 	_, errs["Pepper"] = v.Pepper(ctx)
