@@ -171,6 +171,9 @@ func (row Control) project(tx *gorm.DB, project func(*Video)) error {
 		project(&v)
 	}
 	v.ID, v.Owner, v.CreatedAt = before.ID, before.Owner, before.CreatedAt
+	if before.Stage == video.Purged {
+		v.Stage = video.Purged // it is erased once more after a restore; see ApplyLedger
+	}
 	v.Paused, v.Ending, v.Held = row.Paused, row.Ending, row.Held
 	v.Revision = before.Revision + 1
 	return tx.Select("*").Updates(&v).Error

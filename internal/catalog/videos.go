@@ -184,6 +184,20 @@ func parseCursor(s string) (at time.Time, id video.ID, err error) {
 	return time.UnixMicro(micros).UTC(), id, nil
 }
 
+// Unstarted returns videos in the order of their ids, those after a given one (""
+// for the first page), that were made before a time and whose workflow has shown no
+// sign of life: nobody has entered a leg of it. It does so within seconds of its
+// start, so these are few, however many uploads are under way.
+func (c *Catalog) Unstarted(ctx context.Context, before time.Time, after video.ID, limit int) ([]Video, error) {
+	var page []Video
+	err := c.read.WithContext(ctx).Joins("JOIN controls ON controls.video = videos.id").
+		Where("controls.epoch = 0"). // spelled out: else the partial index can't serve
+		Where("controls.video > ? AND controls.ending = ''", after).
+		Where("videos.stage = ? AND videos.created_at < ?", video.Uploading, before.UTC().Truncate(time.Microsecond)).
+		Order("controls.video").Limit(limit).Find(&page).Error
+	return page, fault(err)
+}
+
 // All returns videos in the order of their ids, those after a given one ("" for
 // the first page): the audit's way through everything there is.
 func (c *Catalog) All(ctx context.Context, after video.ID, limit int) ([]Video, error) {
