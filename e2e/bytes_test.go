@@ -32,7 +32,7 @@ type insider struct {
 
 func (r *rig) insider() *insider {
 	r.t.Helper()
-	rows, err := catalog.Open(r.ctx, "sqlite://"+filepath.Join(r.dir, "catalog.db"))
+	rows, err := catalog.Open(r.ctx, r.database)
 	r.must(err)
 	keys, err := vault.Open(filepath.Join(r.dir, "vault"))
 	r.must(err)

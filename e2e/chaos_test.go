@@ -36,22 +36,39 @@ var (
 	full  = scale{people: 50, largest: 287_000_000, chaos: 4 * time.Minute, sending: 90 * time.Second, settled: 6 * time.Minute}
 )
 
-// Many upload at once while gateways, workers and stores die and come back, and
-// while the networks between them are cut, slow and unreliable; some pause, some
-// cancel. In the end every file is in all three stores, byte for byte, or was
-// canceled and has left nothing.
+// Many upload at once while gateways, workers, stores and the Temporal server die
+// and come back, and while the networks between them are cut, slow and unreliable;
+// some pause, some cancel. In the end every file is in all three stores, byte for
+// byte, or was canceled and has left nothing. The seed chooses the database; a
+// soak goes through both.
 func TestChaos(t *testing.T) {
 	t.Parallel()
-	size, seed := brief, seedOf()
-	if soaking() {
-		size = full
-	}
+	seed := seedOf()
 	t.Logf("seed %d", seed)
+	databases := []string{"SQLite", "PostgreSQL"}
+	if soaking() {
+		for _, database := range databases {
+			t.Run(database, func(t *testing.T) { chaos(t, full, seed, database) })
+		}
+		return
+	}
+	database := databases[seed%2]
+	t.Run(database, func(t *testing.T) { chaos(t, brief, seed, database) })
+}
+
+func chaos(t *testing.T, size scale, seed uint64, database string) {
 	lines := map[string]*line{}
-	i := start(t, stack.Options{
+	options := stack.Options{
 		Separate: true, Gateways: 2, Workers: 2, Reach: reachedBy(t, "primary", lines),
 		Env: []string{"REELFLOW_MAX_OPEN_UPLOADS=0"},
-	}).insider()
+	}
+	var r *rig
+	if database == "PostgreSQL" {
+		r, _ = onPostgres(t, options)
+	} else {
+		r = start(t, options)
+	}
+	i := r.insider()
 	for n := range 3 {
 		lines[fmt.Sprint("gateway-", n)] = newLine(t, i.URLs[n%2])
 	}
@@ -75,7 +92,7 @@ func TestChaos(t *testing.T) {
 // breakPrograms kills or freezes one program after the other, and brings it back.
 func (i *insider) breakPrograms(ctx context.Context, chance *rand.Rand) {
 	victims := append(append([]*stack.Process{}, i.Gateways...), i.Workers...)
-	for _, store := range []string{"primary", "backup-a", "backup-b"} {
+	for _, store := range []string{"primary", "backup-a", "backup-b", "temporal"} {
 		victims = append(victims, i.Parts[store])
 	}
 	for ctx.Err() == nil {

@@ -18,8 +18,11 @@ func onPostgres(t *testing.T, o stack.Options) (*rig, *postgrestest.Cluster) {
 			t.Error(err)
 		}
 	})
-	o.Env = append(o.Env, "REELFLOW_DATABASE_URL="+cluster.Database(t))
-	return start(t, o), cluster
+	database := cluster.Database(t)
+	o.Env = append(o.Env, "REELFLOW_DATABASE_URL="+database)
+	r := start(t, o)
+	r.database = database
+	return r, cluster
 }
 
 func TestLifeOnPostgreSQL(t *testing.T) {

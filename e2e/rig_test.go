@@ -31,6 +31,8 @@ type rig struct {
 	ctx    context.Context
 	dir    string
 	stores []objects.Store
+
+	database string // URL of the catalog
 }
 
 // start runs a stack on free ports and throw-away data. Its processes end with the test.
@@ -70,6 +72,7 @@ func see(t *testing.T, s *stack.Stack) *rig {
 			r.showLogs()
 		}
 	})
+	r.database = "sqlite://" + filepath.Join(r.dir, "catalog.db")
 	for _, store := range s.Stores {
 		opened, err := objects.Open(store.URL)
 		if err != nil {
