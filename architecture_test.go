@@ -85,6 +85,7 @@ var parts = map[string][]string{
 	"go.uber.org/goleak":                     nil,
 	"github.com/chromedp/chromedp":           nil,
 	"github.com/stretchr/testify":            nil,
+	module + "/internal/commandtest":         nil,
 	module + "/internal/devstacktest":        nil,
 	module + "/internal/postgrestest":        nil,
 	module + "/internal/objects/objectstest": nil,

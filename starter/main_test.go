@@ -3,17 +3,16 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/reelflow/reelflow/internal/commandtest"
 )
 
 func TestMain(m *testing.M) {
@@ -24,7 +23,7 @@ type gatewayKey struct{}
 
 // The scripts of testdata are also a manual of the command line.
 func TestManual(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	commandtest.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(env *testscript.Env) error {
 			gateway := newFakeGateway()
@@ -32,35 +31,18 @@ func TestManual(t *testing.T) {
 			env.Defer(func() { server.CloseClientConnections(); server.Close() })
 			env.Values[gatewayKey{}] = gateway
 			env.Setenv("REELFLOW_URL", server.URL)
-			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+		Cmds: map[string]commandtest.Command{
 			"makevideo": makeVideo,
 			"sent":      waitSent,
 			"arrived":   arrived,
 			"followed":  waitFollowed,
-			"id":        keepID,
-			"exec-code": execCode,
 		},
 	})
 }
 
 func gatewayOf(ts *testscript.TestScript) *fakeGateway { return ts.Value(gatewayKey{}).(*fakeGateway) }
-
-// exec-code CODE PROGRAM... runs a program that must end with this exit code.
-func execCode(ts *testscript.TestScript, _ bool, args []string) {
-	err := ts.Exec(args[1], args[2:]...)
-	code := 0
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		code = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if strconv.Itoa(code) != args[0] {
-		ts.Fatalf("exit code %d instead of %s", code, args[0])
-	}
-}
 
 // makevideo FILE BYTES writes a file of random bytes.
 func makeVideo(ts *testscript.TestScript, _ bool, args []string) {
@@ -111,15 +93,6 @@ func arrived(ts *testscript.TestScript, _ bool, args []string) {
 	if sum, n, _ := gatewayOf(ts).newest(); sum != hex.EncodeToString(want[:]) {
 		ts.Fatalf("%d bytes arrived, and not those of %s", n, args[0])
 	}
-}
-
-// id keeps the first word of the last output as $ID.
-func keepID(ts *testscript.TestScript, _ bool, _ []string) {
-	out := ts.ReadFile("stdout")
-	if len(out) < 26 {
-		ts.Fatalf("no id in %q", out)
-	}
-	ts.Setenv("ID", out[:26])
 }
 
 func TestReceiptsThatProveNothingAreRefused(t *testing.T) {
