@@ -1,6 +1,10 @@
 package main
 
-import "github.com/reelflow/reelflow/video"
+import (
+	"fmt"
+
+	"github.com/reelflow/reelflow/video"
+)
 
 type cancelCommand struct {
 	target    `embed:""`
@@ -8,5 +12,14 @@ type cancelCommand struct {
 }
 
 func (c *cancelCommand) Run(s *shell) error {
-	return c.command(s, video.Cancel, video.CommandRequest{KeepDraft: c.KeepDraft})
+	v, err := c.ask(s, video.Cancel, video.CommandRequest{KeepDraft: c.KeepDraft})
+	switch {
+	case err != nil:
+		return err
+	case v.Stage == video.Draft:
+		fmt.Fprintf(s.err, "To take it up:      starter resume %s\nTo throw it away:   starter cancel %s\nHow long it keeps:  starter drafts\n", v.ID, v.ID)
+	case v.Stage == video.Canceled:
+		fmt.Fprintf(s.err, "Until its grace is over, support can bring it back. When that is:  starter status %s\n", v.ID)
+	}
+	return nil
 }

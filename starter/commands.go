@@ -16,30 +16,40 @@ func (t target) id() (video.ID, error) { return video.ParseID(t.ID) }
 
 // command sends a command and prints what the video is then.
 func (t target) command(s *shell, command video.Command, request video.CommandRequest) error {
+	_, err := t.ask(s, command, request)
+	return err
+}
+
+// ask is command for those who have more to say of the video.
+func (t target) ask(s *shell, command video.Command, request video.CommandRequest) (v client.Video, err error) {
 	id, err := t.id()
 	if err != nil {
-		return err
+		return v, err
 	}
 	gateway, err := s.gateway()
 	if err != nil {
-		return err
+		return v, err
 	}
-	v, err := gateway.Command(s.ctx, id, command, request)
-	if err != nil {
-		return err
+	if v, err = gateway.Command(s.ctx, id, command, request); err == nil {
+		fmt.Fprintln(s.out, v.ID, stageOf(v))
 	}
-	fmt.Fprintln(s.out, v.ID, stageOf(v))
-	return nil
+	return v, err
 }
 
 // stageOf is where a video stands, in words. One that was ended on its way is
 // still in the stage that it leaves for a moment.
 func stageOf(v client.Video) string {
+	text := string(v.Stage)
 	switch {
 	case v.Paused:
-		return string(v.Stage) + ", paused"
+		text += ", paused"
 	case v.Ending != "" && v.Stage.OnTheWay():
-		return string(v.Ending)
+		text = string(v.Ending)
+	case v.Stage == video.Uploading && v.Upload != nil && v.Upload.Stalled:
+		text += ", stalled"
 	}
-	return string(v.Stage)
+	if v.Held {
+		text += ", under legal hold"
+	}
+	return text
 }

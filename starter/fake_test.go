@@ -32,6 +32,7 @@ type fakeVideo struct {
 	title   string
 	stage   video.Stage
 	paused  bool
+	held    bool
 	ending  video.Ending
 	body    []byte
 	size    int64
@@ -72,7 +73,7 @@ func (g *fakeGateway) create(w http.ResponseWriter, r *http.Request) {
 	var n struct {
 		Title  string
 		Source struct {
-			Size int64
+			Size *int64
 			URL  string
 		}
 	}
@@ -87,7 +88,12 @@ func (g *fakeGateway) create(w http.ResponseWriter, r *http.Request) {
 	case strings.Contains(n.Source.URL, "localhost"):
 		refuse(w, 400, video.Invalid, "Only public hosts are allowed.")
 		return
-	case n.Source.Size > 1_000_000:
+	case n.Source.URL != "":
+		n.Source.Size = new(int64)
+	case n.Source.Size != nil && *n.Source.Size == 0:
+		refuse(w, 400, video.Invalid, "The file is empty.")
+		return
+	case *n.Source.Size > 1_000_000:
 		refuse(w, 413, video.TooLarge, "The video is larger than the limit of 1 MB.")
 		return
 	}
@@ -97,7 +103,7 @@ func (g *fakeGateway) create(w http.ResponseWriter, r *http.Request) {
 		id = video.NewID()
 		g.requests[key] = id
 		g.order = append(g.order, id)
-		g.videos[id] = &fakeVideo{id: id, owner: "me", title: n.Title, stage: video.Uploading, size: n.Source.Size}
+		g.videos[id] = &fakeVideo{id: id, owner: "me", title: n.Title, stage: video.Uploading, size: *n.Source.Size}
 		if n.Source.URL != "" { // fetched in no time
 			g.videos[id].stage = video.Published
 		}
@@ -132,14 +138,26 @@ func (g *fakeGateway) answer(w http.ResponseWriter, r *http.Request, status int,
 
 func (v *fakeVideo) document(base string) map[string]any {
 	return map[string]any{
-		"id": v.id, "owner": v.owner, "title": v.title, "stage": v.stage, "paused": v.paused, "ending": v.ending, "failure": v.failure,
-		"created_at": time.Date(2030, 1, 31, 18, 0, 0, 0, time.UTC), "warnings": []string{}, "purge_at": nil,
-		"actions":  video.State{Stage: v.stage, Paused: v.paused}.Actions(video.Owner),
+		"id": v.id, "owner": v.owner, "title": v.title, "stage": v.stage, "paused": v.paused, "held": v.held, "ending": v.ending, "failure": v.failure,
+		"created_at": time.Date(2030, 1, 31, 18, 0, 0, 0, time.UTC), "warnings": []string{}, "purge_at": v.purgeAt(),
+		"actions":  v.state().Actions(video.Owner),
 		"progress": map[string]any{"stage": v.stage, "done": len(v.body), "total": v.size, "unit": "bytes", "per_second": nil},
-		"upload":   map[string]any{"url": base + "/v1/uploads/" + string(v.id), "offset": len(v.body), "length": v.size},
+		"upload": map[string]any{"url": base + "/v1/uploads/" + string(v.id), "offset": len(v.body), "length": v.size,
+			"expires_at": time.Date(2030, 2, 1, 18, 0, 0, 0, time.UTC)},
 		"replicas": []any{map[string]any{"store": "primary", "state": "complete", "objects": 1, "bytes": len(v.body)}},
 		"links":    map[string]any{"watch": base + "/watch/" + string(v.id)},
 	}
+}
+
+func (v *fakeVideo) state() video.State {
+	return video.State{Stage: v.stage, Paused: v.paused, Ending: v.ending, Held: v.held}
+}
+
+func (v *fakeVideo) purgeAt() any {
+	if v.stage == video.Draft || v.stage == video.Canceled {
+		return time.Date(2030, 2, 7, 18, 0, 0, 0, time.UTC)
+	}
+	return nil
 }
 
 func (g *fakeGateway) head(w http.ResponseWriter, r *http.Request) {
@@ -210,7 +228,8 @@ func (g *fakeGateway) admit(r *http.Request) (*fakeVideo, int) {
 		return nil, 503
 	case v.title == "held elsewhere" && v.tries == 1:
 		return nil, 409
-	case v.title == "paused for a while" && v.tries == 1, v.paused:
+	case v.title == "paused for a while" && v.tries <= 3, v.paused:
+		v.paused = v.tries < 3 // until then
 		return nil, 423
 	case r.Header.Get("Upload-Offset") != strconv.Itoa(len(v.body)):
 		return nil, 409
@@ -266,30 +285,52 @@ func (v *fakeVideo) advance() {
 
 func (g *fakeGateway) command(w http.ResponseWriter, r *http.Request, v *fakeVideo) {
 	command, err := video.ParseCommand(r.PathValue("command"))
-	state := video.State{Stage: v.stage, Paused: v.paused}
 	if err == nil {
-		err = state.Check(command)
+		err = v.state().Check(command)
 	}
-	if err != nil {
+	role := video.Owner
+	if r.Header.Get("Authorization") == "Bearer dev:admin" {
+		role = video.Operator
+	}
+	switch {
+	case err != nil:
 		refuse(w, 409, video.CodeOf(err), err.(*video.Error).Detail)
+		return
+	case !v.state().Permits(command, role) && command != video.Approve && command != video.Reject:
+		refuse(w, 403, video.Forbidden, "You may not ask for this.")
 		return
 	}
 	var request video.CommandRequest
 	json.NewDecoder(r.Body).Decode(&request)
+	v.obey(command, request)
+	g.answer(w, r, 200, v)
+}
+
+func (v *fakeVideo) obey(command video.Command, request video.CommandRequest) {
 	switch command {
 	case video.Pause, video.Resume:
 		v.paused = command == video.Pause
+		if v.stage == video.Draft {
+			v.stage = video.Uploading
+		}
 	case video.Cancel:
 		v.stage, v.ending = video.Canceled, video.ByCancellation
 		if request.KeepDraft {
 			v.stage, v.ending = video.Draft, ""
+		} else if v.title == "no grace" {
+			v.stage = video.Purged
 		}
+	case video.Restore:
+		v.stage, v.ending = video.Uploading, ""
 	case video.Approve:
 		v.stage = video.Scheduled
+	case video.Publish:
+		v.stage = video.Published
+	case video.Hold, video.Release:
+		v.held = command == video.Hold
 	case video.Reject:
 		v.stage = video.Rejected
 	}
-	g.answer(w, r, 200, v)
 }
 
 // list gives one video a page.

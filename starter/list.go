@@ -21,31 +21,38 @@ func (c *listCommand) Run(s *shell) error {
 		return err
 	}
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	shown, cursor := 0, ""
-	for {
-		page, next, err := gateway.Videos(s.ctx, c.Stage, cursor)
+	err = each(s, gateway, c.Stage, c.Limit, func(v client.Video) {
+		if c.JSON {
+			fmt.Fprintf(s.out, "%s\n", v.Raw)
+			return
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.CreatedAt.Local().Format(time.DateTime), stageOf(v), progressOf(v), v.Title)
+	})
+	if err != nil {
+		return err
+	}
+	return table.Flush()
+}
+
+// each shows the caller's own videos, newest first; all of them where limit is 0,
+// and those of every stage where stage is empty.
+func each(s *shell, gateway *client.Client, stage string, limit int, show func(client.Video)) error {
+	for shown, cursor := 0, ""; ; {
+		page, next, err := gateway.Videos(s.ctx, stage, cursor)
 		if err != nil {
 			return err
 		}
 		for _, v := range page {
-			if c.Limit > 0 && shown == c.Limit {
-				return table.Flush()
+			if limit > 0 && shown == limit {
+				return nil
 			}
 			shown++
-			c.row(s, table, v)
+			show(v)
 		}
 		if cursor = next; cursor == "" {
-			return table.Flush()
+			return nil
 		}
 	}
-}
-
-func (c *listCommand) row(s *shell, table *tabwriter.Writer, v client.Video) {
-	if c.JSON {
-		fmt.Fprintf(s.out, "%s\n", v.Raw)
-		return
-	}
-	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.CreatedAt.Local().Format(time.DateTime), stageOf(v), progressOf(v), v.Title)
 }
 
 func indented(raw []byte) (string, error) {

@@ -28,15 +28,20 @@ type commandLine struct {
 	config.Config `embed:""`
 
 	Serve   serveCommand   `cmd:"" help:"Serve the API gateway."`
-	Upload  uploadCommand  `cmd:"" help:"Upload a video and follow it until it is published, in review or scheduled."`
+	Upload  uploadCommand  `cmd:"" help:"Upload a video and follow it until it is published, in review or scheduled; go on with an upload that was interrupted."`
 	Import  importCommand  `cmd:"" help:"Let the gateway fetch a video from an address."`
 	List    listCommand    `cmd:"" help:"List your videos."`
-	Status  statusCommand  `cmd:"" help:"Show a video."`
+	Drafts  draftsCommand  `cmd:"" help:"List your drafts: how much of each is stored, and until when it is kept."`
+	Status  statusCommand  `cmd:"" help:"Show where a video is, how much of it, and which store holds what; of an erased one the receipt, with exit code 1."`
 	Pause   pauseCommand   `cmd:"" help:"Pause a video on its way; nothing of it moves until it is resumed."`
 	Resume  resumeCommand  `cmd:"" help:"Let a paused video go on, or take up a draft."`
 	Cancel  cancelCommand  `cmd:"" help:"Cancel a video before it is public; nothing of it stays."`
 	Approve approveCommand `cmd:"" help:"Approve a video in review."`
 	Reject  rejectCommand  `cmd:"" help:"Reject a video in review."`
+	Publish publishCommand `cmd:"" help:"Publish a scheduled video now; operators also one in review."`
+	Restore restoreCommand `cmd:"" help:"Bring a canceled video back while its grace runs (operators)."`
+	Hold    holdCommand    `cmd:"" help:"Put a video under legal hold: nothing of it is erased (operators)."`
+	Release releaseCommand `cmd:"" help:"End a legal hold (operators)."`
 	Delete  deleteCommand  `cmd:"" help:"Delete a video; there is no way back."`
 	Receipt receiptCommand `cmd:"" help:"Print the receipt of an erasure."`
 	Verify  verifyCommand  `cmd:"" help:"Check the receipt of an erasure."`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,6 +17,8 @@ type statusCommand struct {
 	JSON   bool `name:"json" help:"The whole document as JSON; with --watch one a line."`
 }
 
+// Run answers whether the video is still on the server. Of one that was erased it
+// shows the receipt, and fails: there is no such video any more.
 func (c *statusCommand) Run(s *shell) error {
 	id, err := c.id()
 	if err != nil {
@@ -29,6 +32,9 @@ func (c *statusCommand) Run(s *shell) error {
 		return c.watch(s, gateway, id)
 	}
 	v, err := gateway.Video(s.ctx, id)
+	if video.CodeOf(err) == video.Gone {
+		return errors.Join(err, c.erased(s, gateway, id))
+	}
 	if err != nil {
 		return err
 	}
@@ -41,6 +47,26 @@ func (c *statusCommand) Run(s *shell) error {
 		return err
 	}
 	fmt.Fprintln(s.out, text)
+	return nil
+}
+
+// erased prints what is left of a video: its receipt, once that is closed.
+func (c *statusCommand) erased(s *shell, gateway *client.Client, id video.ID) error {
+	raw, err := gateway.Receipt(s.ctx, id)
+	if video.CodeOf(err) == video.NotFound {
+		return nil // the stores are still being emptied
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(s.out).Encode(map[string]any{"id": id, "stage": video.Purged, "receipt": json.RawMessage(raw)})
+	}
+	receipt, err := readReceipt(raw)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(s.out, describeErased(id, receipt))
 	return nil
 }
 
@@ -69,47 +95,4 @@ func (c *statusCommand) watch(s *shell, gateway *client.Client, id video.ID) err
 		return nil // the watcher has seen enough
 	}
 	return err
-}
-
-// describe is a video for people, a line each thing there is to say.
-func describe(v client.Video) string {
-	var b strings.Builder
-	line := func(name, value string) {
-		if value = strings.TrimSpace(value); value != "" {
-			fmt.Fprintf(&b, "%-9s %s\n", name, value)
-		}
-	}
-	line("id", string(v.ID))
-	line("title", v.Title)
-	line("stage", stageOf(v)+" "+progressOf(v))
-	line("ending", string(v.Ending))
-	line("waits for", v.WaitingFor)
-	line("publishes", moment(v.PublishAt))
-	line("purged", moment(v.PurgeAt))
-	if v.Upload != nil && v.Upload.Stalled && v.Upload.URL != "" {
-		line("upload", "stalled; send the rest with: starter upload FILE")
-	}
-	if v.Failure != nil {
-		line("refused", v.Failure.Message)
-	}
-	for _, warning := range v.Warnings {
-		line("warning", warning)
-	}
-	for _, r := range v.Replicas {
-		line("store", fmt.Sprintf("%s: %s, %d objects, %s", r.Store, r.State, r.Objects, bytesOf(r.Bytes)))
-	}
-	var can []string
-	for _, action := range v.Actions {
-		can = append(can, string(action))
-	}
-	line("you can", strings.Join(can, ", "))
-	line("watch", v.Links.Watch)
-	return b.String()
-}
-
-func moment(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format(time.RFC1123)
 }

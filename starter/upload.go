@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/reelflow/reelflow/internal/client"
 	"github.com/reelflow/reelflow/video"
@@ -16,7 +18,8 @@ import (
 type uploadCommand struct {
 	File  string `arg:"" help:"The video."`
 	about `embed:""`
-	Rate  int64 `placeholder:"BYTES" help:"Send at most so many bytes a second."`
+	Video string `placeholder:"ID" help:"Go on with this upload or draft, wherever it was begun."`
+	Rate  int64  `placeholder:"BYTES" help:"Send at most so many bytes a second."`
 }
 
 // Run prints the id first and ends where the author has nothing left to do:
@@ -33,24 +36,20 @@ func (c *uploadCommand) Run(s *shell) error {
 		return err
 	}
 	unfinished := unfinishedUpload(s, c.File, info)
-	v, again, err := c.begin(s, gateway, unfinished, file, info)
+	v, err := c.begin(s, gateway, unfinished, file, info)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(s.out, v.ID)
-	if again {
-		fmt.Fprintln(s.err, "going on with the upload that was interrupted; what was said of the video then still holds")
-	}
 	show := newDisplay(s)
 	defer show.Close()
-	upload := &client.Upload{
-		Client: gateway, URL: v.Upload.URL, File: file, Size: info.Size(), Rate: c.Rate,
-		Sent:   func(offset int64) { show.Progress(video.Uploading, offset, info.Size(), "bytes") },
-		Paused: func(is bool) { show.Paused(video.Uploading, is) },
-	}
-	if err := upload.Run(s.ctx); err != nil {
-		show.Close()
-		return c.stopped(s, unfinished, v.ID, err)
+	if goesOn(v) {
+		sender := newSender(s, gateway, v, file, info.Size(), show)
+		sender.upload.Rate = c.Rate
+		if err := sender.run(); err != nil {
+			show.Close()
+			return c.stopped(s, gateway, unfinished, v.ID, err)
+		}
 	}
 	if err := unfinished.forget(); err != nil {
 		return err
@@ -68,45 +67,98 @@ func openFile(path string) (*os.File, os.FileInfo, error) {
 	case err != nil:
 	case !info.Mode().IsRegular():
 		err = wrongUse{path + " is not a file"}
-	case info.Size() == 0:
-		err = wrongUse{path + " is empty"}
 	default:
 		return file, info, nil
 	}
 	return nil, nil, errors.Join(err, file.Close())
 }
 
-// begin takes up the upload of this file that was interrupted, if the gateway
-// still has it, or makes a new video.
-func (c *uploadCommand) begin(s *shell, gateway *client.Client, u unfinished, file *os.File, info os.FileInfo) (v client.Video, again bool, err error) {
+// begin takes up the upload that is named, or that of this file which was
+// interrupted, if the gateway still has it; else it makes a new video.
+func (c *uploadCommand) begin(s *shell, gateway *client.Client, u unfinished, file *os.File, info os.FileInfo) (v client.Video, err error) {
+	if c.Video != "" {
+		return c.named(s, gateway, u, info)
+	}
 	if id, ok := u.recall(); ok {
 		v, err := gateway.Video(s.ctx, id)
 		switch {
-		case err == nil && v.Stage == video.Uploading && v.Upload != nil:
-			return v, true, nil
+		case err == nil && goesOn(v):
+			return c.takeUp(s, gateway, v, info)
 		case err != nil && !video.CodeOf(err).Permanent():
-			return v, false, err
+			return v, err
 		}
 	}
 	kind, err := contentType(file)
 	if err != nil {
-		return v, false, err
+		return v, err
 	}
 	made, err := c.newVideo(client.Source{Size: info.Size(), Filename: filepath.Base(c.File), ContentType: kind})
 	if err != nil {
-		return v, false, err
+		return v, err
 	}
 	v, err = gateway.Create(s.ctx, made)
 	if err != nil {
-		return v, false, err
+		return v, err
 	}
 	if v.Upload == nil {
-		return v, false, errors.New("the gateway did not say where to send the video")
+		return v, errors.New("the gateway did not say where to send the video")
 	}
-	return v, false, u.remember(v.ID)
+	return v, u.remember(v.ID)
 }
 
-// contentType goes by the name, else by the first bytes.
+// named takes up the upload of --video, which another machine or the page may
+// have begun.
+func (c *uploadCommand) named(s *shell, gateway *client.Client, u unfinished, info os.FileInfo) (v client.Video, err error) {
+	id, err := video.ParseID(c.Video)
+	if err != nil {
+		return v, err
+	}
+	if v, err = gateway.Video(s.ctx, id); err != nil {
+		return v, err
+	}
+	if _, err := outcome(v); err != nil && v.Stage != video.Draft {
+		return v, err
+	}
+	if v.Upload == nil || v.Upload.URL == "" {
+		return v, video.Errorf(video.Conflict, "%s takes no upload: the gateway fetches it itself, or everything was sent long ago.", id)
+	}
+	if v, err = c.takeUp(s, gateway, v, info); err != nil {
+		return v, err
+	}
+	return v, u.remember(id)
+}
+
+// takeUp goes on with an upload where it stood, which for a draft begins with a
+// resume. It refuses a file that can't be the one that was begun.
+func (c *uploadCommand) takeUp(s *shell, gateway *client.Client, v client.Video, info os.FileInfo) (client.Video, error) {
+	if length := v.Upload.Length; length != nil && *length != info.Size() {
+		return v, video.Errorf(video.Conflict, "%s is another file: it has %d bytes, and the one that was begun as %s has %d. Nothing was sent.",
+			c.File, info.Size(), v.ID, *length)
+	}
+	what := "going on with the upload that was interrupted"
+	switch {
+	case v.Stage == video.Draft:
+		resumed, err := gateway.Command(s.ctx, v.ID, video.Resume, video.CommandRequest{})
+		if err != nil {
+			return v, err
+		}
+		what, v = "taking up the draft", resumed
+	case !goesOn(v):
+		what = "nothing is left to be sent"
+	}
+	fmt.Fprintf(s.err, "%s, %s; what was said of the video then still holds\n", what, stored(v))
+	return v, nil
+}
+
+// goesOn reports whether bytes of the video can still be sent; of a draft once it
+// is resumed.
+func goesOn(v client.Video) bool {
+	u := v.Upload
+	return (v.Stage == video.Uploading && v.Ending == "" || v.Stage == video.Draft) &&
+		u != nil && u.URL != "" && (u.Length == nil || u.Offset < *u.Length)
+}
+
+// contentType goes by the name, else by the first bytes; it is empty for an empty file.
 func contentType(file *os.File) (string, error) {
 	if kind := mime.TypeByExtension(filepath.Ext(file.Name())); kind != "" {
 		return kind, nil
@@ -114,62 +166,36 @@ func contentType(file *os.File) (string, error) {
 	head := make([]byte, 512)
 	n, err := file.ReadAt(head, 0)
 	if n == 0 {
+		if err == io.EOF {
+			return "", nil
+		}
 		return "", err
 	}
 	return http.DetectContentType(head[:n]), nil
 }
 
-// stopped says how to go on, where one can.
-func (c *uploadCommand) stopped(s *shell, u unfinished, id video.ID, err error) error {
-	if s.ctx.Err() == nil && video.CodeOf(err).Permanent() {
+// stopped says how to go on, where one can, and until when.
+func (c *uploadCommand) stopped(s *shell, gateway *client.Client, u unfinished, id video.ID, err error) error {
+	interrupted := s.ctx.Err() != nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 3*time.Second)
+	defer cancel()
+	v, lookErr := gateway.Video(ctx, id)
+	switch {
+	case !interrupted && video.CodeOf(err).Permanent() && lookErr != nil && video.CodeOf(lookErr).Permanent():
 		return errors.Join(err, u.forget())
-	}
-	if errors.Is(err, context.Canceled) {
+	case !interrupted && video.CodeOf(err).Permanent() && lookErr == nil && !goesOn(v):
+		return err // remembered: it may be restored
+	case interrupted:
 		err = errors.New("interrupted")
 	}
-	fmt.Fprintf(s.err, "starter: %s\n", explain(s.ctx, err))
-	fmt.Fprintf(s.err, "What was sent is kept. To go on, run again:  starter upload %q\nTo drop it:  starter cancel %s\n", c.File, id)
+	kept := "What was sent is kept"
+	if lookErr == nil && v.Stage == video.Draft {
+		kept = "It is kept as a draft" + until(v.PurgeAt)
+	} else if lookErr == nil && v.Upload != nil {
+		kept += until(v.Upload.ExpiresAt)
+	}
+	fmt.Fprintf(s.err, "starter: %s\n%s.\n", explain(s.ctx, err), kept)
+	fmt.Fprintf(s.err, "To go on, run again:  starter upload %q\n", c.File)
+	fmt.Fprintf(s.err, "From elsewhere:       starter upload FILE --video %s\nTo drop it:           starter cancel %s\n", id, id)
 	return said{err}
-}
-
-// follow shows the video on its way and ends where nothing is left to be done by
-// its author; with an error where that is not what they wanted. Interrupted, it
-// says what goes on.
-func follow(s *shell, gateway *client.Client, id video.ID, show display, what string) error {
-	var end error
-	err := gateway.Follow(s.ctx, id, func(v client.Video) error {
-		show.Video(v)
-		var ended bool
-		if ended, end = outcome(v); ended {
-			return client.Done
-		}
-		return nil
-	})
-	show.Close()
-	switch {
-	case errors.Is(err, context.Canceled):
-		fmt.Fprintf(s.err, "%s goes on without you. To see it:  starter status %s --watch\n", what, id)
-		return said{err}
-	case err != nil:
-		return err
-	}
-	return end
-}
-
-// outcome reports whether the story of an upload has come to its end.
-func outcome(v client.Video) (ended bool, err error) {
-	switch v.Stage {
-	case video.Published, video.Reviewing, video.Scheduled:
-		return true, nil
-	case video.Rejected:
-		if v.Failure != nil {
-			return true, fmt.Errorf("the video was refused: %s", v.Failure.Message)
-		}
-		return true, errors.New("the video was refused")
-	case video.Draft:
-		return true, fmt.Errorf("the video was canceled and kept as a draft; to go on:  starter resume %s", v.ID)
-	case video.Canceled, video.PendingDeletion, video.Purging, video.Purged:
-		return true, fmt.Errorf("the video is gone: %s", v.Ending)
-	}
-	return false, nil
 }

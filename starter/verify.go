@@ -54,9 +54,9 @@ func (c *verifyCommand) read(s *shell) ([]byte, video.ID, error) {
 // checkReceipt fails, with everything that is wrong, unless the receipt proves an
 // erasure; of id, when that is known.
 func checkReceipt(raw []byte, id video.ID) (video.Receipt, error) {
-	var receipt video.Receipt
-	if err := json.Unmarshal(raw, &receipt); err != nil {
-		return receipt, fmt.Errorf("this is not a receipt: %w", err)
+	receipt, err := readReceipt(raw)
+	if err != nil {
+		return receipt, err
 	}
 	var wrong []error
 	add := func(bad bool, format string, args ...any) {
@@ -78,6 +78,16 @@ func checkReceipt(raw []byte, id video.ID) (video.Receipt, error) {
 	return receipt, errors.Join(wrong...)
 }
 
+func readReceipt(raw []byte) (receipt video.Receipt, err error) {
+	if err := json.Unmarshal(raw, &receipt); err != nil {
+		return receipt, fmt.Errorf("this is not a receipt: %w", err)
+	}
+	return receipt, nil
+}
+
 func countsOf(c video.Counts) string {
+	if c.Empty() {
+		return "nothing"
+	}
 	return fmt.Sprintf("%d objects, %d versions, %d delete markers, %d multiparts", c.Objects, c.Versions, c.DeleteMarkers, c.Multiparts)
 }

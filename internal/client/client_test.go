@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -99,6 +100,59 @@ func TestAFileThatBecomesShorterIsNoticed(t *testing.T) {
 	u := Upload{Client: c, URL: "/u", File: bytes.NewReader(make([]byte, 10)), Size: 20}
 	if err := u.Run(t.Context()); video.CodeOf(err) != video.Invalid {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A file without a byte is announced as such: the gateway refuses it before
+// anything is made. What it fetches itself has no size until then.
+func TestTheSizeOfAnUploadIsAlwaysAnnounced(t *testing.T) {
+	var got map[string]map[string]any
+	c := at(t, func(w http.ResponseWriter, r *http.Request) {
+		got = nil
+		json.NewDecoder(r.Body).Decode(&got)
+		fmt.Fprint(w, "{}")
+	})
+	for _, row := range []struct {
+		source    Source
+		announced bool
+	}{{Source{Filename: "empty.mp4"}, true}, {Source{Size: 7}, true}, {Source{URL: "https://example.org/"}, false}} {
+		if _, err := c.Create(t.Context(), NewVideo{Source: row.source}); err != nil {
+			t.Fatal(err)
+		}
+		size, announced := got["source"]["size"]
+		if announced != row.announced || announced && size != float64(row.source.Size) || got["source"]["url"] != nil != (row.source.URL != "") {
+			t.Errorf("%+v is sent as %v", row.source, got)
+		}
+	}
+}
+
+// Whoever watches is told once why nothing goes, and once that it goes again; a
+// length that nobody has announced goes with the bytes.
+func TestAnUploadSaysWhyItWaits(t *testing.T) {
+	patches, announced := 0, ""
+	c := at(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Upload-Offset", "0")
+		if r.Method != http.MethodPatch {
+			return
+		}
+		if patches++; patches <= 3 {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(503)
+			fmt.Fprint(w, `{"code":"unavailable","detail":"Not now."}`)
+			return
+		}
+		announced = r.Header.Get("Upload-Length")
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("Upload-Offset", "10")
+	})
+	var told []string
+	u := Upload{Client: c, URL: "/u", File: bytes.NewReader(make([]byte, 10)), Size: 10, Announce: true,
+		Waits: func(why error) { told = append(told, fmt.Sprint(video.CodeOf(why), why == nil)) }}
+	if err := u.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(told) != "[unavailablefalse internaltrue]" || announced != "10" {
+		t.Errorf("told %v, announced %q", told, announced)
 	}
 }
 

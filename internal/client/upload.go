@@ -28,15 +28,21 @@ type Upload struct {
 	Rate int64
 	// Sent, if set, is told how many bytes are on their way or stored.
 	Sent func(offset int64)
-	// Paused, if set, is told when the gateway begins and ceases to refuse bytes
-	// because the video is paused.
-	Paused func(bool)
+	// Waits, if set, is told why nothing is sent, each time that the reason
+	// changes: the video is paused or another connection has the upload (HTTP status
+	// 423 in either case), or whatever else broke the sending and may pass. It is
+	// told nil once bytes go again.
+	Waits func(why error)
+	// Announce tells the gateway Size with the first bytes, for an upload whose
+	// length was not known when it was made (tus: Upload-Defer-Length).
+	Announce bool
 	// Patience is how long an upload may stand still, unpaused, before Run gives
 	// up; 10 minutes by default.
 	Patience time.Duration
 
 	offset int64 // of the next byte to be read for sending
 	paused bool
+	waits  string // what Waits was told last
 }
 
 const (
@@ -70,6 +76,9 @@ func (u *Upload) Run(ctx context.Context) error {
 		case time.Since(moved) > patience:
 			return errors.Join(video.Errorf(video.Unavailable, "The upload has stood still for %v.", patience), err)
 		}
+		if err != nil {
+			u.waiting(err)
+		}
 		wait := backoff(attempt)
 		if u.paused {
 			wait = pausePoll
@@ -99,7 +108,7 @@ func (u *Upload) once(ctx context.Context) (int64, error) {
 	}
 	u.sent(offset)
 	after, err := u.patch(ctx, offset)
-	u.setPaused(StatusOf(err) == http.StatusLocked)
+	u.paused = StatusOf(err) == http.StatusLocked
 	if err != nil {
 		return offset, err
 	}
@@ -113,11 +122,24 @@ func (u *Upload) sent(offset int64) {
 	}
 }
 
-func (u *Upload) setPaused(paused bool) {
-	if paused != u.paused && u.Paused != nil {
-		u.Paused(paused)
+// waiting tells what is new of why nothing is sent.
+func (u *Upload) waiting(why error) {
+	text := ""
+	if why != nil {
+		text = reason(why)
 	}
-	u.paused = paused
+	if text != u.waits && u.Waits != nil {
+		u.Waits(why)
+	}
+	u.waits = text
+}
+
+// reason is the part of an error that stays the same from one attempt to the next.
+func reason(err error) string {
+	if coded, ok := errors.AsType[*video.Error](err); ok {
+		return coded.Detail
+	}
+	return err.Error()
 }
 
 func (u *Upload) head(ctx context.Context) (int64, error) {
@@ -159,6 +181,9 @@ func (u *Upload) patch(ctx context.Context, offset int64) (int64, error) {
 		return 0, err
 	}
 	request.ContentLength = u.Size - offset
+	if u.Announce {
+		request.Header.Set("Upload-Length", strconv.FormatInt(u.Size, 10))
+	}
 	answer, err := u.Client.http.Do(request)
 	body.finish()
 	if body.short.Load() {
@@ -202,6 +227,7 @@ func (r *rest) moved(n int) {
 	defer r.mu.Unlock()
 	if !r.finished {
 		r.stall.Reset(stallTimeout)
+		r.upload.waiting(nil)
 		r.upload.sent(r.upload.offset + int64(n))
 	}
 }

@@ -17,6 +17,7 @@ type Video struct {
 	Owner      string           `json:"owner"`
 	Stage      video.Stage      `json:"stage"`
 	Paused     bool             `json:"paused"`
+	Held       bool             `json:"held"` // under legal hold
 	Ending     video.Ending     `json:"ending"`
 	WaitingFor string           `json:"waiting_for"`
 	Overdue    bool             `json:"overdue"`
@@ -49,7 +50,7 @@ type Progress struct {
 type UploadState struct {
 	URL       string    `json:"url"`
 	Offset    int64     `json:"offset"`
-	Length    int64     `json:"length"`
+	Length    *int64    `json:"length"` // nil while nobody has said
 	ExpiresAt time.Time `json:"expires_at"`
 	Stalled   bool      `json:"stalled"`
 }
@@ -60,6 +61,8 @@ type Replica struct {
 	State   string `json:"state"`
 	Objects int    `json:"objects"`
 	Bytes   int64  `json:"bytes"`
+
+	VerifiedAt time.Time `json:"verified_at"`
 }
 
 // Links are addresses of the video for people and programs.
@@ -94,13 +97,27 @@ type NewVideo struct {
 	Source        Source     `json:"source"`
 }
 
-// Source is where the bytes come from: an upload, or an address to import.
+// Source is where the bytes come from: an upload of Size bytes, or an address to
+// import. The size of an upload is always announced, so that a file that is empty
+// or too large is refused before anything is made.
 type Source struct {
-	Size        int64  `json:"size,omitempty"`
+	Size        int64  `json:"size"`
 	Filename    string `json:"filename,omitempty"`
 	ContentType string `json:"content_type,omitempty"`
 	SHA256      string `json:"sha256,omitempty"`
 	URL         string `json:"url,omitempty"`
+}
+
+// MarshalJSON leaves out the size of what the gateway fetches itself.
+func (s Source) MarshalJSON() ([]byte, error) {
+	type fields Source
+	if s.URL == "" || s.Size > 0 {
+		return json.Marshal(fields(s))
+	}
+	return json.Marshal(struct {
+		fields
+		Size *int64 `json:"size,omitempty"`
+	}{fields: fields(s)})
 }
 
 // Create makes a video. When the answer is lost it asks again, under the same
