@@ -207,6 +207,19 @@ func TestContinueAsNewForgetsNothing(t *testing.T) {
 			t.Errorf("carried %+v", next.Carried)
 		}
 	})
+	t.Run("an upload that goes on for days", func(t *testing.T) {
+		f := newFilm(t)
+		f.silent = true
+		f.in.Policy.UploadStall = time.Minute
+		f.at(time.Hour, func() {
+			f.SetContinueAsNewSuggested(true)
+			f.world.come(10)
+		})
+		f.run()
+		if next := f.renewed(); next.Carried.Uploaded || next.Carried.Stage != video.Uploading {
+			t.Errorf("carried %+v", next.Carried)
+		}
+	})
 	t.Run("how much of a delay is over", func(t *testing.T) {
 		f := newFilm(t)
 		f.in.Policy.PublishDelay = 3 * time.Hour

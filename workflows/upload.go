@@ -52,6 +52,9 @@ func (l *life) arrive(ctx workflow.Context, leg Leg) error {
 		if changed {
 			l.project()
 		}
+		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+			return errInterrupted // the next leg begins in a fresh history
+		}
 	}
 }
 
