@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -103,6 +105,7 @@ type window struct {
 	ctx    context.Context
 	mu     sync.Mutex
 	errors []string
+	sent   []int64 // where each PATCH began
 }
 
 func (b browser) window(t *testing.T) *window {
@@ -114,10 +117,24 @@ func (b browser) window(t *testing.T) *window {
 	return w
 }
 
+// tab is another page of the same person in the same browser.
+func (w *window) tab() *window {
+	w.t.Helper()
+	another := &window{t: w.t}
+	var cancel context.CancelFunc
+	another.ctx, cancel = chromedp.NewContext(w.ctx, chromedp.WithListener(another.hear))
+	w.t.Cleanup(cancel)
+	return another
+}
+
 func (w *window) hear(event any) {
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
 		w.note((&chromedp.ExceptionError{ExceptionDetails: e.ExceptionDetails}).Error())
+	case *network.EventRequestWillBeSent:
+		if e.Request.Method == http.MethodPatch {
+			w.patch(e.Request.Headers)
+		}
 	case *log.EventEntryAdded:
 		if e.Entry.Level == log.EntryLevelError {
 			w.note(fmt.Sprintf("%s (%s)", e.Entry.Text, e.Entry.URL))
@@ -135,6 +152,26 @@ func (w *window) note(complaint string) {
 	w.errors = append(w.errors, complaint)
 }
 
+func (w *window) patch(headers network.Headers) {
+	for name, value := range headers {
+		if text, ok := value.(string); ok && strings.EqualFold(name, "Upload-Offset") {
+			offset, _ := strconv.ParseInt(text, 10, 64)
+			w.mu.Lock()
+			w.sent = append(w.sent, offset)
+			w.mu.Unlock()
+		}
+	}
+}
+
+// patches returns where each PATCH began that was sent, and forgets them.
+func (w *window) patches() []int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	sent := w.sent
+	w.sent = nil
+	return sent
+}
+
 // complained fails the test for every complaint so far, and forgets them.
 func (w *window) complained() {
 	w.t.Helper()
@@ -144,6 +181,13 @@ func (w *window) complained() {
 		w.t.Errorf("the page complained: %s", error)
 	}
 	w.errors = nil
+}
+
+// excuse forgets the complaints that say this.
+func (w *window) excuse(text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.errors = slices.DeleteFunc(w.errors, func(e string) bool { return strings.Contains(e, text) })
 }
 
 func (w *window) do(action chromedp.Action[chromedp.Void]) {

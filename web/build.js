@@ -4,7 +4,7 @@ import { build } from "esbuild";
 import { copyFile } from "node:fs/promises";
 
 await build({
-  entryPoints: ["src/watch.ts", "src/page.css"],
+  entryPoints: ["src/page.ts", "src/watch.ts", "src/upload.ts", "src/drafts.ts", "src/page.css"],
   outdir: "dist",
   bundle: true,
   minify: true,

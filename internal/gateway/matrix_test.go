@@ -18,6 +18,7 @@ import (
 //
 //	o  done            u  401, sign in    f  403, not theirs   n  404, no such video
 //	c  409, not now    g  410, no more    l  423, paused       .  can't come about
+//	s  303, led to sign in first          w  303, led to its own page
 const matrix = `
             public unlist. private upload. review. sched.  draft  cancel. reject. pending purging purged never malf.
 see         ooooo  ooooo   nnoon   nnoon   nnooo   nnoon   nnoon  nnoon   nnoon   nnoon   ggoog   ggggg  nnnnn nnnnn
@@ -41,8 +42,11 @@ head        .....  .....   .....   ooooo   .....   .....   ooooo  ggggg   ggggg 
 send        .....  .....   .....   ooooo   .....   .....   lllll  ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
 terminate   .....  .....   .....   ooooo   .....   .....   ooooo  ooooo   ooooo   ooooo   ooooo   ooooo  nnnnn nnnnn
 announced   .....  .....   .....   unonn   .....   .....   unonn  ungnn   ungnn   ungnn   ungnn   ugggg  unnnn unnnn
+go on       swwww  swwww   snwwn   snown   snwww   snwwn   snwwn  snwwn   snwwn   snwwn   sgwwg   sgggg  snnnn snnnn
 my list     u-o--  u-o--   u-o--   u-o--   u-o--   u-o--   u-o--  u-o--   u-o--   u-o--   u-o--   u----  u---- u----
+list page   s-o--  s-o--   s-o--   s-o--   s-o--   s-o--   s-o--  s-o--   s-o--   s-o--   s-o--   s----  s---- s----
 my drafts   u----  u----   u----   u----   u----   u----   u-o--  u----   u----   u----   u----   u----  u---- u----
+draft page  s----  s----   s----   s----   s----   s----   s-o--  s----   s----   s----   s----   s----  s---- s----
 profile     ooooo  -----   -----   -----   -----   -----   -----  -----   -----   -----   -----   -----  ----- -----
 `
 
@@ -126,6 +130,9 @@ func everyQuestion() (all []asked) {
 		all = append(all, get("see", page, byID))
 	}
 	all = append(all, get("playback", "/v1/videos/{id}/playback", byID), get("receipt", "/v1/receipts/{id}", byID))
+	all = append(all, asked{row: "go on", pattern: "GET /upload", ask: func(s *site, who string, at situation) answer {
+		return s.request(who, "GET", "/upload?video="+at.id, "")
+	}})
 	for _, c := range video.Commands {
 		pattern := "POST /v1/videos/{id}/" + string(c)
 		if c == video.Delete {
@@ -172,7 +179,7 @@ func uploadQuestions() []asked {
 // listQuestions turn what a list shows into an answer about one video.
 func listQuestions() (all []asked) {
 	for address, row := range map[string]string{
-		"/v1/me/videos": "my list", "/v1/me/drafts": "my drafts", "/v1/users/{user}/videos": "profile", "/{at}": "profile",
+		"/v1/me/videos": "my list", "/v1/me/drafts": "my drafts", "/videos": "list page", "/drafts": "draft page", "/v1/users/{user}/videos": "profile", "/{at}": "profile",
 	} {
 		all = append(all, asked{row, "GET " + address, false, func(s *site, who string, at situation) answer {
 			got := s.request(who, "GET", strings.NewReplacer("{user}", "owner", "{at}", "@owner").Replace(address), "")
@@ -197,7 +204,7 @@ var openRoutes = map[string][2]int{
 
 func statusOf(letter byte) []int {
 	return map[byte][]int{
-		'o': {200, 201, 202, 204}, 'u': {401}, 'f': {403}, 'n': {404}, 'c': {409}, 'g': {410}, 'l': {423}, '-': {0},
+		'o': {200, 201, 202, 204}, 's': {303}, 'w': {303}, 'u': {401}, 'f': {403}, 'n': {404}, 'c': {409}, 'g': {410}, 'l': {423}, '-': {0},
 	}[letter]
 }
 

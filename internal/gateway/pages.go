@@ -27,29 +27,37 @@ type view struct {
 	Title string
 	Text  string
 	User  string // who is signed in
+	Here  string // which of their own pages this is
 	Next  string
 
 	Video         Video
 	Wide          bool
 	Date          string
 	Confirmations []confirmation
+	Limits        pageLimits
 
 	Videos     []tile
+	Mine       []entry
+	Filters    []filter
 	More       string
 	Operations []described
 	Types      []described
 }
 
-// confirmation is a dialog for what can't be taken back.
-type confirmation struct{ Command, Question, Text string }
+// confirmation is a dialog for what can't be taken back. Kept is its text for a
+// cancel that keeps a draft.
+type confirmation struct{ Command, Question, Text, Kept string }
 
 // tile is a video in a list.
 type tile struct{ ID, Title, Stage, Poster string }
 
 func confirmations() []confirmation {
 	return []confirmation{
-		{"delete", "Delete this video?", "Nobody will be able to watch it, and it will be erased from every server. This can't be undone."},
-		{"cancel", "Cancel this video?", "It will not be published, and what was uploaded will be erased. Your own file stays where it is."},
+		{"delete", "Delete this video?", "Nobody will be able to watch it, and it will be erased from every server. This can't be undone.", ""},
+		{
+			"cancel", "Cancel this video?", "It will not be published, and what was uploaded will be erased. Your own file stays where it is.",
+			"It will not be published for now. What was uploaded is kept as a draft, which you can take up again or throw away.",
+		},
 	}
 }
 
@@ -74,6 +82,9 @@ func (g *Gateway) registerPages(mux *routeTable) error {
 	})
 	mux.HandleFunc("GET /watch/{id}", func(w http.ResponseWriter, r *http.Request) { g.watchPage(w, r, "watch.html") })
 	mux.HandleFunc("GET /embed/{id}", func(w http.ResponseWriter, r *http.Request) { g.watchPage(w, r, "embed.html") })
+	mux.HandleFunc("GET /upload", g.uploadPage)
+	mux.HandleFunc("GET /videos", g.videosPage)
+	mux.HandleFunc("GET /drafts", g.draftsPage)
 	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, r *http.Request) {
 		g.render(w, r, "docs.html", http.StatusOK, g.describe())
 	})

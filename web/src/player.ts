@@ -1,12 +1,6 @@
 // Plays one video, and stops at once when it is told to or refused a key.
 import Hls from "hls.js";
-import { playback } from "./api";
-
-/** Same-origin form of an address of the API, whatever name this page was opened under. */
-const here = (address: string) => {
-  const u = new URL(address, location.href);
-  return u.pathname + u.search;
-};
+import { here, playback } from "./api";
 
 export class Player {
   private hls: Hls | null = null;

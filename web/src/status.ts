@@ -1,0 +1,170 @@
+// Where a video stands, as its page and the upload's page show it: a sentence, the
+// three stages, which server holds what, and a button for each command that this
+// person can give now.
+import type { Progress, Replica, Video } from "./api";
+import { confirmed, type Answer } from "./confirm";
+import { make, must, say } from "./dom";
+import { capital, moment, part, size, soon } from "./words";
+
+const steps = ["uploading", "processing", "publishing"];
+
+/** The unit in which each step counts; what is said in another is of the step before. */
+const units = ["bytes", "segments", "replicas"];
+
+/** Shows all but the sentence, which has different places. sent is what this page has sent by now. */
+export function showStatus(v: Video, sent = 0): void {
+  const box = document.querySelector<HTMLElement>("#status");
+  if (!box) return; // an embedded page
+  box.hidden = !v.upload && !v.replicas.length;
+  const step = stepOf(v);
+  must("#stages").hidden = step < 0;
+  steps.forEach((_, i) => showStep(i, step, v, sent));
+  must("#warnings").replaceChildren(...v.warnings.map((w) => make("li", {}, w)));
+  showReplicas(v.replicas);
+}
+
+/** How many steps are behind the video; -1 when that says nothing any more. */
+function stepOf(v: Video): number {
+  switch (v.stage) {
+    case "uploading":
+    case "processing":
+    case "publishing":
+      return steps.indexOf(v.stage);
+    case "reviewing":
+    case "scheduled":
+      return 2;
+    case "draft":
+      return complete(v) ? 1 : 0;
+    case "published":
+      return 3;
+    default:
+      return -1;
+  }
+}
+
+/** Every byte of it is stored. */
+export const complete = (v: Video) => v.upload !== null && v.upload.length !== null && v.upload.offset >= v.upload.length;
+
+function showStep(i: number, now: number, v: Video, sent: number): void {
+  const item = must(`#stages li:nth-child(${i + 1})`);
+  const going = i === now && v.stage === steps[i];
+  const state = i < now ? "done" : i > now ? "later" : going && !v.paused ? "now" : "held";
+  item.dataset.state = state;
+  if (i === now) item.setAttribute("aria-current", "step");
+  else item.removeAttribute("aria-current");
+  const bar = item.querySelector("progress")!;
+  const p = i === now ? measured(i, v, sent) : null;
+  if (i < now) [bar.max, bar.value] = [1, 1];
+  else if (p && p.total > 0) [bar.max, bar.value] = [p.total, p.done];
+  else if (state === "now") bar.removeAttribute("value");
+  else bar.value = 0;
+  const text = { done: "Done", later: "", now: "Under way", held: v.paused ? "Paused" : "Waiting" }[state];
+  item.querySelector(".how")!.textContent = p ? amount(p, state === "now") : text;
+}
+
+/** Progress of the step under way, in its own unit. */
+function measured(i: number, v: Video, sent: number): Progress | null {
+  if (i === 0 && v.upload) {
+    const done = Math.max(v.upload.offset, v.paused ? 0 : sent);
+    const bytes = { stage: v.stage, done, total: v.upload.length ?? 0, unit: "bytes" };
+    const rate = v.progress?.per_second ?? null;
+    return { ...bytes, per_second: rate, eta_seconds: rate && bytes.total ? (bytes.total - done) / rate : null };
+  }
+  return v.progress && v.progress.unit === units[i] && v.progress.total > 0 ? v.progress : null;
+}
+
+function amount(p: Progress, going: boolean): string {
+  const bytes = p.unit === "bytes";
+  const words = [bytes ? (p.total ? part(p.done, p.total) : size(p.done)) : `${p.done} of ${p.total} ${p.unit}`];
+  if (!going) return words[0];
+  if (p.per_second && bytes) words.push(`${size(Math.round(p.per_second))}/s`);
+  if (p.eta_seconds && p.done < p.total) words.push(`about ${soon(p.eta_seconds)} left`);
+  return words.join(" · ");
+}
+
+function showReplicas(replicas: Replica[]): void {
+  const box = must("#replicas");
+  box.hidden = !replicas.length;
+  const complete = replicas.filter((r) => r.state === "complete").length;
+  say(box.querySelector<HTMLElement>("summary")!, `On ${complete} of ${replicas.length} servers in full`);
+  box.querySelector("tbody")!.replaceChildren(
+    ...replicas.map((r) =>
+      make("tr", {},
+        make("th", { scope: "row" }, r.store),
+        make("td", {}, capital(r.state)),
+        make("td", {}, `${r.objects} objects, ${size(r.bytes)}`),
+        make("td", {}, r.verified_at ? `checked ${moment(r.verified_at)}` : ""),
+      ),
+    ),
+  );
+}
+
+/** Where the video stands, in a sentence; empty when there is nothing to say. */
+export function sentence(v: Video): string {
+  if (v.failure) return v.failure.message;
+  if (v.paused && v.ending === null) return `Paused while ${v.stage}. Nothing runs until it is resumed.`;
+  const until = (time: string | null, text: string) => (time ? ` ${text} ${moment(time)}.` : "");
+  switch (v.stage) {
+    case "uploading":
+      return v.upload?.stalled
+        ? "No bytes have come for a while. Check the connection of the device that sends it: it goes on from what is stored."
+        : "Uploading";
+    case "reviewing":
+      return "Waiting for a review. Until then only you and the reviewers can watch it.";
+    case "scheduled":
+      return v.publish_at ? `It will be published at ${moment(v.publish_at)}.` : "It will be published after its delay.";
+    case "published":
+      return "";
+    case "draft":
+      return `Kept as a draft.${until(v.purge_at, "It is thrown away at")}`;
+    case "canceled":
+      return v.actions.includes("restore")
+        ? `Canceled. It can be restored${v.purge_at ? ` until ${moment(v.purge_at)}` : ""}.`
+        : `Canceled.${until(v.purge_at, "Support can bring it back until")}`;
+    case "pending_deletion":
+      return "Deleted. Nobody can watch it any more.";
+    case "purging":
+      return leaving(v);
+    default:
+      return capital(v.stage.replace("_", " "));
+  }
+}
+
+function leaving(v: Video): string {
+  const why = { deleted: "Deleted", canceled: "Canceled", rejected: "Rejected", expired: "Expired" }[v.ending ?? ""] ?? "Ended";
+  const rest = v.overdue && v.waiting_for ? ` This takes longer than it should: waiting for ${v.waiting_for}.` : "";
+  return `${why}. It can't be brought back any more: it is being erased from every server.${rest}`;
+}
+
+/** The commands that make sense to offer, of those that are allowed. */
+function offered(v: Video): string[] {
+  // Where both end the same way, one of them is enough.
+  const spare = v.stage === "draft" ? "cancel" : v.actions.includes("cancel") && !v.keep_draft ? "delete" : "";
+  return v.actions.filter((a) => a !== spare);
+}
+
+/** Shows the buttons. give is called with what was confirmed, where that is needed. */
+export function showActions(v: Video, give: (command: string, details?: Answer) => Promise<void>): void {
+  const box = document.querySelector<HTMLElement>("#controls");
+  const commands = offered(v);
+  if (!box || box.dataset.actions === commands.join()) return;
+  box.dataset.actions = commands.join();
+  const focused = [...box.children].indexOf(document.activeElement!);
+  box.replaceChildren(...commands.map((c) => button(c, v, give)));
+  // Whoever pressed Pause with the keyboard finds Resume under their finger.
+  if (focused >= 0) (box.children[Math.min(focused, commands.length - 1)] as HTMLElement | undefined)?.focus();
+}
+
+function button(command: string, v: Video, give: (command: string, details?: Answer) => Promise<void>): HTMLButtonElement {
+  const b = make("button", { type: "button", className: command }, capital(command));
+  b.addEventListener("click", async () => {
+    if (b.getAttribute("aria-disabled")) return; // asked already
+    const ends = command === "delete" || command === "cancel";
+    const answer = ends ? await confirmed(command, v) : {};
+    if (answer === null) return;
+    b.setAttribute("aria-disabled", "true"); // keeps the focus, which `disabled` would drop
+    await give(command, command === "cancel" ? answer : undefined);
+    b.removeAttribute("aria-disabled");
+  });
+  return b;
+}

@@ -1,0 +1,51 @@
+// What this browser remembers of uploads that are not finished: enough to know
+// the file again when it is chosen once more. Nothing else is kept here, one
+// entry a video, so that windows don't overwrite each other; and all of it goes
+// when its owner signs out (page.ts).
+
+const prefix = "reelflow.upload.";
+
+export interface Begun {
+  id: string;
+  user: string;
+  name: string;
+  size: number;
+  modified: number; // ms, of the file
+}
+
+/** Whether this is the file that was begun, as far as a browser can tell. */
+export const same = (b: Begun, f: File) => b.name === f.name && b.size === f.size && b.modified === f.lastModified;
+
+export function remember(id: string, user: string, file: File): void {
+  const entry: Begun = { id, user, name: file.name, size: file.size, modified: file.lastModified };
+  try {
+    localStorage.setItem(prefix + id, JSON.stringify(entry));
+  } catch {
+    // Storage is full or switched off: the server's list still tells what is unfinished.
+  }
+}
+
+export const forget = (id: string) => localStorage.removeItem(prefix + id);
+
+export function remembered(user: string): Begun[] {
+  return entries().filter((b) => b.user === user);
+}
+
+/** Forgets what belongs to anybody but this person; to everybody if user is empty. */
+export function forgetOthers(user: string): void {
+  for (const key of keys()) {
+    if (user === "" || parsed(key)?.user !== user) localStorage.removeItem(key);
+  }
+}
+
+const keys = () => Object.keys(localStorage).filter((k) => k.startsWith(prefix));
+
+const entries = () => keys().flatMap((k) => parsed(k) ?? []);
+
+function parsed(key: string): Begun | null {
+  try {
+    return JSON.parse(localStorage.getItem(key) ?? "null");
+  } catch {
+    return null;
+  }
+}
