@@ -41,7 +41,9 @@ var rooms = []struct {
 	{"internal/gateway/issuer", leaf, leaves},
 	{"internal/segments", []string{"video", "internal/catalog", "internal/objects", "internal/vault"}, "segments join the three leaves in which sealed bytes rest"},
 
-	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/segments"},
+	{"internal/ledger", []string{"video", "internal/catalog", "internal/vault"}, "the ledger of the vault is applied to the catalog, and neither knows the other"},
+
+	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/segments", "internal/ledger"},
 		"activities do what workflows ask for, by means of the leaves; they know neither HTTP nor settings"},
 	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/segments"},
 		"uploads store bytes; what becomes of them the workflow decides"},

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/reelflow/reelflow/video"
@@ -47,6 +49,41 @@ func (g *Gateway) ask(ctx context.Context, id string, c video.Command, r video.C
 		return s, true, nil
 	}
 	return after, false, err
+}
+
+// unknownCommand answers for POST /v1/videos/{id}/ and a word that is no command, and
+// reports whether the request was that.
+func (g *Gateway) unknownCommand(w http.ResponseWriter, r *http.Request) bool {
+	path, ok := strings.CutPrefix(r.URL.Path, "/v1/videos/")
+	id, word, named := strings.Cut(path, "/")
+	if !ok || !named || r.Method != http.MethodPost || word == "" || strings.Contains(word, "/") {
+		return false
+	}
+	s, err := g.look(r.Context(), id)
+	if err == nil {
+		err = noCommand(word, s.row.State().Actions(s.roles...))
+	}
+	g.refuse(w, r, err)
+	return true
+}
+
+const longestWord = 40 // characters of what somebody sent, to be repeated to them
+
+func noCommand(word string, possible []video.Command) error {
+	if letters := []rune(word); len(letters) > longestWord {
+		word = string(letters[:longestWord]) + "…"
+	}
+	var names []string
+	for _, c := range possible {
+		if c != video.Delete { // a method, not an address
+			names = append(names, string(c))
+		}
+	}
+	what := "it takes none from you now"
+	if len(names) > 0 {
+		what = "from you it takes now: " + strings.Join(names, ", ")
+	}
+	return video.Errorf(video.NotFound, "There is no command %q for a video; %s.", word, what)
 }
 
 // command sends a command to the life of a video, which it starts if a crash kept

@@ -211,7 +211,7 @@ func (g *Gateway) begin(ctx context.Context, ids []video.ID, b birth) (catalog.V
 	case video.CodeOf(err) != video.NotFound:
 		return catalog.Video{}, err
 	}
-	// Asked for once more with the rows; but by then there would be a key.
+	// Asked for once more with the rows; but by then there is a key to be taken back.
 	if err := g.catalog.HasRoom(ctx, b.row.Owner, b.length, g.allowance()); err != nil {
 		return catalog.Video{}, noRoom(err)
 	}
@@ -228,9 +228,24 @@ func (g *Gateway) begin(ctx context.Context, ids []video.ID, b birth) (catalog.V
 // fails with Conflict when there is one under any of them.
 func (g *Gateway) record(ctx context.Context, ids []video.ID, b birth) (err error) {
 	id := ids[0]
-	if err := g.vault.Make(ctx, id); err != nil {
+	loan, err := g.newKey(ctx, id)
+	if err != nil {
 		return err
 	}
+	// Lent until the rows are there: nobody can take the key back meanwhile.
+	err = g.admit(loan.Keep(ctx), ids, b)
+	loan.Release()
+	switch code := video.CodeOf(err); {
+	case err == nil:
+		g.confirm(ctx, id)
+	case code.Permanent() || code == video.RateLimited:
+		g.settleKey(ctx, id) // else the rows may be there, and only the answer was lost
+	}
+	return err
+}
+
+func (g *Gateway) admit(ctx context.Context, ids []video.ID, b birth) (err error) {
+	id := ids[0]
 	b.row.ID = id
 	if b.row.Sealed, err = g.sealAbout(ctx, id, b.about); err != nil {
 		return err
@@ -277,11 +292,12 @@ func (g *Gateway) lifecycleInput(row catalog.Video, a about) video.LifecycleInpu
 	return in
 }
 
-// startMissing starts the lives of videos whose gateway died, or had no Temporal,
-// between their rows and their workflow. Starting one that lives does nothing, so
-// each gateway asks once for every upload that it sees.
+// startMissing makes up for gateways that died while they made a video, or had no
+// Temporal: it starts lives that have rows but no workflow, and takes back keys that
+// have no rows. Starting one that lives does nothing, so each gateway asks once for
+// every upload that it sees.
 func (g *Gateway) startMissing(ctx context.Context) {
-	started := map[video.ID]bool{}
+	started, tentative := map[video.ID]bool{}, map[video.ID]bool{}
 	for tick := time.NewTicker(startEvery); ; {
 		select {
 		case <-ctx.Done():
@@ -293,30 +309,28 @@ func (g *Gateway) startMissing(ctx context.Context) {
 		if started, err = g.startOnce(ctx, started); err != nil && ctx.Err() == nil {
 			g.log.Warn("lives not started", "error", err)
 		}
+		if tentative, err = g.settleKeys(ctx, tentative); err != nil && ctx.Err() == nil {
+			g.log.Warn("keys not settled", "error", err)
+		}
 	}
 }
 
 const (
 	startEvery = 2 * time.Second
 	startAfter = 2 * time.Second // time for the request itself to do it
+	startPage  = 100             // videos
 )
 
-// startOnce returns those that are known to live, of those that still upload.
+// startOnce returns those that were started, of those that have shown no sign of life yet.
 func (g *Gateway) startOnce(ctx context.Context, known map[video.ID]bool) (map[video.ID]bool, error) {
-	living := map[video.ID]bool{}
-	for cursor := ""; ; {
-		page, next, err := g.catalog.Videos(ctx, catalog.Query{Stages: []video.Stage{video.Uploading}, Cursor: cursor, Limit: 100})
+	started := map[video.ID]bool{}
+	for after := video.ID(""); ; {
+		page, err := g.catalog.Unstarted(ctx, time.Now().Add(-startAfter), after, startPage)
 		if err != nil {
 			return known, err
 		}
 		for _, row := range page {
-			if row.Ending != "" {
-				continue
-			}
 			if !known[row.ID] {
-				if time.Since(row.CreatedAt) < startAfter {
-					continue
-				}
 				err := g.startFor(ctx, row)
 				if video.CodeOf(err) == video.Unavailable {
 					return known, err
@@ -325,11 +339,12 @@ func (g *Gateway) startOnce(ctx context.Context, known map[video.ID]bool) (map[v
 					continue
 				}
 			}
-			living[row.ID] = true
+			started[row.ID] = true
 		}
-		if cursor = next; cursor == "" {
-			return living, nil
+		if len(page) < startPage {
+			return started, nil
 		}
+		after = page[len(page)-1].ID
 	}
 }
 

@@ -66,6 +66,7 @@ func (g *Gateway) found(mux *http.ServeMux) http.Handler {
 			p := newProblem(video.Invalid, fmt.Sprintf("This address does not take %s; it takes %s.", r.Method, allow))
 			p.Status, p.Title = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed)
 			writeProblem(w, p, g.log)
+		case g.unknownCommand(w, r): // and has been answered
 		default:
 			g.nothing(w, r)
 		}

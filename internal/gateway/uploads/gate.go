@@ -154,7 +154,7 @@ func (c *call) cancel() error {
 		return handler.ErrUnsupportedVersion
 	}
 	err := c.look(c.r.Context())
-	if err == nil {
+	if err == nil && !over(c.upload) {
 		err = c.server.host.Cancel(c.r.Context(), c.upload.Video)
 	}
 	if err == nil {
