@@ -22,7 +22,7 @@ type call struct {
 	token   string
 	upload  catalog.Upload // as last read
 	offline bool           // the catalog could not be asked; upload is from memory
-	lease   *lease         // nil when nothing can be added
+	slot    *slot          // nil when nothing can be added
 }
 
 type callKey struct{}

@@ -158,7 +158,7 @@ func (c *call) cancel() error {
 		err = c.server.host.Cancel(c.r.Context(), c.upload.Video)
 	}
 	if err == nil {
-		c.server.leases.end(c.upload.Video, errGone)
+		c.server.slots.end(c.upload.Video, errGone)
 	}
 	if err != nil && !errors.Is(err, errGone) && video.CodeOf(err) != video.Gone {
 		return err

@@ -56,7 +56,7 @@ func (s *Server) newIntake(ctx context.Context, c *call, left int64) (*intake, e
 		return nil, err
 	}
 	in := &intake{
-		server: s, call: c, right: s.rightOf(c.lease),
+		server: s, call: c, right: c.slot.lease.Lease,
 		end: c.upload.Offset + left, next: c.upload.Offset, digest: digest,
 		flight: make(chan struct{}, putsInFlight), queue: make(chan *segment, putsInFlight), done: make(chan struct{}),
 	}

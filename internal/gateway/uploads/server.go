@@ -37,6 +37,7 @@ import (
 	xslog "golang.org/x/exp/slog"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/leases"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
@@ -122,7 +123,7 @@ type Server struct {
 
 	tus      http.Handler
 	buffers  *buffers
-	leases   *leases
+	slots    *slots
 	memory   *memory
 	echoes   *echoes
 	overdue  chan struct{}  // wakes the loop that announces finished uploads
@@ -140,7 +141,7 @@ func New(settings Settings, c *catalog.Catalog, v vault.Vault, store objects.Sto
 	s := &Server{
 		settings: settings, catalog: c, vault: v, store: store, host: host, log: log,
 		buffers: newBuffers(settings.SegmentSize, settings.Buffers),
-		leases:  newLeases(c, gatewayName(), log),
+		slots:   newSlots(c, gatewayName(), log),
 		memory:  newMemory(), echoes: newEchoes(),
 		overdue: make(chan struct{}, 1),
 	}
@@ -159,7 +160,7 @@ func (s *Server) protocol() (http.Handler, error) {
 	parts := handler.NewStoreComposer()
 	parts.UseCore(s)
 	parts.UseLengthDeferrer(s)
-	parts.UseLocker(s.leases)
+	parts.UseLocker(s.slots)
 	return handler.NewHandler(handler.Config{
 		StoreComposer:   parts,
 		BasePath:        s.settings.BaseURL + Path,
@@ -171,7 +172,7 @@ func (s *Server) protocol() (http.Handler, error) {
 		RespectForwardedHeaders:    true,
 		// A client that has fallen silent costs a connection and no buffer.
 		NetworkTimeout:     silence,
-		AcquireLockTimeout: 2 * leaseWait,
+		AcquireLockTimeout: 2 * leases.Wait,
 		Logger:             xslog.New(quiet{}),
 	})
 }
@@ -192,11 +193,11 @@ func (s *Server) Run(ctx context.Context) error {
 	beats := make(chan struct{})
 	go func() {
 		defer close(beats)
-		s.leases.run(beating)
+		s.slots.keeper.Run(beating)
 	}()
 	s.announceLoop(ctx)
 	s.stop()
-	s.leases.letGo(errStopping, leaseTTL)
+	s.slots.letGo(errStopping, leases.TTL)
 	endBeat()
 	<-beats
 	s.cleaning.Wait()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tus/tusd/v2/pkg/handler"
 
-	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -89,7 +88,7 @@ func (u *upload) GetReader(context.Context) (io.ReadCloser, error) {
 // stored for good, also when it fails.
 func (u *upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (int64, error) {
 	c, s := u.call, u.server
-	if c.lease == nil {
+	if c.slot == nil {
 		return 0, errBusy
 	}
 	left := u.left()
@@ -129,10 +128,10 @@ func (c *call) moved(offset int64) {
 // DeclareLength sets a length that was deferred.
 func (u *upload) DeclareLength(ctx context.Context, n int64) error {
 	c := u.call
-	if c.lease == nil {
+	if c.slot == nil {
 		return errBusy
 	}
-	if err := u.server.catalog.DeclareLength(ctx, u.server.rightOf(c.lease), n); err != nil {
+	if err := u.server.catalog.DeclareLength(ctx, c.slot.lease.Lease, n); err != nil {
 		return u.server.answerTo(c, err)
 	}
 	c.upload.Length = n
@@ -152,11 +151,6 @@ func (u *upload) FinishUpload(ctx context.Context) error {
 	u.server.log.Warn("a finished upload is still to be announced", "video", u.call.upload.Video, "error", err)
 	u.server.remind()
 	return nil
-}
-
-// rightOf is how the catalog knows a lease.
-func (s *Server) rightOf(l *lease) catalog.Lease {
-	return catalog.Lease{Video: l.id, Holder: s.leases.holder, Epoch: l.epoch}
 }
 
 // metadataColumn is the identity under which what people wrote is sealed.
