@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -239,18 +240,42 @@ func (w *window) press(name string) {
 	run[chromedp.Void](w, button+".click()")
 }
 
-// shot keeps a picture of the page where E2E_SHOTS says.
+// shot keeps pictures of the page where E2E_SHOTS says: as it is, in the dark, and
+// as narrow as phones are.
 func (w *window) shot(name string) {
 	w.t.Helper()
 	folder := os.Getenv("E2E_SHOTS")
 	if folder == "" {
 		return
 	}
+	w.picture(filepath.Join(folder, name+".png"))
+	w.scheme("dark")
+	w.picture(filepath.Join(folder, name+"-dark.png"))
+	w.do(chromedp.EmulateViewport(phone, 800))
+	w.picture(filepath.Join(folder, name+"-phone.png"))
+	w.scheme("light")
+	w.do(chromedp.EmulateViewport(1000, 760))
+}
+
+const phone = 360 // pixels wide
+
+func (w *window) picture(path string) {
+	w.t.Helper()
 	picture, err := chromedp.Run(w.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o644); err != nil {
+	if err := os.WriteFile(path, picture, 0o644); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+func (w *window) scheme(name string) {
+	w.t.Helper()
+	w.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
+		})
+		return err
+	}))
 }

@@ -6,11 +6,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
@@ -59,13 +61,11 @@ const slow = 200_000 // bytes a second, so that there is a middle
 func (w *window) paceUploads(bytesPerSecond float64) {
 	w.t.Helper()
 	c := &network.Conditions{URLPattern: "*://*:*/v1/uploads/*", UploadThroughput: bytesPerSecond, DownloadThroughput: -1}
-	_, err := chromedp.Run(w.ctx, func(ctx context.Context, page *chromedp.Target) (network.EmulateNetworkConditionsByRuleResult, error) {
-		return chromedp.Call(ctx, network.EmulateNetworkConditionsByRule,
+	w.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule,
 			network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: []*network.Conditions{c}})
-	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+		return err
+	}))
 }
 
 // choose puts a file into the input that is labelled Video.
@@ -145,32 +145,93 @@ func (a *author) keepsNothing() {
 	}
 }
 
+// fits checks that nothing of the page is cut off on a phone.
+func (w *window) fits() {
+	w.t.Helper()
+	w.do(chromedp.EmulateViewport(phone, 800))
+	if wide := run[int](w, `document.documentElement.scrollWidth`); wide > phone {
+		w.t.Errorf("on a phone of %d pixels the page is %d wide", phone, wide)
+	}
+	w.do(chromedp.EmulateViewport(1000, 760))
+}
+
+// presses is what somebody does who has a keyboard only. Without a name it is for
+// whatever has the focus.
+func (w *window) presses(name, key string) {
+	w.t.Helper()
+	if name != "" {
+		w.until("there is a button "+name, `(() => { const b = [...document.querySelectorAll("button")].find(b => b.innerText === "`+name+`" && b.checkVisibility());
+			b?.focus(); return b !== undefined && document.activeElement === b })()`)
+	}
+	w.do(chromedp.KeyEvent(key))
+}
+
+// named checks that whatever can be operated has a name, for those who don't see it.
+func (w *window) named() {
+	w.t.Helper()
+	tree, err := chromedp.Run(w.ctx, func(ctx context.Context, _ *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
+		return chromedp.Call(ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	operated, found := []string{"button", "link", "textbox", "combobox", "checkbox", "radio", "spinbutton", "progressbar", "alertdialog"}, 0
+	for _, n := range tree.Nodes {
+		if n.Ignored || n.Role == nil || !slices.Contains(operated, textOf(n.Role)) {
+			continue
+		}
+		found++
+		if n.Name == nil || textOf(n.Name) == "" {
+			w.t.Errorf("a %s has no name", textOf(n.Role))
+		}
+	}
+	if found < 5 {
+		w.t.Errorf("found %d controls only", found)
+	}
+}
+
+func textOf(v *accessibility.Value) string { return strings.Trim(string(v.Value), `"`) }
+
 func noisy(t *testing.T) string { return clip(t, 4, 270, true) }
 
 func pausesAndDeletes(a *author) {
 	path := noisy(a.t)
+	a.fits()
+	a.named()
+	a.shot("upload-empty")
 	a.choose(path)
 	a.says("look better") // fewer pixels than recommended, told before a byte is sent
 	a.shot("upload-chosen")
 	id := a.begins(path)
 	a.until("it shows how far it is", `document.querySelector("#stages li[aria-current] progress").value > 0`)
+	run[bool](a.window, `document.querySelector("#replicas").open = true`)
 	a.shot("upload-sending")
-	a.press("Pause")
+	a.fits()
+	a.named()
+	a.presses("Pause", "\r")
 	a.until("the page says paused", `/paused/i.test(document.querySelector("#where").innerText)`)
+	a.until("the keyboard is at Resume", `document.activeElement.innerText === "Resume"`)
 	a.rests(id)
 	a.shot("upload-paused")
 	a.paceUploads(-1)
-	a.press("Resume")
+	a.presses("Resume", " ")
 	a.published(id)
 	a.keepsNothing()
+	a.until("nothing moves", `document.getAnimations().length === 0`)
 	a.shot("upload-published")
+	a.do(chromedp.Navigate(a.rig.URLs[0] + "/videos"))
+	a.says("Published")
+	a.shot("videos")
+	a.do(chromedp.Navigate(a.rig.URLs[0] + "/watch/" + string(id)))
+	a.shot("watch-published")
 	a.complained()
 	a.press("Delete")
 	a.until("the page asks", `document.querySelector("#confirm-delete[role=alertdialog]").open`)
-	a.press("Keep")
+	a.presses("", "\x1b") // Escape is Keep
+	a.until("it stays", `!document.querySelector("#confirm-delete").open`)
 	a.press("Delete")
 	a.press("Yes, delete")
-	a.says("Deleted")
+	a.until("the page says so", `/deleted/i.test(document.querySelector("#notice").innerText)`)
 	a.rig.erased(id, time.Minute)
 }
 
@@ -212,6 +273,8 @@ func keepsDraft(a *author) {
 	had := a.rests(id)
 	a.do(chromedp.Navigate(a.rig.URLs[0] + "/drafts"))
 	a.says("stored")
+	a.fits()
+	a.named()
 	a.shot("drafts")
 	a.press("Resume")
 	if again := a.id(); again != id {
@@ -247,7 +310,7 @@ func choosesTooLarge(a *author) {
 	path := filepath.Join(a.t.TempDir(), "holidays.mp4")
 	a.rig.must(os.WriteFile(path, make([]byte, 8_000_001), 0o600))
 	a.choose(path)
-	a.says("at most 8.0 MB are allowed")
+	a.says("8000001 bytes; at most 8000000 bytes are allowed")
 	a.shot("upload-too-large")
 	a.press("Upload")
 	time.Sleep(300 * time.Millisecond)
@@ -256,6 +319,22 @@ func choosesTooLarge(a *author) {
 		a.t.Errorf("%d videos were made", len(made))
 	}
 	a.complained()
+}
+
+// What is found out only by looking into the file is said in plain words.
+func choosesNoVideo(a *author) {
+	path := filepath.Join(a.t.TempDir(), "letter.mp4")
+	a.rig.must(os.WriteFile(path, []byte(strings.Repeat("Dear Ann, ", 1000)), 0o600))
+	a.choose(path)
+	a.press("Upload")
+	id := a.id()
+	v := a.rig.stage(a.rig.as(a.name), id, video.Rejected, 20*time.Second)
+	a.says(v.Failure.Message)
+	a.shot("upload-rejected")
+	a.keepsNothing()
+	a.rig.erased(id, time.Minute)
+	a.says("Nothing of it is left")
+	a.says(v.Failure.Message)
 }
 
 // The window that chose the file last sends it, and the other one does not fight.
@@ -296,7 +375,13 @@ func losesNetwork(a *author) {
 	id := a.begins(noisy(a.t))
 	l.Stop()
 	a.says("Waiting for the network")
-	had := a.rests(id)
+	had := int64(-1)
+	a.rig.until("what came is stored", 10*time.Second, func() bool {
+		before := had
+		had = a.stored(id)
+		time.Sleep(500 * time.Millisecond)
+		return had == before
+	})
 	a.shot("upload-offline")
 	a.patches()
 	l.again()

@@ -4,13 +4,6 @@ import { length, size } from "./words";
 
 const recommendedSide = 1080; // pixels
 
-/** What people are told about a file before a byte of it is sent. */
-interface Advice {
-  facts: string; // 1080 × 1920 · 0:15 · 8.4 MB
-  warnings: string[];
-  refusal: string; // empty: it can be sent
-}
-
 export class Form {
   readonly element = must<HTMLFormElement>("#form");
   private readonly input = must<HTMLInputElement>("#file");
@@ -22,11 +15,12 @@ export class Form {
 
   constructor(
     page: HTMLElement,
-    private readonly onChosen: (file: File) => void,
+    private readonly onChosen: (file: File) => Promise<void>,
   ) {
     this.limits = { bytes: Number(page.dataset.maxBytes), seconds: Number(page.dataset.maxSeconds) };
     this.input.addEventListener("change", () => this.chosen());
     for (const way of this.element.querySelectorAll("[name=way]")) way.addEventListener("change", () => this.turn());
+    this.address.addEventListener("input", () => this.refuse(""));
     this.catchDrops();
     this.turn();
   }
@@ -96,13 +90,15 @@ export class Form {
     this.refuse(this.refusal);
     if (!file || this.refusal) return;
     this.suggest(file);
-    this.onChosen(file);
+    void this.onChosen(file);
   }
 
   private outright(file: File): string {
     if (file.size === 0) return `${file.name} is empty.`;
     if (file.size <= this.limits.bytes) return "";
-    return `${file.name} has ${size(file.size)}; at most ${size(this.limits.bytes)} are allowed. Nothing was sent. Export it smaller, or cut it, and choose it again.`;
+    const near = size(file.size) === size(this.limits.bytes);
+    const [has, most] = [file.size, this.limits.bytes].map((n) => (near ? `${n} bytes` : size(n)));
+    return `${file.name} has ${has}; at most ${most} are allowed. Nothing was sent. Export it smaller, or cut it, and choose it again.`;
   }
 
   /** Plays the file from this device, which also tells its size and length. */
@@ -113,14 +109,13 @@ export class Form {
     if (!file) return;
     this.preview.onloadedmetadata = () => {
       this.preview.hidden = false;
-      const advice = this.advise(file);
-      say(must("#facts"), advice.facts);
-      say(must("#advice"), advice.warnings.join(" "));
+      this.advise(file);
     };
     this.preview.src = `${URL.createObjectURL(file)}#t=0.1`; // a browser that can't play it says nothing: the server may
   }
 
-  private advise(file: File): Advice {
+  /** Says what the server would find out later. It decides; this saves an upload. */
+  private advise(file: File): void {
     const { videoWidth: width, videoHeight: height, duration } = this.preview;
     const warnings: string[] = [];
     if (width && Math.min(width, height) < recommendedSide)
@@ -128,7 +123,8 @@ export class Form {
     if (duration > this.limits.seconds)
       warnings.push(`It lasts ${length(duration)}. Videos of more than ${length(this.limits.seconds)} are refused after the upload.`);
     const picture = width ? `${width} × ${height} · ` : "";
-    return { facts: `${file.name} · ${picture}${length(duration)} · ${size(file.size)}`, warnings, refusal: "" };
+    say(must("#facts"), `${file.name} · ${picture}${length(duration)} · ${size(file.size)}`);
+    say(must("#advice"), warnings.join(" "));
   }
 
   /** A file's name is a start for the title, for its author to see and to change. */

@@ -11,16 +11,19 @@ const steps = ["uploading", "processing", "publishing"];
 /** The unit in which each step counts; what is said in another is of the step before. */
 const units = ["bytes", "segments", "replicas"];
 
-/** Shows all but the sentence, which has different places. sent is what this page has sent by now. */
-export function showStatus(v: Video, sent = 0): void {
+/**
+ * Shows all but the sentence, which has different places. sent is what this page
+ * has sent by now; unless something moves, a rate would be of before.
+ */
+export function showStatus(v: Video, sent = 0, moves = true): void {
   const box = document.querySelector<HTMLElement>("#status");
   if (!box) return; // an embedded page
   box.hidden = !v.upload && !v.replicas.length;
   const step = stepOf(v);
   must("#stages").hidden = step < 0;
-  steps.forEach((_, i) => showStep(i, step, v, sent));
+  steps.forEach((_, i) => showStep(i, step, v, sent, moves));
   must("#warnings").replaceChildren(...v.warnings.map((w) => make("li", {}, w)));
-  showReplicas(v.replicas);
+  showReplicas(v.replicas, v.upload?.offset ?? 0);
 }
 
 /** How many steps are behind the video; -1 when that says nothing any more. */
@@ -45,7 +48,7 @@ function stepOf(v: Video): number {
 /** Every byte of it is stored. */
 export const complete = (v: Video) => v.upload !== null && v.upload.length !== null && v.upload.offset >= v.upload.length;
 
-function showStep(i: number, now: number, v: Video, sent: number): void {
+function showStep(i: number, now: number, v: Video, sent: number, moves: boolean): void {
   const item = must(`#stages li:nth-child(${i + 1})`);
   const going = i === now && v.stage === steps[i];
   const state = i < now ? "done" : i > now ? "later" : going && !v.paused ? "now" : "held";
@@ -59,7 +62,7 @@ function showStep(i: number, now: number, v: Video, sent: number): void {
   else if (state === "now") bar.removeAttribute("value");
   else bar.value = 0;
   const text = { done: "Done", later: "", now: "Under way", held: v.paused ? "Paused" : "Waiting" }[state];
-  item.querySelector(".how")!.textContent = p ? amount(p, state === "now") : text;
+  item.querySelector(".how")!.textContent = p ? amount(p, state === "now" && moves) : text;
 }
 
 /** Progress of the step under way, in its own unit. */
@@ -82,18 +85,19 @@ function amount(p: Progress, going: boolean): string {
   return words.join(" · ");
 }
 
-function showReplicas(replicas: Replica[]): void {
+function showReplicas(replicas: Replica[], stored: number): void {
   const box = must("#replicas");
   box.hidden = !replicas.length;
   const complete = replicas.filter((r) => r.state === "complete").length;
-  say(box.querySelector<HTMLElement>("summary")!, `On ${complete} of ${replicas.length} servers in full`);
+  const all = complete === replicas.length;
+  const text = all ? `In full on all ${complete} servers` : `${size(stored)} stored; in full on ${complete} of ${replicas.length} servers`;
+  say(box.querySelector<HTMLElement>("summary")!, text);
   box.querySelector("tbody")!.replaceChildren(
     ...replicas.map((r) =>
       make("tr", {},
         make("th", { scope: "row" }, r.store),
         make("td", {}, capital(r.state)),
-        make("td", {}, `${r.objects} objects, ${size(r.bytes)}`),
-        make("td", {}, r.verified_at ? `checked ${moment(r.verified_at)}` : ""),
+        make("td", {}, `${r.objects} ${r.objects === 1 ? "object" : "objects"}, ${size(r.bytes)}${r.verified_at ? `, checked ${moment(r.verified_at)}` : ""}`),
       ),
     ),
   );

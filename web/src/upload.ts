@@ -12,6 +12,7 @@ import { moment, part, size } from "./words";
 const page = must("#upload");
 const user = page.dataset.user!;
 const form = new Form(page, chosen);
+const send = must<HTMLButtonElement>("#send");
 
 let now: Video | null = null; // the video that this page is about
 let sender: Sender | null = null;
@@ -40,8 +41,7 @@ else void listUnfinished();
 /** Makes the video of the form, and sends its file. */
 async function begin(): Promise<void> {
   form.refuse(form.objection);
-  if (form.objection) return;
-  const send = must<HTMLButtonElement>("#send");
+  if (form.objection || now) return;
   send.disabled = true;
   try {
     const v = await insist(form.video());
@@ -49,6 +49,7 @@ async function begin(): Promise<void> {
     remember(v.id, user, form.file!);
     history.replaceState(null, "", `/upload?video=${v.id}`);
     take(v);
+    must("h1").focus(); // the button that was pressed is gone
     sendFile(form.file!);
   } catch (e) {
     form.refuse((e as Error).message);
@@ -93,7 +94,6 @@ function take(v: Video): void {
 }
 
 function sendFile(file: File): void {
-  sender?.stop();
   sender = new Sender(file, now!, {
     sent(bytes) {
       sent = bytes;
@@ -114,19 +114,17 @@ function sendFile(file: File): void {
 }
 
 /** A file was chosen: of a video begun before, or of a new one. */
-function chosen(file: File): void {
+async function chosen(file: File): Promise<void> {
   if (now) return again(file, now);
   const begun = remembered(user).find((b) => same(b, file));
   if (!begun) return;
-  load(begun.id).then(
-    (v) => {
-      if (v.stage !== "uploading") return forget(v.id);
-      history.replaceState(null, "", `/upload?video=${v.id}`);
-      take(v);
-      sendFile(file);
-    },
-    () => {}, // it is gone, or can't be told now: then it is a new one
-  );
+  send.disabled = true; // until it is known which of both it is
+  const v = await load(begun.id).catch(() => null); // gone, or nobody can tell now: then it is a new one
+  send.disabled = false;
+  if (v?.stage !== "uploading" || now) return;
+  history.replaceState(null, "", `/upload?video=${v.id}`);
+  take(v);
+  sendFile(file);
 }
 
 /** Another file must not be mixed into what is stored. */
@@ -142,20 +140,19 @@ function again(file: File, v: Video): void {
 function show(v: Video): void {
   now = v;
   const uploading = v.stage === "uploading" && v.ending === null;
-  if (!asking && sender) uploading && !v.paused ? sender.start() : sender.stop();
+  const missing = uploading && !complete(v);
+  if (!asking && uploading && !v.paused) sender?.start();
+  else if (!asking) sender?.stop();
   if (!uploading && v.stage !== "draft") forget(v.id);
   tell(waits);
-  showStatus(v, sender?.busy ? sent : 0);
+  showStatus(v, sender?.busy ? sent : 0, sender?.busy || taken || !missing);
   showActions(v, command);
-  const missing = uploading && !complete(v);
   must("#from-device").hidden = !missing && !sender;
   must("#choose").hidden = sender !== null || !missing;
   must("#taken").hidden = !taken || !missing;
+  const until = missing && v.upload?.expires_at;
+  say(must("#stays"), until ? `You can close this page. What is stored stays until ${moment(until)}: come back and choose the file again to go on.` : "");
   links(v);
-  must("#stays").hidden = !missing;
-  if (v.upload?.expires_at)
-    say(must("#stays"), `You can close this page. What is stored stays until ${moment(v.upload.expires_at)}: come back and choose the file again to go on.`);
-  must("#stays").hidden = !missing || !v.upload?.expires_at;
 }
 
 /** Says where the video stands, or what keeps this page from sending it. */
@@ -202,11 +199,16 @@ function gone(): void {
   forget(now.id);
   sender?.stop();
   sender = null;
-  const canceled = now.ending !== "deleted" && now.stage !== "published" && now.stage !== "pending_deletion";
   document.querySelectorAll<HTMLDialogElement>("dialog[open]").forEach((d) => d.close());
   for (const part of ["#status", "#controls", "#stays", "#from-device", "#watch", "#taken", "#drafts"]) must(part).hidden = true;
   must("#another").hidden = false;
-  say(must("#where"), `${canceled ? "Canceled" : "Deleted"}. Nothing of it is left on any server. Your own file is where it was.`);
+  say(must("#where"), `${farewell(now)} Nothing of it is left on any server. Your own file is where it was.`);
+}
+
+function farewell(v: Video): string {
+  if (v.failure) return v.failure.message;
+  const reasons: Record<string, string> = { deleted: "Deleted.", canceled: "Canceled.", expired: "Expired: no byte came for too long." };
+  return reasons[v.ending ?? ""] ?? (v.visible ? "Deleted." : "Canceled.");
 }
 
 /** Shows what was begun and not finished: what this browser knows, and what the server does. */

@@ -19,7 +19,10 @@ function watch(id: string): void {
     }
   });
 
+  let canceled = false;
+
   function show(v: Video): void {
+    canceled = v.ending === "canceled";
     if (v.visible) player.start().catch((e: Error) => say(notice, e.message));
     else player.stop();
     say(notice, v.visible ? "" : sentence(v));
@@ -36,9 +39,9 @@ function watch(id: string): void {
     player.stop();
     document.querySelectorAll<HTMLElement>("#about, #controls, #status, #go-on").forEach((e) => e.remove());
     document.querySelectorAll<HTMLDialogElement>("dialog[open]").forEach((d) => d.close());
-    document.title = "Deleted";
+    document.title = canceled ? "Canceled" : "Deleted";
     if (where) say(where, "");
-    say(notice, "This video was deleted.");
+    say(notice, canceled ? "This video was canceled. Nothing of it is left on any server." : "This video was deleted.");
   }
 
   follow(id, show, gone);
