@@ -206,10 +206,10 @@ func (g *fakeGateway) patch(w http.ResponseWriter, r *http.Request) {
 // interrupted is how a PATCH under way ends, or 0 while it goes on.
 func (v *fakeVideo) interrupted() int {
 	switch {
+	case v.paused, v.stage == video.Draft:
+		return 423
 	case v.stage != video.Uploading:
 		return 410
-	case v.paused:
-		return 423
 	}
 	return 0
 }
@@ -219,6 +219,9 @@ func (g *fakeGateway) admit(r *http.Request) (*fakeVideo, int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v := g.videos[video.ID(r.PathValue("id"))]
+	if v != nil && v.stage == video.Draft {
+		return nil, 423
+	}
 	if v == nil || v.stage != video.Uploading {
 		return nil, 410
 	}

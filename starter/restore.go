@@ -30,6 +30,6 @@ func (c *restoreCommand) Run(s *shell) error {
 		return err
 	}
 	fmt.Fprintln(s.out, v.ID, stageOf(v))
-	fmt.Fprintln(s.out, "yes, it is back where it stood")
+	fmt.Fprintln(s.out, "yes, it is back")
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,6 +19,7 @@ type sender struct {
 	upload  *client.Upload
 	show    display
 	quiet   *time.Timer
+	stop    context.CancelCauseFunc
 }
 
 // quietAfter is how long no byte may move before that is said.
@@ -32,12 +34,21 @@ func newSender(s *shell, gateway *client.Client, v client.Video, file *os.File, 
 	return d
 }
 
+// run returns once every byte is stored. It fails with Conflict when the video
+// was set aside as a draft, else as client.Upload does.
 func (d *sender) run() error {
+	ctx, stop := context.WithCancelCause(d.shell.ctx)
+	defer stop(nil)
+	d.stop = stop
 	d.quiet = time.AfterFunc(quietAfter, func() {
 		d.show.Waits("stalled", fmt.Sprintf("no byte has moved for %v. %s", quietAfter, byItself))
 	})
 	defer d.quiet.Stop()
-	return d.upload.Run(d.shell.ctx)
+	err := d.upload.Run(ctx)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 func (d *sender) sent(offset int64) {
@@ -47,8 +58,8 @@ func (d *sender) sent(offset int64) {
 
 const byItself = "It goes on by itself once the connection is back; Ctrl-C leaves it for later."
 
-// waits tells a pause, which people can end, from what ends by itself. Both a
-// pause and another connection that has the upload are HTTP status 423.
+// waits tells a pause, which people can end, from what ends by itself, and from a
+// draft, for which it is pointless to wait. All of them are HTTP status 423.
 func (d *sender) waits(why error) {
 	if why == nil {
 		return // the next byte says so
@@ -58,9 +69,13 @@ func (d *sender) waits(why error) {
 		d.show.Waits("stalled", explain(d.shell.ctx, why)+" "+byItself)
 		return
 	}
-	if v, err := d.gateway.Video(d.shell.ctx, d.id); err == nil && !v.Paused {
+	v, err := d.gateway.Video(d.shell.ctx, d.id)
+	switch {
+	case err == nil && v.Stage == video.Draft:
+		d.stop(video.Errorf(video.Conflict, "The upload was canceled and kept as a draft."))
+	case err == nil && !v.Paused:
 		d.show.Waits("waiting", explain(d.shell.ctx, why))
-		return
+	default:
+		d.show.Waits("paused", fmt.Sprintf("to let it go on:  starter resume %s", d.id))
 	}
-	d.show.Waits("paused", fmt.Sprintf("to let it go on:  starter resume %s", d.id))
 }

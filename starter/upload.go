@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
-	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/client"
@@ -88,11 +84,11 @@ func (c *uploadCommand) begin(s *shell, gateway *client.Client, u unfinished, fi
 			return v, err
 		}
 	}
-	kind, err := contentType(file)
+	source, err := announced(file, info)
 	if err != nil {
 		return v, err
 	}
-	made, err := c.newVideo(client.Source{Size: info.Size(), Filename: filepath.Base(c.File), ContentType: kind})
+	made, err := c.newVideo(source)
 	if err != nil {
 		return v, err
 	}
@@ -156,22 +152,6 @@ func goesOn(v client.Video) bool {
 	u := v.Upload
 	return (v.Stage == video.Uploading && v.Ending == "" || v.Stage == video.Draft) &&
 		u != nil && u.URL != "" && (u.Length == nil || u.Offset < *u.Length)
-}
-
-// contentType goes by the name, else by the first bytes; it is empty for an empty file.
-func contentType(file *os.File) (string, error) {
-	if kind := mime.TypeByExtension(filepath.Ext(file.Name())); kind != "" {
-		return kind, nil
-	}
-	head := make([]byte, 512)
-	n, err := file.ReadAt(head, 0)
-	if n == 0 {
-		if err == io.EOF {
-			return "", nil
-		}
-		return "", err
-	}
-	return http.DetectContentType(head[:n]), nil
 }
 
 // stopped says how to go on, where one can, and until when.

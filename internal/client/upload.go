@@ -28,10 +28,10 @@ type Upload struct {
 	Rate int64
 	// Sent, if set, is told how many bytes are on their way or stored.
 	Sent func(offset int64)
-	// Waits, if set, is told why nothing is sent, each time that the reason
-	// changes: the video is paused or another connection has the upload (HTTP status
-	// 423 in either case), or whatever else broke the sending and may pass. It is
-	// told nil once bytes go again.
+	// Waits, if set, is told why nothing is sent: whatever broke the sending and may
+	// pass, when it changes; a refusal with HTTP status 423 each time, about once a
+	// second, for a pause, a draft and another connection that has the upload look
+	// alike. It is told nil once bytes go again.
 	Waits func(why error)
 	// Announce tells the gateway Size with the first bytes, for an upload whose
 	// length was not known when it was made (tus: Upload-Defer-Length).
@@ -122,13 +122,13 @@ func (u *Upload) sent(offset int64) {
 	}
 }
 
-// waiting tells what is new of why nothing is sent.
+// waiting tells why nothing is sent, where that may be news.
 func (u *Upload) waiting(why error) {
 	text := ""
 	if why != nil {
 		text = reason(why)
 	}
-	if text != u.waits && u.Waits != nil {
+	if (text != u.waits || u.paused && why != nil) && u.Waits != nil {
 		u.Waits(why)
 	}
 	u.waits = text

@@ -62,7 +62,7 @@ func execCode(ts *testscript.TestScript, _ bool, args []string) {
 
 // eventually PATTERN PROGRAM... runs a program until its output matches.
 func eventually(ts *testscript.TestScript, _ bool, args []string) {
-	pattern, err := regexp.Compile(args[0])
+	pattern, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
 	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		err := ts.Exec(args[1], args[2:]...)
