@@ -71,10 +71,17 @@ func (l *line) lead(to string) {
 	l.again()
 }
 
+// again listens anew. A program that is being started at this moment has the old
+// socket too, until it is another program than ours.
 func (l *line) again() {
-	if err := l.Start(); err != nil {
-		l.t.Errorf("the line to %s is not there again: %v", l.Upstream, err)
+	var err error
+	for range 100 {
+		if err = l.Start(); err == nil {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
+	l.t.Errorf("the line to %s is not there again: %v", l.Upstream, err)
 }
 
 // slow lets so many bytes a second through towards the far end; all with 0.

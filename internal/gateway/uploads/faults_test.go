@@ -49,9 +49,9 @@ func TestStoreInTrouble(t *testing.T) {
 				t.Error("without Retry-After")
 			}
 			offset := g.head(url).offset(t)
-			// Two segments go at once, so the third put is the second or third segment.
-			if offset != 300_000 && offset != 600_000 {
-				t.Errorf("%d bytes are stored, and two segments went through", offset)
+			// Two segments go at once, so the third put is the second, third or fourth segment.
+			if offset != 300_000 && offset != 600_000 && offset != 900_000 {
+				t.Errorf("%d bytes are stored, and the third put failed", offset)
 			}
 			r.verify(id, file[:offset])
 			x.on.Store(false)
