@@ -188,7 +188,6 @@ func (v *FileVault) Make(ctx context.Context, id video.ID) error {
 
 // Lend implements Vault.
 func (v *FileVault) Lend(ctx context.Context, id video.ID) (*Loan, error) {
-	asked := time.Now()
 	if err := v.usable(ctx); err != nil {
 		return nil, err
 	}
@@ -198,6 +197,7 @@ func (v *FileVault) Lend(ctx context.Context, id video.ID) (*Loan, error) {
 	if err != nil {
 		return nil, fault(err)
 	}
+	asked := time.Now() // after the claim, which may have had to wait
 	var key [32]byte
 	defer clear(key[:])
 	if err := v.borrow(ctx, id, &key); err != nil {

@@ -107,6 +107,33 @@ func discardExcludes(t *testing.T, v vault.Vault) {
 	wantCode(t, <-borrowed, video.NotFound)
 }
 
+// A loan that had to wait for somebody who looked whether the key is used is as long
+// as any other.
+func waitedLoan(t *testing.T, v vault.Vault) {
+	id, looking := made(t, v), make(chan struct{})
+	go func() {
+		<-looking
+		time.Sleep(vault.MaxLoan / 2)
+		close(looking)
+	}()
+	lending := make(chan *vault.Loan, 1)
+	wantCode(t, v.Discard(t.Context(), id, func(ctx context.Context) error {
+		go func() {
+			l, err := v.Lend(context.WithoutCancel(ctx), id)
+			ok(t, err)
+			lending <- l
+		}()
+		looking <- struct{}{}
+		<-looking
+		return video.Errorf(video.Conflict, "It is used.")
+	}), video.Conflict)
+	if l := <-lending; l != nil {
+		defer l.Release()
+		time.Sleep(vault.MaxLoan * 5 / 8)
+		sealWith(t, l)
+	}
+}
+
 func tokenHash(t *testing.T, v vault.Vault) {
 	id, sum := made(t, v), sha256.Sum256([]byte("token"))
 	_, err := v.Destroy(t.Context(), vault.Intent{ID: id, Reason: "deleted", TokenHash: []byte("token")})

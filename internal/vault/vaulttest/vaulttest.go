@@ -53,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) vault.Vault) {
 		{"a tentative key is discarded", discarded},
 		{"a key that is somebody's is not discarded", notDiscarded},
 		{"nobody borrows a key while it is discarded", discardExcludes},
+		{"a loan that had to wait is a whole one", waitedLoan},
 		{"the ledger keeps the hash of the token", tokenHash},
 		{"the pepper stays", pepper},
 		{"an ended context is unavailable", endedContext},
