@@ -118,6 +118,9 @@ func (b browser) window(t *testing.T) *window {
 	return w
 }
 
+// another is a window of the same browser program that shares nothing with this one.
+func (w *window) another() *window { return browser{w.ctx}.window(w.t) }
+
 // tab is another page of the same person in the same browser.
 func (w *window) tab() *window {
 	w.t.Helper()

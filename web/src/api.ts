@@ -113,22 +113,23 @@ export async function mine(stage: string): Promise<{ videos: Video[]; all: boole
 
 /**
  * Calls onVideo with the video at each change, and onGone once it can't be seen
- * any more. An EventSource that the server refused does not try again by itself:
+ * any more: erased is false if that may be because somebody is signed in no longer.
+ * An EventSource that the server refused does not try again by itself:
  * then the reason decides between giving up and trying later.
  */
-export function follow(id: string, onVideo: (v: Video) => void, onGone: () => void): void {
+export function follow(id: string, onVideo: (v: Video) => void, onGone: (erased: boolean) => void): void {
   const events = new EventSource(`${at(id)}/events`);
   events.addEventListener("video", (e) => onVideo(JSON.parse((e as MessageEvent).data)));
-  events.addEventListener("gone", () => {
+  events.addEventListener("gone", (e) => {
     events.close();
-    onGone();
+    onGone(JSON.parse((e as MessageEvent).data).code === "gone");
   });
   events.addEventListener("error", async () => {
     if (events.readyState !== EventSource.CLOSED) return;
     try {
       onVideo(await load(id));
     } catch (e) {
-      if (e instanceof Refused && (e.status === 404 || e.status === 410)) return onGone();
+      if (e instanceof Refused && (e.status === 404 || e.status === 410)) return onGone(e.status === 410);
     }
     setTimeout(() => follow(id, onVideo, onGone), 3000);
   });

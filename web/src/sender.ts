@@ -18,7 +18,7 @@ export interface Listener {
 
 const longestWait = 30_000; // ms
 const silence = 60_000; // ms without a byte, until the connection is taken for dead
-const patience = 3_000; // ms in which somebody else's bytes would show
+const patience = 8_000; // ms in which somebody else's bytes would show: the server stores what it has every 5 s
 
 export class Sender {
   private running = false;

@@ -161,11 +161,14 @@ function tell(why: string): void {
   const chooses = !sender && now.stage === "uploading" && !now.paused && !complete(now) && !now.ending;
   const text = taken
     ? "Another window or device sends this file now."
-    : why || (chooses ? `Choose ${nameOf(now.id)} again to go on.` : sentence(now));
+    : why || (chooses ? `Choose ${nameOf(now)} again to go on.` : sentence(now));
   say(must("#where"), now.stage === "published" ? "Published" : text);
 }
 
-const nameOf = (id: string) => remembered(user).find((b) => b.id === id)?.name ?? "the file";
+function nameOf(v: Video): string {
+  const known = remembered(user).find((b) => b.id === v.id);
+  return known?.name ?? (v.upload?.length ? `the same file (${size(v.upload.length)})` : "the same file");
+}
 
 async function command(name: string, details?: Answer): Promise<void> {
   asking++;
@@ -180,7 +183,7 @@ async function command(name: string, details?: Answer): Promise<void> {
   }
   asking--;
   say(must("#problem"), "");
-  if (after.stage === "purged") gone();
+  if (after.stage === "purged") gone(true);
   else show(after);
 }
 
@@ -194,8 +197,9 @@ function links(v: Video): void {
   must("#another").hidden = v.stage === "uploading" && v.ending === null;
 }
 
-function gone(): void {
+function gone(erased: boolean): void {
   if (!now) return;
+  if (!erased) return say(must("#problem"), "You are not signed in any more. What is being sent goes on. Sign in again, and reload this page, to see the rest.");
   forget(now.id);
   sender?.stop();
   sender = null;

@@ -15,14 +15,16 @@ function watch(id: string): void {
     try {
       show(await load(id));
     } catch (e) {
-      if (e instanceof Refused && e.status === 410) gone();
+      if (e instanceof Refused && e.status === 410) gone(true);
     }
   });
 
   let canceled = false;
+  let insider = false;
 
   function show(v: Video): void {
     canceled = v.ending === "canceled";
+    insider = v.upload !== null || v.replicas.length > 0;
     if (v.visible) player.start().catch((e: Error) => say(notice, e.message));
     else player.stop();
     say(notice, v.visible ? "" : sentence(v));
@@ -35,7 +37,8 @@ function watch(id: string): void {
     });
   }
 
-  function gone(): void {
+  function gone(erased: boolean): void {
+    if (insider && !erased) return location.reload(); // it is there; the sign-in is not
     player.stop();
     document.querySelectorAll<HTMLElement>("#about, #controls, #status, #go-on").forEach((e) => e.remove());
     document.querySelectorAll<HTMLDialogElement>("dialog[open]").forEach((d) => d.close());
