@@ -155,9 +155,10 @@ func (l *life) cancel(keep bool) {
 	l.end(video.ByCancellation)
 	switch {
 	case keep && !l.wasDraft:
-		l.state.Stage, l.state.Ending = video.Draft, ""
+		l.state.Ending = ""
+		l.setAside(video.Draft)
 	case l.in.Policy.CancelGrace > 0:
-		l.state.Stage = video.Canceled
+		l.setAside(video.Canceled)
 	}
 }
 
@@ -166,9 +167,10 @@ func (l *life) resume(c video.Command) {
 	l.state.Paused = false
 	switch {
 	case c == video.Restore && l.wasDraft:
-		l.state.Stage, l.state.Ending, l.wasDraft = video.Draft, "", false
+		l.state.Ending, l.wasDraft = "", false
+		l.setAside(video.Draft)
 	case l.state.Stage == video.Draft || c == video.Restore:
-		l.state.Stage, l.state.Ending = l.stood, ""
+		l.takeUp(l.stood)
 	}
 	if c == video.Restore {
 		l.decide(c)
@@ -194,9 +196,11 @@ func (l *life) took(c video.Command) {
 	l.show()
 }
 
-// end gives the life a reason to end. A pause is over with it.
+// end gives the life a reason to end. A pause is over with it, and so is what it
+// waited for.
 func (l *life) end(why video.Ending) {
-	l.state.Ending = why
+	l.state.Ending, l.waitingFor = why, ""
+	delete(l.deadlines, "expires_at")
 	if l.state.Paused {
 		l.state.Paused = false
 		l.upsert(pausedAttribute.ValueSet(false))

@@ -14,13 +14,13 @@ import (
 // cancel by restore. It reports whether the life goes on where it stood.
 func (l *life) reprieved() bool {
 	for l.leaving() {
-		switch policy, state := l.in.Policy, l.state; {
+		switch state := l.state; {
 		case state.Stage == video.Draft && state.Ending == "":
-			if l.linger("a resume, or the draft's expiry", policy.DraftTTL) {
+			if l.linger() {
 				l.end(video.ByExpiry)
 			}
 		case state.Stage == video.Canceled && state.Ending == video.ByCancellation:
-			if l.linger("an operator's restore, or the end of the grace", policy.CancelGrace) && l.unheld() {
+			if l.linger() && l.unheld() {
 				return false
 			}
 		default:
@@ -30,18 +30,39 @@ func (l *life) reprieved() bool {
 	return true
 }
 
-// linger stays in a stage until a command leads out of it. It reports whether
-// the time was up instead.
-func (l *life) linger(why string, d time.Duration) bool {
-	stage, ending := l.state.Stage, l.state.Ending
-	l.enter(stage)
+// setAside moves the life into a stage that a command leads out of, or time. It
+// changes what readers see at once; linger is the waiting.
+func (l *life) setAside(stage video.Stage) {
+	d := l.in.Policy.CancelGrace
+	l.waitingFor = "an operator's restore, or the end of the grace"
+	if stage == video.Draft {
+		d = l.in.Policy.DraftTTL
+		l.waitingFor = "a resume, or the draft's expiry"
+	}
+	l.state.Stage = stage
 	l.deadlines["expires_at"] = workflow.Now(l.root).Add(d)
-	l.waitFor(why)
-	l.project()
-	stays := func() bool { return l.state.Stage == stage && l.state.Ending == ending }
-	l.timeout(d, string(stage)+" until it expires", func() bool { return !stays() })
+}
+
+// takeUp ends that.
+func (l *life) takeUp(stage video.Stage) {
+	l.state.Stage, l.state.Ending, l.waitingFor = stage, "", ""
 	delete(l.deadlines, "expires_at")
-	return stays()
+}
+
+// linger stays where the life was set aside until a command leads out of there.
+// It reports whether the time was up instead.
+func (l *life) linger() bool {
+	stage, ending, why := l.state.Stage, l.state.Ending, l.waitingFor
+	l.enter(stage)
+	l.waitFor(why)
+	stays := func() bool { return l.state.Stage == stage && l.state.Ending == ending }
+	rest := l.deadlines["expires_at"].Sub(workflow.Now(l.root))
+	l.timeout(rest, string(stage)+" until it expires", func() bool { return !stays() })
+	if !stays() {
+		return false
+	}
+	delete(l.deadlines, "expires_at")
+	return true
 }
 
 // unheld waits for the end of a legal hold after the grace of a cancel, which

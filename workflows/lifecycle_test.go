@@ -351,3 +351,43 @@ func TestStoreThatIsDownHoldsUpPublication(t *testing.T) {
 		t.Errorf("asked %d times in 90 minutes", n)
 	}
 }
+
+// Whoever sets a life aside is told until when with the answer; whoever takes it
+// up again leaves nothing of that behind.
+func TestDeadlineOfALifeSetAside(t *testing.T) {
+	for _, how := range []struct {
+		stage   video.Stage
+		request video.CommandRequest
+		back    video.Command
+		rest    time.Duration
+	}{
+		{video.Draft, video.CommandRequest{KeepDraft: true}, video.Resume, 7 * 24 * time.Hour},
+		{video.Canceled, video.CommandRequest{}, video.Restore, time.Hour},
+	} {
+		t.Run(string(how.stage), func(t *testing.T) {
+			f := newFilm(t)
+			f.in.Policy.CancelGrace = time.Hour
+			f.world.held["Probe"] = true
+			var canceled, back *answer
+			f.play(
+				scene{"it is looked at", f.working("Probe", 1), func() { canceled = f.update(video.Cancel, how.request) }},
+				scene{"it is set aside", func(video.Status) bool { return canceled.done }, func() {
+					shown := f.world.last()
+					if left := shown.ExpiresAt.Sub(f.Now()); shown.Stage != how.stage || left < how.rest-time.Minute || left > how.rest || shown.WaitingFor == "" {
+						t.Errorf("shown with the answer: %+v", shown)
+					}
+					back = f.update(how.back)
+				}},
+				scene{"it is back", func(video.Status) bool { return back.done }, func() {
+					if shown := f.world.last(); !shown.ExpiresAt.IsZero() || shown.WaitingFor != "" || shown.Stage != video.Processing {
+						t.Errorf("shown after that: %+v", shown)
+					}
+					f.world.change(func() { f.world.held["Probe"] = false })
+				}},
+			)
+			if f.world.count("Publish") != 1 {
+				t.Errorf("did %v", f.world.did)
+			}
+		})
+	}
+}
