@@ -376,13 +376,13 @@ func TestDeadlineOfALifeSetAside(t *testing.T) {
 					if left := shown.ExpiresAt.Sub(f.Now()); shown.Stage != how.stage || left < how.rest-time.Minute || left > how.rest || shown.WaitingFor == "" {
 						t.Errorf("shown with the answer: %+v", shown)
 					}
+					f.world.change(func() { f.world.held["Probe"], f.world.slow["Probe"] = false, 200*time.Millisecond })
 					back = f.update(how.back)
 				}},
 				scene{"it is back", func(video.Status) bool { return back.done }, func() {
 					if shown := f.world.last(); !shown.ExpiresAt.IsZero() || shown.WaitingFor != "" || shown.Stage != video.Processing {
 						t.Errorf("shown after that: %+v", shown)
 					}
-					f.world.change(func() { f.world.held["Probe"] = false })
 				}},
 			)
 			if f.world.count("Publish") != 1 {
