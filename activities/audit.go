@@ -13,16 +13,21 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/ledger"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
 )
 
 const auditPage = 100
 
-// Audit compares the catalog with the workflows that run, in both directions.
+// Audit compares the catalog with the ledger and with the workflows that run, in
+// both directions.
 func (a *Activities) Audit(ctx context.Context) (workflows.AuditReport, error) {
 	defer heart(ctx)()
 	var report workflows.AuditReport
+	if _, err := ledger.Apply(ctx, a.Vault, a.Catalog); err != nil {
+		return report, err
+	}
 	for after := video.ID(""); ; {
 		page, err := a.Catalog.All(ctx, after, auditPage)
 		if err != nil {

@@ -59,12 +59,16 @@ func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) 
 	if err != nil {
 		return err
 	}
-	record, err := a.Vault.Destroy(ctx, vault.Intent{ID: in.ID, Reason: string(in.Reason), HiddenAt: in.HiddenAt})
+	u, err := a.Catalog.UploadOf(ctx, in.ID) // by its token, too, the video is known as erased
+	if err != nil && !forgotten(err) {
+		return err
+	}
+	record, err := a.Vault.Destroy(ctx, vault.Intent{ID: in.ID, TokenHash: u.TokenHash, Reason: string(in.Reason), HiddenAt: in.HiddenAt})
 	if err != nil {
 		return err
 	}
 	return a.Catalog.RecordLedger(ctx, catalog.Ledger{
-		VideoSHA256: record.VideoSHA256, Reason: video.Ending(record.Reason),
+		TokenHash: u.TokenHash, VideoSHA256: record.VideoSHA256, Reason: video.Ending(record.Reason),
 		HiddenAt: record.HiddenAt, KeyDestroyedAt: record.KeyDestroyedAt,
 	})
 }

@@ -52,8 +52,9 @@ func newRig(t *testing.T) *rig {
 		},
 	}}
 	r.must(r.Vault.Make(ctx, r.id))
+	token := sha256.Sum256([]byte(r.id))
 	r.must(rows.CreateVideo(ctx, catalog.Video{ID: r.id, Owner: "owner", Visibility: "public", Stage: video.Uploading},
-		catalog.Upload{Video: r.id, TokenHash: []byte(r.id), Length: -1, Idle: time.Hour}))
+		catalog.Upload{Video: r.id, TokenHash: token[:], Length: -1, Idle: time.Hour}))
 	return r
 }
 

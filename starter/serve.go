@@ -18,6 +18,7 @@ import (
 	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/gateway"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
+	"github.com/reelflow/reelflow/internal/ledger"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
 )
@@ -65,6 +66,10 @@ func openGateway(s *shell) (_ *gateway.Gateway, done func(), err error) {
 		return nil, nil, err
 	}
 	closers = append(closers, func() { keys.Close() })
+	// A catalog restored from a backup has again what was erased since.
+	if _, err := ledger.Apply(s.ctx, keys, rows); err != nil {
+		return nil, nil, err
+	}
 	stores, err := objects.OpenAll(string(s.Primary), s.Backups.Strings())
 	if err != nil {
 		return nil, nil, err

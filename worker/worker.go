@@ -15,6 +15,7 @@ import (
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/config"
 	"github.com/reelflow/reelflow/internal/fetch"
+	"github.com/reelflow/reelflow/internal/ledger"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -53,6 +54,9 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 		return nil, err
 	}
 	if w.vault, err = vault.OpenURL(string(c.Vault)); err != nil {
+		return nil, err
+	}
+	if _, err := ledger.Apply(ctx, w.vault, w.catalog); err != nil {
 		return nil, err
 	}
 	stores, err := objects.OpenAll(string(c.Primary), c.Backups.Strings())
