@@ -25,6 +25,7 @@ func TestPagesOfAuthors(t *testing.T) {
 		"keeps a draft and takes it up again":      keepsDraft,
 		"cancels":                                  cancels,
 		"chooses a file that is too large":         choosesTooLarge,
+		"chooses something else than a video":      choosesNoVideo,
 		"goes on with another device":              opensAnotherDevice,
 		"goes on in a second window":               opensSecondWindow,
 		"loses the network, and signs out at last": losesNetwork,

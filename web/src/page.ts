@@ -1,7 +1,7 @@
 // On every page: what this browser keeps belongs to whoever is signed in, and to
 // nobody once they have signed out. Other windows of the same browser notice, and
 // show nothing of the one who left.
-import { forgetOthers } from "./unfinished";
+import { forgetOthers, quietly } from "./unfinished";
 
 const signedIn = "reelflow.user";
 const top = document.querySelector<HTMLElement>("[data-user]");
@@ -13,9 +13,7 @@ addEventListener("pageshow", (e) => e.persisted && location.reload());
 
 function belongTo(user: string): void {
   forgetOthers(user);
-  const before = localStorage.getItem(signedIn) ?? "";
-  if (user === "") localStorage.removeItem(signedIn);
-  else if (before !== user) localStorage.setItem(signedIn, user);
+  quietly(() => (user === "" ? localStorage.removeItem(signedIn) : localStorage.setItem(signedIn, user)), undefined);
   addEventListener("storage", (e) => {
     if (e.key === signedIn && (e.newValue ?? "") !== user) leave();
   });

@@ -1,7 +1,7 @@
 // Where a video stands, as its page and the upload's page show it: a sentence, the
 // three stages, which server holds what, and a button for each command that this
 // person can give now.
-import type { Progress, Replica, Video } from "./api";
+import type { Progress, Video } from "./api";
 import { confirmed, type Answer } from "./confirm";
 import { make, must, say } from "./dom";
 import { capital, moment, part, size, soon } from "./words";
@@ -23,7 +23,7 @@ export function showStatus(v: Video, sent = 0, moves = true): void {
   must("#stages").hidden = step < 0;
   steps.forEach((_, i) => showStep(i, step, v, sent, moves));
   must("#warnings").replaceChildren(...v.warnings.map((w) => make("li", {}, w)));
-  showReplicas(v.replicas, v.upload?.offset ?? 0);
+  showReplicas(v);
 }
 
 /** How many steps are behind the video; -1 when that says nothing any more. */
@@ -85,13 +85,11 @@ function amount(p: Progress, going: boolean): string {
   return words.join(" · ");
 }
 
-function showReplicas(replicas: Replica[], stored: number): void {
+function showReplicas(v: Video): void {
   const box = must("#replicas");
+  const replicas = v.replicas;
   box.hidden = !replicas.length;
-  const complete = replicas.filter((r) => r.state === "complete").length;
-  const all = complete === replicas.length;
-  const text = all ? `In full on all ${complete} servers` : `${size(stored)} stored; in full on ${complete} of ${replicas.length} servers`;
-  say(box.querySelector<HTMLElement>("summary")!, text);
+  say(box.querySelector<HTMLElement>("summary")!, onServers(v));
   box.querySelector("tbody")!.replaceChildren(
     ...replicas.map((r) =>
       make("tr", {},
@@ -101,6 +99,15 @@ function showReplicas(replicas: Replica[], stored: number): void {
       ),
     ),
   );
+}
+
+/** What is on the servers, in one line. */
+function onServers(v: Video): string {
+  const all = v.replicas.length;
+  const those = (state: string) => v.replicas.filter((r) => r.state === state).length;
+  if (v.stage === "purging" || v.stage === "rejected") return `Erased on ${those("empty")} of ${all} servers`;
+  if (those("complete") === all) return `In full on all ${all} servers`;
+  return `${size(v.upload?.offset ?? 0)} stored; in full on ${those("complete")} of ${all} servers`;
 }
 
 /** Where the video stands, in a sentence; empty when there is nothing to say. */

@@ -16,16 +16,21 @@ export interface Begun {
 /** Whether this is the file that was begun, as far as a browser can tell. */
 export const same = (b: Begun, f: File) => b.name === f.name && b.size === f.size && b.modified === f.lastModified;
 
-export function remember(id: string, user: string, file: File): void {
-  const entry: Begun = { id, user, name: file.name, size: file.size, modified: file.lastModified };
+/** Does nothing where storage is full or switched off: the server's list still tells what is unfinished. */
+export function quietly<T>(use: () => T, otherwise: T): T {
   try {
-    localStorage.setItem(prefix + id, JSON.stringify(entry));
+    return use();
   } catch {
-    // Storage is full or switched off: the server's list still tells what is unfinished.
+    return otherwise;
   }
 }
 
-export const forget = (id: string) => localStorage.removeItem(prefix + id);
+export function remember(id: string, user: string, file: File): void {
+  const entry: Begun = { id, user, name: file.name, size: file.size, modified: file.lastModified };
+  quietly(() => localStorage.setItem(prefix + id, JSON.stringify(entry)), undefined);
+}
+
+export const forget = (id: string) => quietly(() => localStorage.removeItem(prefix + id), undefined);
 
 export function remembered(user: string): Begun[] {
   return entries().filter((b) => b.user === user);
@@ -38,14 +43,8 @@ export function forgetOthers(user: string): void {
   }
 }
 
-const keys = () => Object.keys(localStorage).filter((k) => k.startsWith(prefix));
+const keys = () => quietly(() => Object.keys(localStorage).filter((k) => k.startsWith(prefix)), []);
 
 const entries = () => keys().flatMap((k) => parsed(k) ?? []);
 
-function parsed(key: string): Begun | null {
-  try {
-    return JSON.parse(localStorage.getItem(key) ?? "null");
-  } catch {
-    return null;
-  }
-}
+const parsed = (key: string): Begun | null => quietly(() => JSON.parse(localStorage.getItem(key) ?? "null"), null);

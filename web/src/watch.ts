@@ -25,8 +25,10 @@ function watch(id: string): void {
   function show(v: Video): void {
     canceled = v.ending === "canceled";
     insider = v.upload !== null || v.replicas.length > 0;
-    if (v.visible) player.start().catch((e: Error) => say(notice, e.message));
-    else player.stop();
+    if (v.visible) {
+      notice.parentElement!.classList.remove("waiting");
+      player.start().catch((e: Error) => say(notice, e.message));
+    } else player.stop();
     say(notice, v.visible ? "" : sentence(v));
     if (where) say(where, v.visible ? sentence(v) : "");
     showStatus(v);
