@@ -138,7 +138,11 @@ func TestDraftIsLikePaused(t *testing.T) {
 	url, id := g.create(1000)
 	check(t, g.control(t.Context(), catalog.Control{Video: id, Ending: video.ByCancellation, Draft: true}))
 	g.expect(g.head(url), http.StatusOK)
-	g.expect(g.patch(url, 0, bytes.NewReader(file)), http.StatusLocked)
+	refused := g.patch(url, 0, bytes.NewReader(file))
+	g.expect(refused, http.StatusLocked)
+	if !strings.Contains(string(refused.body), "draft") {
+		t.Errorf("refused with %s", refused.body)
+	}
 	check(t, g.control(t.Context(), controlOf(id, false)))
 	g.expect(g.patch(url, 0, bytes.NewReader(file)), http.StatusNoContent)
 	g.verifyFinished(id, file)

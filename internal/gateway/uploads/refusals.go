@@ -23,6 +23,7 @@ const statusChecksumMismatch = 460
 // 4xx makes them give up, and at a HEAD begin from zero.
 var (
 	errPaused     = refusal(http.StatusLocked, video.Conflict, "This upload is paused. Resume it, then send on from the stored offset.", 10)
+	errDraft      = refusal(http.StatusLocked, video.Conflict, "This video is kept as a draft. Resume it, then send on from the stored offset.", 60)
 	errSuperseded = refusal(http.StatusLocked, video.Conflict, "Another request took this upload up. Ask for the offset and go on from there.", 1)
 	errBusy       = refusal(http.StatusLocked, video.Conflict, "Another request is still using this upload. Please try again in a moment.", 1)
 	errSilent     = refusal(http.StatusLocked, video.Conflict, "No byte has come for too long. Ask for the offset and go on from there.", 1)
@@ -127,7 +128,9 @@ func inTheWay(u catalog.Upload) error {
 	switch {
 	case over(u):
 		return errGone
-	case u.Paused || u.Draft:
+	case u.Draft:
+		return errDraft
+	case u.Paused:
 		return errPaused
 	}
 	return nil
