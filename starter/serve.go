@@ -90,7 +90,7 @@ func openGateway(s *shell) (_ *gateway.Gateway, done func(), err error) {
 
 func gatewaySettings(c *config.Config) gateway.Settings {
 	return gateway.Settings{
-		Auth: c.Auth, MaxBytes: c.MaxBytes, Policy: c.Policy(), PublicURL: c.PublicURL,
+		Auth: c.Auth, MaxBytes: c.MaxBytes, MaxDuration: c.MaxDuration, Policy: c.Policy(), PublicURL: c.PublicURL,
 		Import: fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes},
 		Limits: gateway.Limits{
 			Creates: c.RateCreates, Commands: c.RateCommands, Reads: c.RateReads, Uploads: c.MaxOpenUploads, Bytes: c.QuotaBytes,

@@ -27,6 +27,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.temporal.io/sdk/client"
@@ -46,9 +47,12 @@ type Settings struct {
 	Auth     string          // "dev": everybody is who they say; else the issuer's URL
 	Issuer   issuer.Settings // but for the URL; not used in dev mode
 	MaxBytes int64           // largest upload
-	Policy   video.Policy
-	Limits   Limits
-	Import   fetch.Policy // what a worker will fetch: here only looked at, to refuse early
+	// MaxDuration is that of the longest video. The pages advise by it; whether a
+	// file is longer is for the workers to find out, who look into it.
+	MaxDuration time.Duration
+	Policy      video.Policy
+	Limits      Limits
+	Import      fetch.Policy // what a worker will fetch: here only looked at, to refuse early
 	// PublicURL is how people reach the gateway, without a slash at the end.
 	// Empty: by the name that each request came under.
 	PublicURL string

@@ -157,7 +157,7 @@ func (g *Gateway) present(ctx context.Context, s seen, base string) (Video, erro
 		return Video{}, err
 	}
 	g.estimate(s.row, v.Progress)
-	return v, g.presentReplicas(ctx, s.row, &v)
+	return v, g.presentReplicas(ctx, s.row.ID, &v)
 }
 
 // basics is what everybody who sees the video sees of it.
@@ -236,18 +236,18 @@ func (g *Gateway) estimate(row catalog.Video, p *Progress) {
 // presentReplicas tells which store holds what: by the manifest, which knows of
 // every object, in the state that the workers have noted. What a purge has left
 // of it is known once the store is empty.
-func (g *Gateway) presentReplicas(ctx context.Context, row catalog.Video, v *Video) error {
-	noted, err := g.catalog.Replicas(ctx, row.ID)
+func (g *Gateway) presentReplicas(ctx context.Context, id video.ID, v *Video) error {
+	noted, err := g.catalog.Replicas(ctx, id)
 	if err != nil {
 		return err
 	}
-	holdings, err := g.catalog.Holdings(ctx, row.ID)
+	holdings, err := g.catalog.Holdings(ctx, id)
 	if err != nil {
 		return err
 	}
 	for _, store := range g.stores.All() {
 		if !slices.ContainsFunc(noted, func(r catalog.Replica) bool { return r.Store == store.Name() }) {
-			noted = append(noted, catalog.Replica{Store: store.Name(), State: g.unnoted(store, row, holdings)})
+			noted = append(noted, catalog.Replica{Store: store.Name(), State: v.unnoted(holdings[store.Name()])})
 		}
 	}
 	for _, r := range noted {
@@ -265,12 +265,16 @@ func (g *Gateway) presentReplicas(ctx context.Context, row catalog.Video, v *Vid
 
 // unnoted is the state of a replica that no worker has brought into another: only
 // the primary has anything of the video, as gateways and workers put it there.
-func (g *Gateway) unnoted(store objects.Store, row catalog.Video, holdings map[string]catalog.Holding) string {
-	switch _, any := holdings[store.Name()]; {
-	case !any:
+func (v *Video) unnoted(held catalog.Holding) string {
+	u := v.Upload
+	partial := u != nil && (u.Length == nil || u.Offset < *u.Length)
+	switch {
+	case held.Objects == 0:
 		return catalog.ReplicaPending
-	case row.Stage == video.Uploading:
+	case partial && v.Stage == video.Uploading:
 		return catalog.ReplicaCopying
+	case partial:
+		return catalog.ReplicaBehind
 	}
 	return catalog.ReplicaComplete
 }

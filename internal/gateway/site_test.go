@@ -48,7 +48,7 @@ func newSiteOf(t *testing.T, change func(*Settings)) *site {
 	}
 	stores := objects.Set{Primary: objectstest.NewMemory("primary"), Backups: []objects.Store{objectstest.NewMemory("backup-a")}}
 	lives := &fakeLives{catalog: c, inputs: map[video.ID]video.LifecycleInput{}, uploaded: map[video.ID]int{}}
-	settings := Settings{Auth: "dev", MaxBytes: 1 << 20, Policy: video.Policy{UploadIdle: time.Hour}}
+	settings := Settings{Auth: "dev", MaxBytes: 1 << 20, MaxDuration: 10 * time.Minute, Policy: video.Policy{UploadIdle: time.Hour}}
 	change(&settings)
 	g, err := newGateway(settings, c, v, stores, lives, log)
 	if err != nil {

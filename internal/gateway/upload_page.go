@@ -10,10 +10,6 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// longestVideo is the default of REELFLOW_MAX_DURATION. The page only advises by
-// it: how long a video may be is known to the workers, who look into the file.
-const longestVideo = 10 * time.Minute
-
 // pageLimits are what the page tells people before they send anything.
 type pageLimits struct {
 	Bytes        int64
@@ -22,9 +18,14 @@ type pageLimits struct {
 }
 
 func (g *Gateway) pageLimits() pageLimits {
+	longest := g.settings.MaxDuration
+	length := fmt.Sprintf("%.0f minutes", longest.Minutes())
+	if longest%time.Minute != 0 {
+		length = fmt.Sprintf("%.0f seconds", longest.Seconds())
+	}
 	return pageLimits{
-		Bytes: g.settings.MaxBytes, Seconds: int(longestVideo.Seconds()),
-		Size: megabytes(g.settings.MaxBytes), Length: fmt.Sprintf("%.0f minutes", longestVideo.Minutes()),
+		Bytes: g.settings.MaxBytes, Seconds: int(longest.Seconds()),
+		Size: megabytes(g.settings.MaxBytes), Length: length,
 	}
 }
 
