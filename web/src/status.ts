@@ -147,17 +147,10 @@ function leaving(v: Video): string {
   return `${why}. It can't be brought back any more: it is being erased from every server.${rest}`;
 }
 
-/** The commands that make sense to offer, of those that are allowed. */
-function offered(v: Video): string[] {
-  // Where both end the same way, one of them is enough.
-  const spare = v.stage === "draft" ? "cancel" : v.actions.includes("cancel") && !v.keep_draft ? "delete" : "";
-  return v.actions.filter((a) => a !== spare);
-}
-
-/** Shows the buttons. give is called with what was confirmed, where that is needed. */
+/** Shows a button for each command that the table allows now. give is called with what was confirmed, where that is needed. */
 export function showActions(v: Video, give: (command: string, details?: Answer) => Promise<void>): void {
   const box = document.querySelector<HTMLElement>("#controls");
-  const commands = offered(v);
+  const commands = v.actions;
   if (!box || box.dataset.actions === commands.join()) return;
   box.dataset.actions = commands.join();
   const focused = [...box.children].indexOf(document.activeElement!);
