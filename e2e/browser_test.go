@@ -211,11 +211,12 @@ func run[T any](w *window, script string) T {
 	return value
 }
 
-// until waits until an expression is true in the page.
+// until waits until an expression is true in the page. One that is just being left
+// can't be asked: its answer is that of the next.
 func (w *window) until(what, expression string) {
 	w.t.Helper()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if run[bool](w, expression) {
+		if holds, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](expression)); holds && err == nil {
 			return
 		}
 		if time.Now().After(end) {

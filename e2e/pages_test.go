@@ -312,6 +312,7 @@ func TestPagesImport(t *testing.T) {
 	a.until("it goes on", `document.querySelector("#notice").innerText === "Uploading"`)
 	a.press("Cancel")
 	a.press("Yes, cancel")
+	a.says("Support can bring it back until")
 	operator.press("Delete")
 	operator.press("Yes, delete")
 	r.erased(id, time.Minute)
