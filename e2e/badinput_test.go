@@ -107,7 +107,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"GET", here, "", "dev:somebody", 404, video.NotFound, ""},
 		{"GET", here + "/playback", "", "dev:me", 409, video.Conflict, ""},
 		{"POST", here + "/pause", "", "dev:somebody", 404, video.NotFound, ""},
-		{"POST", here + "/fly", "", "dev:me", 404, video.NotFound, "this address"},
+		{"POST", here + "/fly", "", "dev:me", 404, video.NotFound, `no command "fly"`},
 		{"POST", here + "/publish", "", "dev:me", 409, video.Conflict, "uploading"},
 		{"DELETE", "/v1/videos/" + string(video.NewID()), "", "dev:me", 404, video.NotFound, ""},
 		{"GET", "/v1/receipts/" + string(v.ID), "", "", 404, video.NotFound, ""},

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"strings"
@@ -37,7 +38,7 @@ var harms = []harm{
 		return func() {}
 	}},
 	{"frozen", func(r *rig, p *stack.Process) func() {
-		r.must(p.Freeze())
+		r.freeze(p)
 		thawed := make(chan error, 1)
 		time.AfterFunc(asleep, func() { thawed <- p.Thaw() })
 		return func() {
@@ -211,6 +212,37 @@ func TestGatewayKilledDuringPatch(t *testing.T) {
 	r.publishedAndErased(me, v.ID, unharmed)
 }
 
+// freeze stops a process at a moment when it doesn't hold the write lock of a
+// SQLite file: nobody can take that from it, while PostgreSQL ends the transaction
+// of a process that is silent.
+func (r *rig) freeze(p *stack.Process) {
+	r.t.Helper()
+	for {
+		r.must(p.Freeze())
+		if r.writable() {
+			return
+		}
+		r.must(p.Thaw())
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// writable reports whether somebody else could write to the catalog now.
+func (r *rig) writable() bool {
+	path, ours := strings.CutPrefix(r.database, "sqlite://")
+	if !ours {
+		return true
+	}
+	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(500)")
+	r.must(err)
+	defer db.Close()
+	conn, err := db.Conn(r.ctx)
+	r.must(err)
+	defer conn.Close()
+	_, err = conn.ExecContext(r.ctx, "BEGIN IMMEDIATE; ROLLBACK")
+	return err == nil
+}
+
 // A gateway freezes in the middle of a PATCH, and another takes the upload over.
 // What the first commits when it wakes up is refused: nothing but the right
 // bytes become the video.
@@ -225,7 +257,7 @@ func TestGatewayFrozenDuringPatch(t *testing.T) {
 	go func() { first <- u.Run(broken) }()
 	me := r.asAt("me", 1)
 	r.until("bytes arrive", 10*time.Second, func() bool { return r.offset(me, v.ID) > 0 })
-	r.must(r.Gateways[0].Freeze())
+	r.freeze(r.Gateways[0])
 	hangUp() // the phone has moved to another network
 	<-first
 	stored := r.offset(me, v.ID)
