@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,4 +74,35 @@ func (i *insider) holds(c *client.Client, id video.ID, store string) int {
 		return found.Objects
 	}
 	return 0
+}
+
+// A slow upload is not a stalled one. One of which nothing comes is said to be
+// stalled, with what to do; and no longer, soon after it goes on.
+func TestStalledUpload(t *testing.T) {
+	t.Parallel()
+	r := start(t, stack.Options{Env: []string{"REELFLOW_UPLOAD_STALL=3s"}})
+	me := r.as("me")
+	v, u := r.announce(me, clip(t, 3, 270, true))
+	u.Rate = u.Size / 40
+	sending, stop := context.WithCancel(r.ctx)
+	defer stop()
+	sent := make(chan error, 1)
+	go func() { sent <- u.Run(sending) }()
+	stalled := func() bool {
+		now, err := me.Video(r.ctx, v.ID)
+		r.must(err)
+		return now.Upload.Stalled && strings.Contains(now.WaitingFor, "stalled")
+	}
+	r.until("some of it has come", 20*time.Second, func() bool { return r.offset(me, v.ID) > 0 })
+	for until := time.Now().Add(9 * time.Second); time.Now().Before(until); time.Sleep(200 * time.Millisecond) {
+		if stalled() {
+			t.Fatal("bytes come slowly, and it is said to be stalled")
+		}
+	}
+	stop()
+	<-sent
+	r.until("it is said to be stalled", 15*time.Second, stalled)
+	u.Rate = 0
+	r.must(u.Run(r.ctx))
+	r.stage(me, v.ID, video.Published, time.Minute)
 }

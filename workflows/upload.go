@@ -51,6 +51,7 @@ func (l *life) arrive(ctx workflow.Context, leg Leg) error {
 		l.waitForBytes(since, stalled)
 		if changed {
 			l.project()
+			pace = firstCopy // to see soon whether it lasts
 		}
 		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
 			return errInterrupted // the next leg begins in a fresh history
@@ -58,15 +59,13 @@ func (l *life) arrive(ctx workflow.Context, leg Leg) error {
 	}
 }
 
-// nextLook is when an upload whose last byte came at a time is looked at again:
-// when it will have stalled, then seldom, then when it expires.
+// nextLook is when an upload whose last byte came at a time has to be looked at
+// again: when it will have stalled, and when it expires.
 func (l *life) nextLook(since time.Time, stalled bool) time.Duration {
 	quiet := workflow.Now(l.root).Sub(since)
 	next := l.in.Policy.UploadIdle - quiet
 	if stall := l.in.Policy.UploadStall; stall > 0 && !stalled {
 		next = min(next, max(stall-quiet, stall/4)) // the worker's clock may lag behind
-	} else if stalled {
-		next = min(next, max(stall, slowest))
 	}
 	return max(next, time.Second)
 }

@@ -320,8 +320,18 @@ func TestStalled(t *testing.T) {
 			t.Errorf("%+v, %v", u, err)
 		}
 		must(t, b.CommitSegment(ctx, lease, written(o, "abc"), nil))
-		if u, err := b.UploadOf(ctx, id); err != nil || u.Stalled {
-			t.Errorf("%+v, %v", u, err)
+		u, err := b.UploadOf(ctx, id)
+		if must(t, err); u.Stalled {
+			t.Errorf("%+v", u)
+		}
+
+		// Bytes that don't count yet have come all the same.
+		must(t, b.MarkStalled(ctx, id, true))
+		time.Sleep(2 * time.Millisecond)
+		_, err = b.IntendSegment(ctx, lease, catalog.Object{Store: "primary", Key: "b", Offset: 3})
+		must(t, err)
+		if now, err := b.UploadOf(ctx, id); err != nil || now.Stalled || !now.LastByteAt.After(u.LastByteAt) || !now.ExpiresAt.After(u.ExpiresAt) || now.Offset != 3 {
+			t.Errorf("%+v, before %+v, %v", now, u, err)
 		}
 	})
 }

@@ -146,12 +146,21 @@ func (c *Catalog) IntendSegment(ctx context.Context, lease Lease, o Object) (Obj
 	o = o.intended(lease.Video, lease.Epoch)
 	o.Kind = KindSource
 	err := c.transact(ctx, func(tx *gorm.DB) error {
-		if _, err := c.lockHeldUpload(tx, lease); err != nil {
+		u, err := c.lockHeldUpload(tx, lease)
+		if err != nil {
+			return err
+		}
+		if err := tx.Model(&u).Updates(c.cameIn(u)).Error; err != nil {
 			return err
 		}
 		return tx.Create(&o).Error
 	})
 	return o, err
+}
+
+// cameIn is what changes when bytes come.
+func (c *Catalog) cameIn(u Upload) map[string]any {
+	return map[string]any{"stalled": false, "last_byte_at": c.clock(0), "expires_at": c.clock(u.Idle)}
 }
 
 // CommitSegment records that the segment lies in its store and moves the offset
@@ -205,10 +214,8 @@ func (u Upload) fits(o Object) error {
 
 // advance moves the offset of the upload, and what is shown of it.
 func (c *Catalog) advance(tx *gorm.DB, u Upload, offset int64, hashState []byte) error {
-	changes := map[string]any{
-		"received": offset, "hash_state": hashState, "stalled": false,
-		"last_byte_at": c.clock(0), "expires_at": c.clock(u.Idle),
-	}
+	changes := c.cameIn(u)
+	changes["received"], changes["hash_state"] = offset, hashState
 	if err := tx.Model(&u).Updates(changes).Error; err != nil {
 		return err
 	}

@@ -108,7 +108,8 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 	if g.assets, err = web.Assets(); err != nil {
 		return nil, err
 	}
-	if g.uploads, err = uploads.New(uploads.Settings{BaseURL: s.PublicURL, MaxBytes: s.MaxBytes}, c, v, stores.Primary, host{g}, log); err != nil {
+	transfers := uploads.Settings{BaseURL: s.PublicURL, MaxBytes: s.MaxBytes, FlushAfter: flushAfter(s.Policy)}
+	if g.uploads, err = uploads.New(transfers, c, v, stores.Primary, host{g}, log); err != nil {
 		return nil, err
 	}
 	g.handler, err = g.routes()
@@ -145,4 +146,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// flushAfter is how long received bytes may wait for more before they are stored:
+// never for so long that an upload under way would pass for stalled.
+func flushAfter(p video.Policy) time.Duration {
+	if p.UploadStall <= 0 {
+		return uploads.FlushAfter
+	}
+	return min(uploads.FlushAfter, p.UploadStall/2)
 }

@@ -156,7 +156,9 @@ func (g *Gateway) present(ctx context.Context, s seen, base string) (Video, erro
 	if err := g.presentUpload(ctx, s, base, &v); err != nil {
 		return Video{}, err
 	}
-	g.estimate(s.row, v.Progress)
+	if v.Upload == nil || !v.Upload.Stalled {
+		g.estimate(s.row, v.Progress)
+	}
 	return v, g.presentReplicas(ctx, s.row.ID, &v)
 }
 

@@ -64,9 +64,12 @@ type Settings struct {
 	Buffers int
 
 	// FlushAfter is how long bytes may wait for more of them before they are
-	// stored as a short segment: 5 s. A checksum has to be awaited all the same.
+	// stored as a short segment. A checksum has to be awaited all the same.
 	FlushAfter time.Duration
 }
+
+// FlushAfter is the default of the setting.
+const FlushAfter = 5 * time.Second
 
 func (s Settings) withDefaults() Settings {
 	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
@@ -77,7 +80,7 @@ func (s Settings) withDefaults() Settings {
 		s.Buffers = 32
 	}
 	if s.FlushAfter <= 0 {
-		s.FlushAfter = 5 * time.Second
+		s.FlushAfter = FlushAfter
 	}
 	return s
 }
