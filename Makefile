@@ -29,7 +29,7 @@ demo: setup build
 test: setup-test build lint $(clients)
 	go test -timeout 10m $$(go list ./... | grep -v /e2e)
 	cd devstack && go test -timeout 5m ./...
-	go test -timeout 20m ./e2e/...
+	go test -timeout 20m -parallel 3 ./e2e/... # they wait more than they work
 
 # Formatting, vet, and the types of the pages' script.
 lint: $(bundle)
