@@ -106,8 +106,7 @@ func advice(v client.Video) string {
 	return fmt.Sprintf("starter upload FILE --video %s", v.ID)
 }
 
-// replicas says what each store holds. Until a video is copied to the backups the
-// gateway lists none: then the main store alone has what came.
+// replicas says what each store holds.
 func replicas(v client.Video) (all []string) {
 	for _, r := range v.Replicas {
 		text := fmt.Sprintf("%s: %s, %d objects, %s", r.Store, r.State, r.Objects, bytesOf(r.Bytes))
@@ -115,9 +114,6 @@ func replicas(v client.Video) (all []string) {
 			text += ", checked " + r.VerifiedAt.Local().Format(time.DateTime)
 		}
 		all = append(all, text)
-	}
-	if all == nil && v.Upload != nil && v.Upload.Offset > 0 && (v.Stage.OnTheWay() || setAside(v)) {
-		all = []string{"the main one alone has what was stored; no backup has any of it yet"}
 	}
 	return all
 }
