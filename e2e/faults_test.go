@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"fmt"
 	"os"
 	"strings"
@@ -38,7 +37,7 @@ var harms = []harm{
 		return func() {}
 	}},
 	{"frozen", func(r *rig, p *stack.Process) func() {
-		r.freeze(p)
+		r.must(p.Freeze())
 		thawed := make(chan error, 1)
 		time.AfterFunc(asleep, func() { thawed <- p.Thaw() })
 		return func() {
@@ -212,43 +211,12 @@ func TestGatewayKilledDuringPatch(t *testing.T) {
 	r.publishedAndErased(me, v.ID, unharmed)
 }
 
-// freeze stops a process at a moment when it doesn't hold the write lock of a
-// SQLite file: nobody can take that from it, while PostgreSQL ends the transaction
-// of a process that is silent.
-func (r *rig) freeze(p *stack.Process) {
-	r.t.Helper()
-	for {
-		r.must(p.Freeze())
-		if r.writable() {
-			return
-		}
-		r.must(p.Thaw())
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-// writable reports whether somebody else could write to the catalog now.
-func (r *rig) writable() bool {
-	path, ours := strings.CutPrefix(r.database, "sqlite://")
-	if !ours {
-		return true
-	}
-	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(500)")
-	r.must(err)
-	defer db.Close()
-	conn, err := db.Conn(r.ctx)
-	r.must(err)
-	defer conn.Close()
-	_, err = conn.ExecContext(r.ctx, "BEGIN IMMEDIATE; ROLLBACK")
-	return err == nil
-}
-
 // A gateway freezes in the middle of a PATCH, and another takes the upload over.
 // What the first commits when it wakes up is refused: nothing but the right
-// bytes become the video.
+// bytes become the video. It may freeze in a transaction: PostgreSQL ends that.
 func TestGatewayFrozenDuringPatch(t *testing.T) {
 	t.Parallel()
-	r := start(t, stack.Options{Gateways: 2})
+	r, _ := onPostgres(t, stack.Options{Gateways: 2})
 	v, u := r.announce(r.as("me"), clip(t, 6, 270, true))
 	u.Rate = u.Size / 10
 	broken, hangUp := context.WithCancel(r.ctx)
@@ -257,7 +225,7 @@ func TestGatewayFrozenDuringPatch(t *testing.T) {
 	go func() { first <- u.Run(broken) }()
 	me := r.asAt("me", 1)
 	r.until("bytes arrive", 10*time.Second, func() bool { return r.offset(me, v.ID) > 0 })
-	r.freeze(r.Gateways[0])
+	r.must(r.Gateways[0].Freeze())
 	hangUp() // the phone has moved to another network
 	<-first
 	stored := r.offset(me, v.ID)
