@@ -52,7 +52,7 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 	}
 	twice("Publish", func() error { return r.Publish(r.ctx, r.leg(6)) })
 	now := time.Now()
-	twice("Hide", func() error { return r.Hide(r.ctx, workflows.HideInput{Leg: r.leg(7), HiddenAt: now, PurgeAt: now}) })
+	twice("Hide", func() error { _, err := r.Hide(r.ctx, workflows.HideInput{Leg: r.leg(7), HiddenAt: now}); return err })
 	end := workflows.DestroyInput{Leg: r.leg(7), Reason: video.ByDeletion, HiddenAt: now}
 	twice("DestroyKey", func() error { return r.DestroyKey(r.ctx, end) })
 	for _, store := range r.Stores.All() {

@@ -80,7 +80,7 @@ func (a *Activities) purgeStray(ctx context.Context, v catalog.Video) (bool, err
 
 func (a *Activities) strayInput(v catalog.Video, row catalog.Control) video.LifecycleInput {
 	in := video.LifecycleInput{
-		ID: v.ID, Owner: v.Owner, Primary: a.Stores.Primary.Name(), Stray: true,
+		ID: v.ID, Owner: v.Owner, Primary: a.Stores.Primary.Name(),
 		Carried: &video.Carried{State: video.State{Stage: v.Stage, Held: row.Held}, Epoch: row.Epoch, Refused: row.Refused},
 	}
 	for _, b := range a.Stores.Backups {

@@ -19,9 +19,9 @@ const copiesAtOnce = 4
 // arrives, so that the bytes are soon in more than one place and little is left
 // to do before publication. A store that is down falls behind without holding up
 // the others; CopyReplica waits for it, when it counts.
-func (a *Activities) CopyAhead(ctx context.Context, in workflows.Leg) error {
+func (a *Activities) CopyAhead(ctx context.Context, in workflows.CopyInput) error {
 	defer heart(ctx)()
-	leg := fence(in)
+	leg := fence(in.Leg)
 	if err := a.Catalog.Enter(ctx, leg, nil); err != nil {
 		return err
 	}

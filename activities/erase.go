@@ -12,10 +12,17 @@ import (
 )
 
 // Hide makes a video invisible and says until when its grace runs.
-func (a *Activities) Hide(ctx context.Context, in workflows.HideInput) error {
-	return a.leave(ctx, in.Leg, video.ByDeletion, func(v *catalog.Video) {
-		v.Stage, v.HiddenAt, v.PurgeAt, v.WaitingFor = video.PendingDeletion, in.HiddenAt, in.PurgeAt, ""
+func (a *Activities) Hide(ctx context.Context, in workflows.HideInput) (workflows.Hidden, error) {
+	hidden := workflows.Hidden{HiddenAt: in.HiddenAt}
+	err := a.leave(ctx, in.Leg, video.ByDeletion, func(v *catalog.Video) {
+		if v.HiddenAt.IsZero() {
+			v.HiddenAt = in.HiddenAt
+		}
+		hidden.HiddenAt = v.HiddenAt
+		v.Stage, v.PurgeAt, v.WaitingFor = video.PendingDeletion, v.HiddenAt.Add(in.Grace), ""
 	})
+	hidden.PurgeAt = hidden.HiddenAt.Add(in.Grace)
+	return hidden, err
 }
 
 // leave marks the life as ending in the control row, which fences every leg
@@ -47,13 +54,10 @@ func forgotten(err error) bool {
 // of the record. A store that is down gets its copy with its purge.
 func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) error {
 	err := a.leave(ctx, in.Leg, in.Reason, func(v *catalog.Video) {
-		v.Stage, v.WaitingFor, v.Failure = video.Purging, "", in.Failure
+		v.Stage, v.WaitingFor = video.Purging, ""
 		v.Unit, v.Done, v.Total = "replicas", 0, int64(len(a.Stores.All()))
 		if v.HiddenAt.IsZero() {
 			v.HiddenAt = in.HiddenAt
-		}
-		if in.Failure != nil {
-			v.Stage = video.Rejected
 		}
 	})
 	if err != nil {

@@ -53,9 +53,9 @@ var table = []rule{
 	{Reject, []Stage{Reviewing}, []Role{Reviewer, Operator}},
 	{Publish, []Stage{Scheduled}, []Role{Owner, Operator}},
 	{Publish, []Stage{Reviewing}, []Role{Operator}},
-	{Restore, []Stage{Canceled}, []Role{Operator}},
-	{Hold, everyStageBut(Rejected, Purging, Purged), []Role{Operator}},
-	{Release, everyStageBut(Rejected, Purging, Purged), []Role{Operator}},
+	{Restore, []Stage{Canceled, Rejected}, []Role{Operator}},
+	{Hold, everyStageBut(Purging, Purged), []Role{Operator}},
+	{Release, everyStageBut(Purging, Purged), []Role{Operator}},
 }
 
 // Commands lists every command, in the order of the table.
@@ -97,7 +97,7 @@ func (s State) Repeats(c Command) bool {
 	case Cancel:
 		return s.Ending == ByCancellation
 	case Delete:
-		return s.Ending == ByDeletion || s.Stage == PendingDeletion || s.Stage == Purging || s.did(Delete)
+		return s.Ending == ByDeletion || s.Stage == PendingDeletion || s.Stage == Purging
 	case Hold:
 		return s.Held
 	case Release:
@@ -157,8 +157,8 @@ func (s State) duringEnding(c Command) bool {
 	switch c {
 	case Delete, Hold, Release:
 		return true
-	case Restore: // a cancel can be taken back, a deletion can't
-		return s.Stage == Canceled && s.Ending == ByCancellation
+	case Restore: // a cancel or a rejection can be taken back while it is kept, a deletion can't
+		return s.Stage == Canceled && s.Ending == ByCancellation || s.Stage == Rejected && s.Ending == ByRejection
 	}
 	return false
 }

@@ -23,7 +23,7 @@ var who = map[Stage]string{
 	Purged:          ".  .  .  .  .  .  .  .  .  .",
 	Draft:           ".  ox ox ox .  .  .  .  x  x",
 	Canceled:        ".  .  .  ox .  .  .  x  x  x",
-	Rejected:        ".  .  .  ox .  .  .  .  .  .",
+	Rejected:        ".  .  .  ox .  .  .  x  x  x",
 }
 
 var letters = map[Role]string{Owner: "o", Reviewer: "r", Operator: "x"}
@@ -36,8 +36,11 @@ func TestWhoMayAskForWhat(t *testing.T) {
 		}
 		// As a life in this stage is, without anything asked yet.
 		state := State{Stage: stage}
-		if stage == Canceled {
+		switch stage {
+		case Canceled:
 			state.Ending = ByCancellation
+		case Rejected:
+			state.Ending = ByRejection
 		}
 		for i, c := range Commands {
 			for role, letter := range letters {
@@ -147,7 +150,7 @@ func TestRepeatingIsSuccess(t *testing.T) {
 		{State{Stage: Published, Held: true}, []Command{Hold}},
 		{State{Stage: PendingDeletion, Ending: ByDeletion}, []Command{Delete, Release}},
 		{State{Stage: Purging, Ending: ByExpiry}, []Command{Delete}},
-		{State{Stage: Rejected, Ending: ByRejection, Done: []Command{Reject}}, []Command{Reject}},
+		{State{Stage: Rejected, Ending: ByRejection, Done: []Command{Reject}}, []Command{Reject, Release}},
 		{State{Stage: Draft}, []Command{Release}},
 	} {
 		for _, c := range Commands {

@@ -29,7 +29,7 @@ var automatic = []step{
 	{Purging, Purged, "nothing is found in any store"},
 	{Uploading, Purging, "no byte came for long"},
 	{Processing, Rejected, "it can't be a video of ours"},
-	{Rejected, Purging, "its time to be read is over"},
+	{Rejected, Purging, "the time for which it is kept is over"},
 	{Draft, Purging, "the draft has expired"},
 	{Canceled, Purging, "the grace is over"},
 }
@@ -46,6 +46,8 @@ func leads(c Command, from Stage) []step {
 	switch {
 	case c == Resume && from == Draft:
 		return to("resume", onTheWay)
+	case c == Restore && from == Rejected:
+		return append(to("restore, if the gate rejected it", Processing), to("restore, if a person did", Reviewing)...)
 	case c == Restore:
 		return append(to("restore", onTheWay), to("restore, if it was one", Draft)...)
 	case c == Cancel && from == Draft:

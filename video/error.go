@@ -31,14 +31,14 @@ var Codes = []Code{
 	TooLarge, UnsupportedMedia, RateLimited, Unavailable, Internal,
 }
 
-// Permanent reports whether trying the same thing again is pointless.
+// Permanent reports whether trying the same thing again is pointless. A code that
+// isn't known is not: what it means may be mended.
 func (c Code) Permanent() bool {
 	switch c {
-	case RateLimited, Unavailable, Internal:
-		return false
-	default:
+	case Invalid, Unauthenticated, Forbidden, NotFound, Conflict, Gone, TooLarge, UnsupportedMedia:
 		return true
 	}
+	return false
 }
 
 // Error is a failure with a code from the place that knows what it means.
@@ -47,12 +47,21 @@ func (c Code) Permanent() bool {
 type Error struct {
 	Code   Code
 	Detail string
-	cause  error
+	// Place names what failed where several of a kind can: a store. Empty otherwise.
+	Place string
+	cause error
 }
 
 // Errorf makes an Error whose detail is safe to show to users.
 func Errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// At returns a copy of e that names the place which failed.
+func (e *Error) At(place string) *Error {
+	with := *e
+	with.Place = place
+	return &with
 }
 
 // Because returns a copy of e that carries cause for the logs.
@@ -72,6 +81,14 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause, or nil.
 func (e *Error) Unwrap() error { return e.cause }
+
+// PlaceOf returns the place that the first Error in err's tree names, if any.
+func PlaceOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Place
+	}
+	return ""
+}
 
 // CodeOf returns the code of the first Error in err's tree, or Internal.
 func CodeOf(err error) Code {

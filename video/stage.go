@@ -19,7 +19,7 @@ const (
 	Purged          Stage = "purged"           // nothing is left but the receipt
 	Draft           Stage = "draft"            // canceled, but kept to be taken up again
 	Canceled        Stage = "canceled"         // canceled; its operator grace runs
-	Rejected        Stage = "rejected"         // refused; bytes and key are gone, the reason can still be read
+	Rejected        Stage = "rejected"         // refused and hidden; bytes and key are kept for a time
 )
 
 // Stages lists every stage.

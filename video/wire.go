@@ -16,11 +16,12 @@ const (
 	TransferQueue = "reelflow-transfer"
 	MediaQueue    = "reelflow-media"
 
-	// Search attributes: Keyword, Keyword, Bool, Bool.
+	// Search attributes: two of type Keyword, three Bool.
 	StageAttribute   = "VideoStage"
 	OwnerAttribute   = "VideoOwner"
 	PausedAttribute  = "VideoPaused"
 	OverdueAttribute = "VideoOverdue"
+	TroubleAttribute = "VideoTrouble"
 )
 
 // CommandRequest is the optional payload of signals and updates.
@@ -54,15 +55,14 @@ type LifecycleInput struct {
 	KeepDraft bool      `json:"keep_draft,omitempty"` // a cancel without a payload keeps a draft
 	Import    bool      `json:"import,omitempty"`     // the bytes are fetched from an address, which stays out of here
 
-	// Stray starts the purge of a video whose workflow was terminated or deleted
-	// by an operator.
-	Stray bool `json:"stray,omitempty"`
-
-	// Carried is what an earlier run handed over; nil in the first.
+	// Carried is what an earlier run handed over, or what the catalog says of a life
+	// whose run was lost; nil in the first.
 	Carried *Carried `json:"carried,omitempty"`
 }
 
-// Carried is what a run hands to the next when it continues as new.
+// Carried is all that a life keeps when it goes on in another run: handed over by
+// continue-as-new, or told from the catalog's rows where a run was lost or is behind
+// them.
 type Carried struct {
 	State
 	Epoch    int64         `json:"epoch"`
@@ -70,6 +70,19 @@ type Carried struct {
 	Plan     Plan          `json:"plan,omitzero"`
 	Uploaded bool          `json:"uploaded,omitempty"` // the gateway said that every byte is stored
 	Waited   time.Duration `json:"waited,omitempty"`   // how much of the publish delay is over
+	Stray    bool          `json:"stray,omitempty"`    // its run was terminated; a person decides
+
+	// Of a life that was set aside, or is on its way out.
+	ResumeStage Stage      `json:"resume_stage,omitempty"` // where resume or restore leads
+	WasDraft    bool       `json:"was_draft,omitempty"`    // the cancel threw a draft away
+	ExpiresAt   time.Time  `json:"expires_at,omitzero"`    // of the draft, or of the grace
+	Rejection   *Rejection `json:"rejection,omitempty"`
+	HiddenAt    time.Time  `json:"hidden_at,omitzero"`
+	PurgeAt     time.Time  `json:"purge_at,omitzero"` // end of the grace of a deletion
+	Asked       bool       `json:"asked,omitempty"`   // a person asked for the deletion
+
+	// Of a life whose work fails.
+	TroubleSince time.Time `json:"trouble_since,omitzero"`
 }
 
 // Plan is how the media work of a video is cut.

@@ -14,8 +14,10 @@ import (
 // erased.
 //
 // A refusal because of a later epoch fails with video.Conflict, one because the
-// life is ending or over with video.Gone; both are final. Whatever may pass is
-// video.Unavailable or video.Internal and is retried.
+// life is ending or erased with video.Gone, one because neither catalog nor ledger
+// knows the video with video.NotFound. All three are final for the activity, but the
+// last is never an end of the life: what was read may come from the wrong place.
+// Whatever may pass is video.Unavailable or video.Internal and is retried.
 type Activities interface {
 	// Control writes what was asked of the life, and where it now stands, into
 	// the control row and the catalog: it fences every leg below Epoch, tells the
@@ -29,8 +31,9 @@ type Activities interface {
 	// gave, or says why it can't be had from there.
 	Import(context.Context, Leg) (Imported, error)
 
-	// CopyAhead copies to the backups what is stored so far of an upload that still arrives.
-	CopyAhead(context.Context, Leg) error
+	// CopyAhead copies to the backups what is stored so far: of an upload that still
+	// arrives, or all of a video that waits to be published.
+	CopyAhead(context.Context, CopyInput) error
 
 	// SealUpload checks that the manifest holds every byte of the upload, and
 	// closes it.
@@ -50,10 +53,12 @@ type Activities interface {
 	// Publish makes the video visible everywhere at one moment.
 	Publish(context.Context, Leg) error
 
-	// Hide makes the video invisible, for a deletion.
-	Hide(context.Context, HideInput) error
+	// Hide makes the video invisible, for a deletion, and says since when it is and
+	// until when its grace runs.
+	Hide(context.Context, HideInput) (Hidden, error)
 	// DestroyKey commits the ledger's record of the erasure, then destroys the
-	// key. After it there is no way back.
+	// key. After it there is no way back. Of a video that neither catalog nor ledger
+	// knows it fails with NotFound, unless a person asked for the deletion.
 	DestroyKey(context.Context, DestroyInput) error
 	// PurgeReplica erases everything of the video from one store.
 	PurgeReplica(context.Context, StoreInput) error
@@ -78,17 +83,25 @@ type ControlInput struct {
 	Refused    int       `json:"refused,omitempty"`
 	WaitingFor string    `json:"waiting_for,omitempty"`
 	Overdue    bool      `json:"overdue,omitempty"`
+	Trouble    bool      `json:"trouble,omitempty"`
+	Stray      bool      `json:"stray,omitempty"`
 	PublishAt  time.Time `json:"publish_at,omitzero"`
 	ExpiresAt  time.Time `json:"expires_at,omitzero"`
+	// Rejection is why the video is rejected; nil takes what was said back.
+	Rejection *video.Rejection `json:"rejection,omitempty"`
 }
 
-// ControlRow is the control row as it stands. Its epoch may be above the one
-// asked for, when the workflow was reset; Erased is set when only the ledger
-// knows the video.
+// ControlRow is the control row as it stands afterwards.
 type ControlRow struct {
 	Epoch  int64        `json:"epoch"`
 	Ending video.Ending `json:"ending,omitempty"`
-	Erased bool         `json:"erased,omitempty"`
+	// Erased: only the ledger knows the video. Unknown: neither catalog nor ledger
+	// knows it, which may be the catalog's fault.
+	Erased  bool `json:"erased,omitempty"`
+	Unknown bool `json:"unknown,omitempty"`
+	// Further is set when the row's epoch is above the one asked for, as after a reset
+	// or when Temporal was restored from a backup: where the life really stands.
+	Further *video.Carried `json:"further,omitempty"`
 }
 
 // CheckInput asks how far an upload is. Without a byte for Stall, counted from
@@ -140,18 +153,34 @@ type StoreInput struct {
 	Store string `json:"store"`
 }
 
-// HideInput says when a deletion was asked for and when its grace ends.
+// CopyInput asks for copies in the backups. Whole says that the video is complete, so
+// that a replica which has all of it is complete too.
+type CopyInput struct {
+	Leg
+	Whole bool `json:"whole,omitempty"`
+}
+
+// HideInput says when the workflow heard of a deletion, and how long its grace is.
+// Asked says that a person did: then a video that the catalog doesn't know is no
+// obstacle.
 type HideInput struct {
 	Leg
+	HiddenAt time.Time     `json:"hidden_at"`
+	Grace    time.Duration `json:"grace"`
+	Asked    bool          `json:"asked,omitempty"`
+}
+
+// Hidden says since when a video is hidden, which may be earlier than the workflow
+// heard of it, and when its grace ends.
+type Hidden struct {
 	HiddenAt time.Time `json:"hidden_at"`
 	PurgeAt  time.Time `json:"purge_at"`
 }
 
-// DestroyInput says why a life ends. Failure, when set, keeps the video in the
-// stage rejected, so that its author can read why.
+// DestroyInput says why a life ends. Asked says that a person asked for it.
 type DestroyInput struct {
 	Leg
-	Reason   video.Ending     `json:"reason"`
-	HiddenAt time.Time        `json:"hidden_at"`
-	Failure  *video.Rejection `json:"failure,omitempty"`
+	Reason   video.Ending `json:"reason"`
+	HiddenAt time.Time    `json:"hidden_at"`
+	Asked    bool         `json:"asked,omitempty"`
 }

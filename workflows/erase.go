@@ -109,14 +109,11 @@ func (l *life) hide() {
 	if l.hiddenAt.IsZero() {
 		l.hiddenAt = workflow.Now(l.root)
 	}
-	if l.state.Stage == video.Published || l.in.Stray {
+	if l.state.Stage == video.Published {
 		l.epoch++
 		grace := l.in.Policy.DeleteGrace
-		if l.in.Stray {
-			grace = 0
-		}
 		purgeAt := l.hiddenAt.Add(grace)
-		l.insist("Hide", "hide", func(leg Leg) any { return HideInput{leg, l.hiddenAt, purgeAt} }, nil)
+		l.insist("Hide", "hide", func(leg Leg) any { return HideInput{Leg: leg, HiddenAt: l.hiddenAt, Grace: grace} }, nil)
 		l.hidden = true
 		if rest := purgeAt.Sub(workflow.Now(l.root)); rest > 0 {
 			l.enter(video.PendingDeletion)
@@ -152,7 +149,7 @@ func (l *life) destroyKey() {
 }
 
 func (l *life) destroyInput(leg Leg) DestroyInput {
-	return DestroyInput{Leg: leg, Reason: l.state.Ending, HiddenAt: l.hiddenAt, Failure: l.rejection}
+	return DestroyInput{Leg: leg, Reason: l.state.Ending, HiddenAt: l.hiddenAt}
 }
 
 func (l *life) stores() []string { return append([]string{l.in.Primary}, l.in.Backups...) }

@@ -40,10 +40,6 @@ func Lifecycle(ctx workflow.Context, in video.LifecycleInput) (video.Receipt, er
 // live goes through the phases that are still ahead. It returns errEnding when
 // something ended the life, or the error that continues the workflow as new.
 func (l *life) live() error {
-	if l.in.Stray {
-		l.state.Ending = video.ByDeletion
-		return errEnding
-	}
 	for _, phase := range []struct {
 		stage video.Stage
 		run   func() error

@@ -99,7 +99,7 @@ func (l *life) followed(work func(workflow.Context, Leg) error, more func(workfl
 		over := false
 		workflow.Go(copying, func(ctx workflow.Context) {
 			for more(ctx) == nil {
-				err := run(ctx, "CopyAhead", "copy what has come to the backups", leg, nil)
+				err := run(ctx, "CopyAhead", "copy what has come to the backups", CopyInput{Leg: leg}, nil)
 				if err != nil && !passing(err) {
 					break // fenced off, as the work will find out
 				}

@@ -235,8 +235,8 @@ func (w *world) Package(ctx context.Context, leg Leg) (Probed, error) {
 	return Probed{}, w.do(ctx, "Package", leg)
 }
 
-func (w *world) CopyAhead(ctx context.Context, in Leg) error {
-	return w.do(ctx, "CopyAhead", in)
+func (w *world) CopyAhead(ctx context.Context, in CopyInput) error {
+	return w.do(ctx, "CopyAhead", in.Leg)
 }
 
 func (w *world) CopyReplica(ctx context.Context, in StoreInput) error {
@@ -245,12 +245,12 @@ func (w *world) CopyReplica(ctx context.Context, in StoreInput) error {
 
 func (w *world) Publish(ctx context.Context, leg Leg) error { return w.do(ctx, "Publish", leg) }
 
-func (w *world) Hide(ctx context.Context, in HideInput) error {
+func (w *world) Hide(ctx context.Context, in HideInput) (Hidden, error) {
 	err := w.do(ctx, "Hide", in.Leg)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.shown = ControlInput{Leg: in.Leg, State: video.State{Stage: video.PendingDeletion, Ending: video.ByDeletion}}
-	return err
+	return Hidden{HiddenAt: in.HiddenAt, PurgeAt: in.HiddenAt.Add(in.Grace)}, err
 }
 
 func (w *world) DestroyKey(ctx context.Context, in DestroyInput) error {

@@ -19,6 +19,10 @@ type Leg struct {
 	// Ending marks work of the way out: allowed only while the life is ending,
 	// and also while paused.
 	Ending bool `json:"ending,omitempty"`
+	// Writer is the number of an attempt at exclusive work, as EnterExclusive gave it:
+	// once a later attempt has entered, nothing of this one is written any more. Zero
+	// for work that attempts may share.
+	Writer int64 `json:"writer,omitempty"`
 }
 
 // Control is the row that fences the work on a video and tells every gateway of
@@ -29,8 +33,9 @@ type Control struct {
 	Paused  bool
 	Ending  video.Ending
 	Held    bool
-	Draft   bool // kept to be taken up again although it was canceled
-	Refused int  // signals that were refused
+	Draft   bool  // kept to be taken up again although it was canceled
+	Refused int   // signals that were refused
+	Writer  int64 // the latest attempt at exclusive work; see Leg.Writer
 }
 
 // Enter begins a leg: it claims the epoch and applies the projection (nil for
@@ -213,6 +218,7 @@ func (c *Catalog) Control(ctx context.Context, want Control, project func(*Video
 
 // become returns what is wanted, but for an end that can't be taken back.
 func (row Control) become(tx *gorm.DB, want Control) (Control, error) {
+	want.Writer = row.Writer
 	if row.Ending == "" || want.Ending == row.Ending {
 		return want, nil
 	}

@@ -22,6 +22,8 @@ type Video struct {
 	AllowDownload bool
 	KeepDraft     bool
 	Review        bool
+	PublishDelay  *time.Duration // of this video alone; nil: as the settings have it
+	Import        bool           // fetched by a worker; nobody else may send bytes
 
 	Stage     video.Stage
 	Paused    bool            // as in the control row; projections can't change it
@@ -32,11 +34,19 @@ type Video struct {
 	PublishAt   time.Time `gorm:"serializer:instant"`
 	CreatedAt   time.Time `gorm:"serializer:instant;autoCreateTime:false"` // set by CreateVideo when zero
 	PublishedAt time.Time `gorm:"serializer:instant"`
-	HiddenAt    time.Time `gorm:"serializer:instant"`
-	PurgeAt     time.Time `gorm:"serializer:instant"`
+	// HiddenAt is set once, by whoever asked for the deletion or by the way out, and
+	// no projection undoes it. Without an Ending it is a promise: the workflow has not
+	// heard of the deletion yet.
+	HiddenAt time.Time `gorm:"serializer:instant"`
+	PurgeAt  time.Time `gorm:"serializer:instant"`
+	// CancelAskedAt closes the gate of the upload until the workflow takes up the
+	// cancel, or refuses it, with the next control row.
+	CancelAskedAt time.Time `gorm:"serializer:instant"`
 
 	WaitingFor string
 	Overdue    bool
+	Trouble    bool             // its work fails, or nobody can do it; WaitingFor says which
+	Stray      bool             // its workflow was terminated, and it waits for a person's decision
 	Media      []byte           // JSON; technical facts only
 	Renditions []byte           // JSON
 	Warnings   []string         `gorm:"serializer:json"`

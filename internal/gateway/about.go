@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/fetch"
@@ -25,10 +24,7 @@ type about struct {
 	ContentType string   `json:"content_type,omitempty"`
 	Reviewers   []string `json:"reviewers,omitempty"`
 
-	// Delay, when set, is the publish delay of this video alone.
-	Delay   *time.Duration `json:"publish_delay,omitempty"`
-	Protect bool           `json:"protect,omitempty"`
-	Import  bool           `json:"import,omitempty"` // fetched by a worker; nobody else may send bytes
+	Protect bool `json:"protect,omitempty"`
 
 	// Request is a hash of the request that made the video: it tells a repeated
 	// request from another one under the same Idempotency-Key.

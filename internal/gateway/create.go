@@ -108,7 +108,7 @@ func (g *Gateway) check(n NewVideo, owner person) (birth, error) {
 		if delay < 0 || delay > maxDelay {
 			return birth{}, invalid("publish_delay", "it must be between 0 and 366 days")
 		}
-		b.about.Delay = &delay
+		b.row.PublishDelay = &delay
 	}
 	for _, name := range n.Reviewers {
 		if checkName(name) != nil {
@@ -164,7 +164,7 @@ func (g *Gateway) checkSource(s *Source, b *birth) error {
 		if err := g.settings.Import.Check(s.URL); err != nil {
 			return err
 		}
-		b.about.Import, b.url = true, s.URL
+		b.row.Import, b.url = true, s.URL
 	}
 	if s.SHA256 != "" {
 		sum, err := hex.DecodeString(s.SHA256)
@@ -271,25 +271,19 @@ func (g *Gateway) again(ctx context.Context, row catalog.Video, b birth) (catalo
 	if row.Stage != video.Uploading || row.Ending != "" {
 		return row, nil
 	}
-	if err := g.lives.Start(ctx, g.lifecycleInput(row, a)); err != nil {
+	if err := g.lives.Start(ctx, g.lifecycleInput(row)); err != nil {
 		g.log.Warn("life not started yet", "video", row.ID, "error", err)
 	}
 	return row, nil
 }
 
 // lifecycleInput is what the workflow is told, made of what is durable.
-func (g *Gateway) lifecycleInput(row catalog.Video, a about) video.LifecycleInput {
-	in := video.LifecycleInput{
-		ID: row.ID, Owner: row.Owner, Primary: g.stores.Primary.Name(), Policy: g.settings.Policy,
-		Review: row.Review, PublishAt: row.PublishAt, KeepDraft: row.KeepDraft, Import: a.Import,
-	}
-	if a.Delay != nil {
-		in.Policy.PublishDelay = *a.Delay
-	}
+func (g *Gateway) lifecycleInput(row catalog.Video) video.LifecycleInput {
+	var backups []string
 	for _, store := range g.stores.Backups {
-		in.Backups = append(in.Backups, store.Name())
+		backups = append(backups, store.Name())
 	}
-	return in
+	return row.Input(g.stores.Primary.Name(), backups, g.settings.Policy)
 }
 
 // startMissing makes up for gateways that died while they made a video, or had no
@@ -349,9 +343,5 @@ func (g *Gateway) startOnce(ctx context.Context, known map[video.ID]bool) (map[v
 }
 
 func (g *Gateway) startFor(ctx context.Context, row catalog.Video) error {
-	a, err := g.openAbout(ctx, row)
-	if err != nil {
-		return err
-	}
-	return g.lives.Start(ctx, g.lifecycleInput(row, a))
+	return g.lives.Start(ctx, g.lifecycleInput(row))
 }

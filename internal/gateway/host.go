@@ -53,11 +53,7 @@ func (g *Gateway) announced(ctx context.Context, who person, given string, req u
 	if row.Owner != g.secrets.ownerID(who.name) {
 		return "", noSuchVideo()
 	}
-	a, err := g.openAbout(ctx, row)
-	if err != nil {
-		return "", err
-	}
-	if a.Import {
+	if row.Import {
 		return "", video.Errorf(video.Conflict, "This video is fetched from an address; nothing can be uploaded to it.")
 	}
 	u, err := g.catalog.UploadOf(ctx, id)

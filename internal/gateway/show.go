@@ -207,7 +207,7 @@ func (g *Gateway) presentUpload(ctx context.Context, s seen, base string, v *Vid
 		return err
 	}
 	v.Upload = &Upload{Offset: u.Offset, ExpiresAt: instant(u.ExpiresAt), Stalled: u.Stalled}
-	if !s.about.Import {
+	if !row.Import {
 		v.Upload.URL = optional(base + uploads.Path + g.secrets.uploadToken(row.ID))
 	}
 	if u.Length >= 0 {

@@ -1,0 +1,58 @@
+package activities
+
+import (
+	"encoding/json"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/media"
+	"github.com/reelflow/reelflow/video"
+)
+
+// carriedOf is a life as its rows tell it: what a run that begins, or finds itself
+// behind them, goes on with.
+func carriedOf(v catalog.Video, row catalog.Control, u catalog.Upload) (*video.Carried, error) {
+	c := &video.Carried{
+		State: v.State(), Epoch: row.Epoch, Refused: row.Refused, Uploaded: !u.FinishedAt.IsZero(), Stray: v.Stray,
+		Rejection: v.Failure, HiddenAt: v.HiddenAt, Asked: v.Ending == video.ByDeletion,
+		ResumeStage: resumeStage(v, u),
+	}
+	c.Paused, c.Ending, c.Held = row.Paused, row.Ending, row.Held
+	switch c.Stage {
+	case video.PendingDeletion:
+		c.PurgeAt = v.PurgeAt
+	case video.Draft, video.Canceled, video.Rejected:
+		c.ExpiresAt = v.PurgeAt
+	}
+	var err error
+	c.Plan, err = planIn(v)
+	return c, err
+}
+
+// resumeStage is where a life that was set aside goes on: what is done by then is
+// found in the manifest.
+func resumeStage(v catalog.Video, u catalog.Upload) video.Stage {
+	switch {
+	case u.FinishedAt.IsZero():
+		return video.Uploading
+	case len(v.Renditions) == 0:
+		return video.Processing
+	case v.Review:
+		return video.Reviewing
+	}
+	return video.Scheduled
+}
+
+// planIn is the plan that a probe has left in the row; the zero plan before one.
+func planIn(v catalog.Video) (video.Plan, error) {
+	if len(v.Media) == 0 {
+		return video.Plan{}, nil
+	}
+	var found findings
+	if err := json.Unmarshal(v.Media, &found); err != nil {
+		return video.Plan{}, video.Errorf(video.Internal, "The findings of the probe can't be read.").Because(err)
+	}
+	if found.Info == (media.Info{}) {
+		return video.Plan{}, nil
+	}
+	return planOf(found.Info), nil
+}
