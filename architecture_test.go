@@ -97,8 +97,8 @@ var parts = map[string][]string{
 
 // deterministic lists all that workflow code imports. workflowcheck finds
 // time.Now and net/http, but not os.Open; so nothing else gets in at all.
-var deterministic = strings.Fields(`context encoding/json errors fmt maps slices strings time
-	go.temporal.io/api/common/v1 go.temporal.io/sdk/converter go.temporal.io/sdk/interceptor go.temporal.io/sdk/temporal
+var deterministic = strings.Fields(`cmp context encoding/json errors fmt maps slices strings time
+	go.temporal.io/api/common/v1 go.temporal.io/api/enums/v1 go.temporal.io/sdk/converter go.temporal.io/sdk/interceptor go.temporal.io/sdk/temporal
 	go.temporal.io/sdk/worker go.temporal.io/sdk/workflow ` + module + `/video`)
 
 // impure are the functions of those packages that give another answer in a replay.

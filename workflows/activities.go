@@ -79,6 +79,9 @@ type Leg struct {
 type ControlInput struct {
 	Leg
 	video.State
+	// Fences says that the epoch is new: a row that has it already was written by another
+	// run, unless it says the same.
+	Fences     bool      `json:"fences,omitempty"`
 	Draft      bool      `json:"draft,omitempty"` // kept; not to be written to until it is taken up again
 	Refused    int       `json:"refused,omitempty"`
 	WaitingFor string    `json:"waiting_for,omitempty"`

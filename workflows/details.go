@@ -12,92 +12,197 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
+// shown is what people are shown of a life beside what is kept of it.
+type shown struct {
+	reasons     []reason // what is waited for, in the order in which it came up
+	done, total int
+	publishAt   time.Time
+	overdueAt   time.Time
+	overdue     bool
+}
+
+// reason is one thing that is waited for.
+type reason struct {
+	key  string
+	text string
+}
+
+// The keys of reasons. Others are of stores; see storeReason.
+const (
+	waitReason    = "wait"    // what the stage itself waits for
+	troubleReason = "trouble" // work that fails
+	unknownReason = "unknown" // no row of the video is found
+	workerReason  = "worker"  // no worker takes the work
+)
+
+func storeReason(store string) string { return "store " + store }
+
+// set says that something is waited for, and reports whether that is news.
+func (s *shown) set(key, text string) (news bool) {
+	i := slices.IndexFunc(s.reasons, func(r reason) bool { return r.key == key })
+	switch {
+	case i < 0:
+		s.reasons = append(s.reasons, reason{key, text})
+	case s.reasons[i].text == text:
+		return false
+	default:
+		s.reasons[i].text = text
+	}
+	return true
+}
+
+// waitFor says what the stage itself waits for; nothing if it is empty.
+func (s *shown) waitFor(what string) {
+	if what == "" {
+		s.forget(waitReason)
+		return
+	}
+	s.set(waitReason, what)
+}
+
+// forget takes a reason back, and reports whether it was there.
+func (s *shown) forget(key string) (was bool) {
+	n := len(s.reasons)
+	s.reasons = slices.DeleteFunc(s.reasons, func(r reason) bool { return r.key == key })
+	return len(s.reasons) < n
+}
+
+// text is what is waited for under a key; empty for nothing.
+func (s *shown) text(key string) string {
+	for _, r := range s.reasons {
+		if r.key == key {
+			return r.text
+		}
+	}
+	return ""
+}
+
+func (s *shown) String() string {
+	texts := make([]string, len(s.reasons))
+	for i, r := range s.reasons {
+		texts[i] = r.text
+	}
+	return strings.Join(texts, "; ")
+}
+
 // status answers the query and every update.
 func (l *life) status() video.Status {
 	return video.Status{
-		ID: l.in.ID, Stage: l.state.Stage, Paused: l.state.Paused, Ending: l.state.Ending,
-		WaitingFor: l.waiting(), Actions: l.state.Actions(video.Owner, video.Reviewer, video.Operator),
-		Deadlines: maps.Clone(l.deadlines), Done: l.done, Total: l.total, Refused: l.refused,
+		ID: l.in.ID, Stage: l.kept.Stage, Paused: l.kept.Paused, Ending: l.kept.Ending,
+		WaitingFor: l.waiting(), Actions: l.kept.Actions(video.Owner, video.Reviewer, video.Operator),
+		Deadlines: l.deadlines(), Done: l.shown.done, Total: l.shown.total, Refused: l.kept.Refused,
 	}
 }
 
-// waiting says in a few words what the life waits for; empty while it works.
-func (l *life) waiting() string {
-	if l.state.Paused {
-		return "a resume"
+func (l *life) deadlines() map[string]time.Time {
+	all := map[string]time.Time{
+		"publish_at": l.shown.publishAt, "expires_at": l.kept.ExpiresAt, "overdue_at": l.shown.overdueAt,
 	}
-	return l.waitingFor
+	if l.kept.Stage == video.PendingDeletion {
+		all["purge_at"] = l.kept.PurgeAt
+	}
+	maps.DeleteFunc(all, func(_ string, at time.Time) bool { return at.IsZero() })
+	return all
 }
+
+func (l *life) clearDeadlines() { l.kept.ExpiresAt, l.shown.publishAt = time.Time{}, time.Time{} }
+
+// waiting says in a few words what the life waits for; empty while it works. The row
+// says the same.
+func (l *life) waiting() string {
+	switch why := l.shown.text(troubleReason); {
+	case !l.kept.Paused:
+		return l.shown.String()
+	case l.kept.Stray:
+		return "a person's resume, cancel or delete: its workflow was terminated, and begun again by the audit"
+	case why != "":
+		return "a resume: " + why
+	}
+	return "a resume"
+}
+
+func (l *life) stageWords() string { return strings.ReplaceAll(string(l.kept.Stage), "_", " ") }
 
 // sentence is where the video stands, in a few words.
 func (l *life) sentence() string {
-	s := strings.ReplaceAll(string(l.state.Stage), "_", " ")
-	if l.state.Paused {
+	s := l.stageWords()
+	if l.kept.Paused {
 		s += ", paused"
 	}
-	if l.state.Ending != "" && l.state.Stage != video.Purged {
-		s += ", ending: " + string(l.state.Ending)
+	if l.kept.Ending != "" && l.kept.Stage != video.Purged {
+		s += ", ending: " + string(l.kept.Ending)
 	}
 	return s
 }
 
-// show renders the current details: what someone on call reads in the Temporal
+// render writes the current details: what someone on call reads in the Temporal
 // UI. It costs nothing and is not stored.
-func (l *life) show() {
+func (l *life) render() {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s**\n\n", l.sentence())
-	if l.total > 0 {
-		fmt.Fprintf(&b, "- done: %d of %d\n", l.done, l.total)
+	if l.shown.total > 0 {
+		fmt.Fprintf(&b, "- done: %d of %d\n", l.shown.done, l.shown.total)
 	}
 	if w := l.waiting(); w != "" {
 		fmt.Fprintf(&b, "- waits for: %s\n", w)
 	}
-	if l.state.Held {
+	if l.inTrouble() {
+		fmt.Fprintf(&b, "- **in trouble since %s**\n", l.kept.TroubleSince.UTC().Format(time.RFC3339))
+	}
+	if l.kept.Held {
 		fmt.Fprintf(&b, "- under legal hold\n")
 	}
-	if l.overdue {
+	if l.shown.overdue {
 		fmt.Fprintf(&b, "- **the purge is overdue**\n")
 	}
-	for _, name := range slices.Sorted(maps.Keys(l.deadlines)) {
-		fmt.Fprintf(&b, "- %s: %s\n", strings.ReplaceAll(name, "_", " "), l.deadlines[name].UTC().Format(time.RFC3339))
+	deadlines := l.deadlines()
+	for _, name := range slices.Sorted(maps.Keys(deadlines)) {
+		fmt.Fprintf(&b, "- %s: %s\n", strings.ReplaceAll(name, "_", " "), deadlines[name].UTC().Format(time.RFC3339))
 	}
-	if l.refused > 0 {
-		fmt.Fprintf(&b, "- signals refused: %d\n", l.refused)
+	if l.kept.Refused > 0 {
+		fmt.Fprintf(&b, "- signals refused: %d\n", l.kept.Refused)
 	}
-	if can := l.state.Actions(video.Owner, video.Reviewer, video.Operator); len(can) > 0 {
+	if can := l.kept.Actions(video.Owner, video.Reviewer, video.Operator); len(can) > 0 {
 		fmt.Fprintf(&b, "- can be asked: %s\n", strings.Trim(strings.ReplaceAll(fmt.Sprint(can), " ", ", "), "[]"))
 	}
 	workflow.SetCurrentDetails(l.root, b.String())
 }
 
 func (l *life) progress(done, total int) {
-	l.done, l.total = done, total
-	l.show()
+	l.shown.done, l.shown.total = done, total
+	l.render()
 }
 
 func (l *life) waitFor(what string) {
-	l.waitingFor = what
-	l.show()
+	l.shown.waitFor(what)
+	l.render()
 }
 
-// unreached shows a store that is down, to operators and in the video's status.
-func (l *life) unreached(store string) {
-	what := fmt.Sprintf("%s, which is down since %s", store, workflow.Now(l.root).UTC().Format(time.RFC3339))
-	if !strings.Contains(l.waitingFor, store+",") {
-		if l.waitingFor != "" {
-			what = l.waitingFor + "; " + what
-		}
-		l.waitFor(what)
-		l.project()
+// showStoreTrouble shows, also to readers of the catalog, why work at a store waits:
+// the store that failed, the workers that don't take it, or the work itself.
+func (l *life) showStoreTrouble(store, work string, err error) {
+	since := workflow.Now(l.root).UTC().Format(time.RFC3339)
+	key, text := storeReason(store), fmt.Sprintf("%s, which has failed since %s; the workers' logs say why", work, since)
+	switch place := placeOf(err); {
+	case notTaken(err):
+		key, text = workerReason, "a transfer worker: none has taken the work since "+since
+	case codeOf(err) == video.Unavailable && place != "":
+		key, text = storeReason(place), fmt.Sprintf("%s, which is down since %s", place, since)
+	}
+	if l.shown.text(key) == "" {
+		l.shown.set(key, text)
+		l.writeShown()
+		l.render()
 	}
 }
 
-// reached takes back what unreached said.
-func (l *life) reached(store string) {
-	parts := strings.Split(l.waitingFor, "; ")
-	left := slices.DeleteFunc(parts, func(p string) bool { return strings.HasPrefix(p, store+",") })
-	if what := strings.Join(left, "; "); what != l.waitingFor {
-		l.waitFor(what)
-		l.project()
+// storeDone takes back what showStoreTrouble said when work at a store is over. The
+// place that failed may have been another than the one that was worked for.
+func (l *life) storeDone(store string) {
+	was := l.shown.forget(storeReason(store))
+	was = l.shown.forget(workerReason) || was
+	if was = l.shown.forget(storeReason(l.in.Primary)) || was; was {
+		l.writeShown()
+		l.render()
 	}
 }

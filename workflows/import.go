@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/workflow"
-
-	"github.com/reelflow/reelflow/video"
 )
 
 // fetch has a worker store the bytes from the address that the author gave. An
@@ -17,16 +15,16 @@ func (l *life) fetch(ctx workflow.Context, leg Leg) error {
 	for attempt := 1; ; attempt++ {
 		l.waitFor(Importing)
 		var got Imported
-		err := run(ctx, "Import", "fetch the video from its address", leg, &got)
+		err := l.run(ctx, "Import", "fetch the video from its address", leg, &got)
 		if err == nil {
 			return l.accept(got.Rejected)
 		}
-		if ctx.Err() != nil || !passing(err) {
+		if ctx.Err() != nil || !transient(err) {
 			return err
 		}
 		var upload UploadState
 		look := CheckInput{Leg: leg, Since: since, Stall: l.in.Policy.UploadStall}
-		if err := run(ctx, "CheckUpload", "how far is the import", look, &upload); err != nil {
+		if err := l.run(ctx, "CheckUpload", "how far is the import", look, &upload); err != nil {
 			return err
 		}
 		if upload.LastByteAt.After(since) {
@@ -34,11 +32,10 @@ func (l *life) fetch(ctx workflow.Context, leg Leg) error {
 		}
 		idle := workflow.Now(ctx).Sub(since)
 		if idle >= l.in.Policy.UploadIdle {
-			l.end(video.ByExpiry)
-			return errEnding
+			return l.expire()
 		}
 		l.waitFor("the address that it is imported from, which gives nothing since " + since.UTC().Format(time.RFC3339))
-		l.project()
+		l.writeShown()
 		if err := workflow.Sleep(ctx, min(backoff(attempt+5), l.in.Policy.UploadIdle-idle)); err != nil {
 			return err
 		}

@@ -4,14 +4,16 @@ import (
 	"errors"
 	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/reelflow/reelflow/video"
 )
 
-// errEnding leaves every phase: something has ended the life.
-var errEnding = errors.New("the life is ending")
+// legs are the stretches of work of a run, one after the other.
+type legs struct {
+	running   int // 0 or 1
+	interrupt workflow.CancelFunc
+}
 
 // leg runs work until it is done, once more after every pause. It is the one
 // mechanism by which people stop a life and take it up again.
@@ -23,23 +25,22 @@ var errEnding = errors.New("the life is ending")
 // asked, never by the error: an activity that was told to stop may come back as
 // cancelled, timed out, failed or completed.
 func (l *life) leg(work func(workflow.Context, Leg) error) error {
-	for attempt := 1; ; {
-		if err := l.clearance(); err != nil {
+	l.failures = 0
+	for {
+		if err := l.mayBegin(); err != nil {
 			return err
 		}
 		err := l.runLeg(work)
 		switch {
 		case err == nil:
+			l.endTrouble()
 			return nil // a pause that came at the last moment holds up the next leg
-		case l.asked() || errors.Is(err, errInterrupted):
-			attempt = 1
+		case l.mustStop() || errors.Is(err, errInterrupted):
+			l.failures = 0
 		case errors.Is(err, errEnding):
 			return err
 		default:
-			if err := l.survive(err, attempt); err != nil {
-				return err
-			}
-			attempt++
+			l.afterFailure(err)
 		}
 	}
 }
@@ -49,151 +50,113 @@ var errInterrupted = errors.New("interrupted")
 
 func (l *life) runLeg(work func(workflow.Context, Leg) error) error {
 	var ctx workflow.Context
-	ctx, l.stop = workflow.WithCancel(l.root)
-	l.epoch++
-	l.legs++
-	err := work(ctx, Leg{l.in.ID, l.epoch})
-	l.legs--
-	told := ctx.Err() != nil
-	l.stop()
-	l.stop = nil
-	if err != nil && told {
+	ctx, l.legs.interrupt = workflow.WithCancel(l.root)
+	l.kept.Epoch++
+	l.legs.running++
+	err := work(ctx, Leg{l.in.ID, l.kept.Epoch})
+	l.legs.running--
+	interrupted := ctx.Err() != nil
+	l.legs.interrupt()
+	l.legs.interrupt = nil
+	if err != nil && interrupted {
 		return errInterrupted
 	}
 	return err
 }
 
-// clearance waits until a leg may begin: not paused, nothing being told.
-func (l *life) clearance() error {
-	l.await(func() bool { return l.telling == 0 && (l.leaving() || !l.state.Paused) })
-	if l.leaving() {
-		return errEnding
+func (l *life) interruptLeg() {
+	if l.legs.interrupt != nil {
+		l.legs.interrupt()
 	}
-	if workflow.GetInfo(l.root).GetContinueAsNewSuggested() {
-		return l.continueAsNew()
-	}
-	return nil
 }
 
-// survive decides what an uninterrupted failure means. The activity's own
-// retries are over by now.
-func (l *life) survive(err error, attempt int) error {
-	switch codeOf(err) {
-	case video.Gone: // ended without us: this run was reset, or comes too late
-		l.tell()
-		l.await(func() bool { return l.telling == 0 })
-		if l.state.Ending == "" {
-			l.end(video.ByDeletion)
-		}
-		return errEnding
-	case video.Conflict: // fenced by a later epoch: this run was reset. Go on above it.
-		l.tell()
-		if attempt == 1 {
+// mayBegin waits until a leg may begin: not paused, and no control row under way.
+func (l *life) mayBegin() error {
+	for {
+		l.await(func() bool {
+			return l.rows.written() && (l.moved || l.leaving() || !l.kept.Paused || l.renewalIsDue())
+		})
+		switch {
+		case l.moved:
+			return errMoved
+		case l.leaving():
+			return errEnding
+		case l.renewalIsDue():
+			if err := l.continueAsNew(func() bool { return !l.moved && !l.leaving() }); err != nil {
+				return err
+			}
+		default:
 			return nil
 		}
 	}
-	workflow.GetLogger(l.root).Error("work failed; trying again", "stage", l.state.Stage, "attempt", attempt, "error", err)
-	return l.trouble(backoff(attempt))
 }
 
-// trouble waits before another attempt; a command ends the wait.
-func (l *life) trouble(d time.Duration) error {
-	l.waitFor("another attempt: " + string(l.state.Stage) + " has failed; the workers' logs say why")
-	_, err := workflow.AwaitWithOptions(l.root, workflow.AwaitOptions{
-		Timeout: d, TimerOptions: workflow.TimerOptions{Summary: "before another attempt"},
-	}, l.asked)
-	l.waitFor("")
-	return err
-}
-
-// backoff doubles from a second to ten minutes.
-func backoff(attempt int) time.Duration {
-	return min(time.Second<<min(attempt-1, 10), slowest)
-}
-
-func (l *life) asked() bool { return l.state.Paused || l.leaving() }
-
-// leaving reports whether the life is to end, or was set aside.
-func (l *life) leaving() bool { return l.state.Ending != "" || l.state.Stage == video.Draft }
-
-// still reports whether what was asked has taken hold: nothing runs, and the
+// idle reports whether what was asked has taken hold: nothing runs, and the
 // control row says so.
-func (l *life) still() bool { return l.legs == 0 && l.telling == 0 }
-
-func (l *life) halt() {
-	if l.stop != nil {
-		l.stop()
-	}
-}
+func (l *life) idle() bool { return l.legs.running == 0 && l.rows.written() }
 
 // await blocks the main coroutine. Its context is never cancelled, so it can't fail.
-func (l *life) await(ready func() bool) {
-	_ = workflow.Await(l.root, ready)
-}
+func (l *life) await(ready func() bool) { _ = workflow.Await(l.root, ready) }
 
-// tell writes the control row, in the same workflow task as the interruption
-// that it reports: whoever sees the row can be sure that the server knows. It
-// fences every leg begun so far.
-func (l *life) tell() {
-	l.epoch++
-	l.write()
-}
-
-// project writes where the life stands without fencing what runs. Two writes of
-// one epoch could overtake each other: the second waits for the first.
-func (l *life) project() {
-	if l.telling > 0 {
-		l.stale = true
-		return
+// waitUntil waits until ready, for d at most. It reports whether it became ready.
+// The timer goes with the wait: a command that ends it leaves none open.
+func waitUntil(ctx workflow.Context, d time.Duration, summary string, ready func() bool) (bool, error) {
+	if ready() || d <= 0 {
+		return ready(), ctx.Err()
 	}
-	l.write()
+	timed, cancel := workflow.WithCancel(ctx)
+	defer cancel()
+	timer := workflow.NewTimerWithOptions(timed, d, workflow.TimerOptions{Summary: summary})
+	err := workflow.Await(ctx, func() bool { return ready() || timer.IsReady() })
+	return ready(), err
 }
 
-func (l *life) write() {
-	l.telling++
-	l.stale = false
-	told := l.epoch
-	ctx := withOptions(l.root, "Control", "control row: "+l.sentence())
-	written := workflow.ExecuteActivity(ctx, "Control", l.controlInput(told))
-	workflow.Go(l.root, func(ctx workflow.Context) {
-		var row ControlRow
-		if err := written.Get(ctx, &row); err != nil {
-			workflow.GetLogger(ctx).Error("control row not written", "error", err)
+// waitOutside waits outside of legs - set aside, or on the way out - until over, for
+// d at most, or without end if d is negative. It fails with errMoved, or with the
+// error that continues the life as a new run.
+func (l *life) waitOutside(d time.Duration, summary string, over func() bool) error {
+	until := workflow.Now(l.root).Add(d)
+	for {
+		ready := func() bool { return over() || l.moved || l.renewalIsDue() }
+		if d < 0 {
+			l.await(ready)
+		} else if _, err := waitUntil(l.root, until.Sub(workflow.Now(l.root)), summary, ready); err != nil {
+			return err
 		}
-		l.heed(row, told)
-		l.telling--
-		if l.telling == 0 && l.stale {
-			l.write()
+		switch {
+		case l.moved:
+			return errMoved
+		case over() || !l.renewalIsDue():
+			return nil
 		}
-	})
-}
-
-// heed learns from the row what happened outside this run's knowledge: a run
-// that was reset by an operator starts below the epoch it once reached, and may
-// not know of a deletion.
-func (l *life) heed(row ControlRow, told int64) {
-	if row.Ending == video.ByDeletion && l.state.Ending != video.ByDeletion {
-		l.end(video.ByDeletion)
-		l.halt()
-	}
-	if row.Epoch > told && l.epoch == told {
-		l.epoch = row.Epoch
-		l.tell()
+		if err := l.continueAsNew(func() bool { return !over() && !l.moved }); err != nil {
+			return err
+		}
 	}
 }
 
-func (l *life) controlInput(epoch int64) ControlInput {
-	return ControlInput{
-		Leg: Leg{l.in.ID, epoch}, State: l.state, Draft: l.state.Stage == video.Draft, Refused: l.refused,
-		WaitingFor: l.waitingFor, Overdue: l.overdue,
-		PublishAt: l.deadlines["publish_at"], ExpiresAt: l.deadlines["expires_at"],
-	}
-}
+// renewalIsDue reports whether the run nears the server's limits of events, signals or
+// updates: the server counts them.
+func (l *life) renewalIsDue() bool { return workflow.GetInfo(l.root).GetContinueAsNewSuggested() }
 
-// codeOf is the code that an activity's failure carries as its type.
-func codeOf(err error) video.Code {
-	if e, ok := errors.AsType[*temporal.ApplicationError](err); ok {
-		return video.Code(e.Type())
+// continueAsNew hands the life over to a fresh history, with no command lost: first
+// everything that has arrived is taken, and every handler answers. It returns nil
+// instead when what the life waits for has changed by then: stays says whether not.
+func (l *life) continueAsNew(stays func() bool) error {
+	l.renewing = true
+	defer func() { l.renewing = false }()
+	quiet := func() bool {
+		return l.mailbox.empty() && l.rows.written() && workflow.AllHandlersFinished(l.root)
 	}
-	return video.Internal
+	letOthersRun(l.root)
+	for stays() && !quiet() {
+		l.await(func() bool { return quiet() || !stays() })
+		letOthersRun(l.root)
+	}
+	if !stays() {
+		return nil
+	}
+	next, kept := l.in, l.kept
+	next.Carried = &kept
+	return workflow.NewContinueAsNewError(l.root, video.LifecycleWorkflow, next)
 }

@@ -1,15 +1,16 @@
 // Package workflows tells the life of a video as a deterministic Temporal
 // workflow. lifecycle.go reads as the story; each phase has a file of its own
-// (upload, process, review, publish, erase); interrupt.go is the one mechanism
-// for pause and cancel, commands.go takes what people ask, order.go keeps their
-// signals in order. The package imports only the video package and the SDK:
-// everything it wants from the world is in the Activities interface.
+// (upload, process, review, publish, aside, erase); interrupt.go is the one
+// mechanism for pause and cancel, control.go writes the control row and learns from
+// it, mailbox.go and commands.go take what people ask, trouble.go decides what a
+// failure means, details.go is what people are shown. The package imports only the
+// video package and the SDK: everything it wants from the world is in the Activities
+// interface.
 package workflows
 
 import (
 	"errors"
 	"slices"
-	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -23,23 +24,41 @@ import (
 // itself - ends in erase, and the workflow completes with the receipt.
 func Lifecycle(ctx workflow.Context, in video.LifecycleInput) (video.Receipt, error) {
 	l := newLife(ctx, in)
-	if err := l.listen(ctx); err != nil {
+	if err := l.registerHandlers(ctx); err != nil {
 		return video.Receipt{}, err
 	}
+	if l.kept.Stray {
+		l.writeFence() // its former run may have work under way
+	}
 	for {
-		if err := l.live(); !errors.Is(err, errEnding) {
-			return video.Receipt{}, err // to be continued as new
+		receipt, err := l.live()
+		if !errors.Is(err, errMoved) {
+			return receipt, err
 		}
-		if l.reprieved() {
-			continue // a draft taken up again, or a cancel taken back
-		}
-		return l.erase()
+		l.moved = false // on from where the rows say that it stands
 	}
 }
 
-// live goes through the phases that are still ahead. It returns errEnding when
-// something ended the life, or the error that continues the workflow as new.
-func (l *life) live() error {
+// live goes from where the life stands to its end. It fails with the error that
+// continues it as a new run, or with errMoved.
+func (l *life) live() (video.Receipt, error) {
+	for {
+		if err := l.publishIt(); !errors.Is(err, errEnding) {
+			return video.Receipt{}, err
+		}
+		taken, err := l.waitAside()
+		if err != nil {
+			return video.Receipt{}, err
+		}
+		if !taken {
+			return l.erase()
+		}
+	}
+}
+
+// publishIt goes through the phases that are still ahead, then waits as a published
+// video. It returns errEnding when something ended the life or set it aside.
+func (l *life) publishIt() error {
 	for _, phase := range []struct {
 		stage video.Stage
 		run   func() error
@@ -64,51 +83,43 @@ func (l *life) live() error {
 	return errEnding
 }
 
+var (
+	// errEnding leaves every phase: something has ended the life, or set it aside.
+	errEnding = errors.New("the life is ending")
+	// errMoved leaves every phase: the rows say that the life stands elsewhere.
+	errMoved = errors.New("the life stands elsewhere")
+)
+
 // life is what a run of the workflow knows.
 type life struct {
-	in    video.LifecycleInput
-	root  workflow.Context // does not end with Temporal's own cancel: that is one more command
-	state video.State
-	plan  video.Plan
-	epoch int64 // of the latest leg or control row; fences everything before it
+	in   video.LifecycleInput
+	root workflow.Context // does not end with Temporal's own cancel: that is one more command
+	kept video.Carried    // all that another run of this life has to know; handed on whole
 
-	legs    int                 // legs running now: 0 or 1
-	stop    workflow.CancelFunc // interrupts the running leg
-	telling int                 // control rows being written
+	mailbox mailbox
+	legs    legs
+	rows    controlRows
+	shown   shown
 
-	stale bool // the row is to be written once more when that is done
-
-	uploaded  bool        // the gateway said that every byte is stored
-	stored    int64       // bytes of the upload at the last look
-	copied    int64       // of those, what the backups were told to copy
-	stood     video.Stage // where a life that was set aside goes on
-	wasDraft  bool        // the cancel threw a draft away
-	hidden    bool        // nobody but its owner sees it
-	rejection *video.Rejection
-	hiddenAt  time.Time
-	waited    time.Duration // how much of the publish delay is over
-
-	sent     workflow.ReceiveChannel // signals, in the server's order
-	hearing  bool                    // one of them is being taken
-	renewing bool                    // about to continue as new
-	refused  int                     // signals that were not allowed
-
-	// What people are shown.
-	waitingFor string
-	overdue    bool
-	deadlines  map[string]time.Time
-	done       int
-	total      int
+	// Of this run alone.
+	moved    bool         // the rows say that the life stands elsewhere; see adopt
+	renewing bool         // about to continue as new
+	hidden   bool         // nobody but its owner sees it any more
+	failures int          // of the leg under way, one after the other
+	stored   int64        // bytes of the upload at the last look
+	copied   int64        // of those, what the backups were told to copy
+	safe     bool         // the backups have all of the packaged video
+	encoded  map[int]bool // pieces that are done
 }
 
 func newLife(ctx workflow.Context, in video.LifecycleInput) *life {
 	root, _ := workflow.NewDisconnectedContext(ctx)
-	l := &life{in: in, root: root, deadlines: map[string]time.Time{}}
-	l.state.Stage = video.Uploading
-	if c := in.Carried; c != nil {
-		l.state, l.plan, l.epoch, l.refused = c.State, c.Plan, c.Epoch, c.Refused
-		l.uploaded, l.waited = c.Uploaded, c.Waited
+	l := &life{in: in, root: root, encoded: map[int]bool{}}
+	l.kept.Stage = video.Uploading
+	if in.Carried != nil {
+		l.kept, l.in.Carried = *in.Carried, nil
 	}
+	l.hidden = l.kept.Stage == video.PendingDeletion || l.kept.Stage == video.Purging
 	return l
 }
 
@@ -117,26 +128,56 @@ var order = append(append([]video.Stage{}, video.BeforePublication...), video.Pu
 
 // past reports whether the life is already further than the stage.
 func (l *life) past(stage video.Stage) bool {
-	return slices.Index(order, l.state.Stage) > slices.Index(order, stage)
+	return slices.Index(order, l.kept.Stage) > slices.Index(order, stage)
 }
+
+// leaving reports whether the life is to end, or was set aside.
+func (l *life) leaving() bool { return l.kept.Ending != "" || l.kept.Stage == video.Draft }
+
+// mustStop reports whether work under way has to stop.
+func (l *life) mustStop() bool { return l.kept.Paused || l.leaving() || l.moved }
 
 // enter begins a stage: search attributes for lists, current details for whoever looks.
 func (l *life) enter(stage video.Stage) {
-	l.state.Stage, l.waitingFor, l.done, l.total = stage, "", 0, 0
-	if now, _ := workflow.GetTypedSearchAttributes(l.root).GetKeyword(stageAttribute); now != string(stage) {
-		l.upsert(stageAttribute.ValueSet(string(stage)))
-	}
-	l.show()
+	l.kept.Stage = stage
+	l.shown.forget(waitReason)
+	l.shown.done, l.shown.total = 0, 0
+	l.setAttributes()
+	l.render()
 }
 
 var (
 	stageAttribute   = temporal.NewSearchAttributeKeyKeyword(video.StageAttribute)
 	pausedAttribute  = temporal.NewSearchAttributeKeyBool(video.PausedAttribute)
 	overdueAttribute = temporal.NewSearchAttributeKeyBool(video.OverdueAttribute)
+	troubleAttribute = temporal.NewSearchAttributeKeyBool(video.TroubleAttribute)
 )
 
-// upsert can fail only for attributes that can't be encoded, which these can.
-func (l *life) upsert(updates ...temporal.SearchAttributeUpdate) {
+// setAttributes brings the search attributes up to date, with one upsert if any
+// has changed.
+func (l *life) setAttributes() {
+	now := workflow.GetTypedSearchAttributes(l.root)
+	var updates []temporal.SearchAttributeUpdate
+	if was, _ := now.GetKeyword(stageAttribute); was != string(l.kept.Stage) {
+		updates = append(updates, stageAttribute.ValueSet(string(l.kept.Stage)))
+	}
+	for _, b := range []struct {
+		key temporal.SearchAttributeKeyBool
+		so  bool
+	}{
+		{pausedAttribute, l.kept.Paused}, {troubleAttribute, l.inTrouble()}, {overdueAttribute, l.shown.overdue},
+	} {
+		if was, _ := now.GetBool(b.key); was != b.so {
+			updates = append(updates, b.key.ValueSet(b.so))
+		}
+	}
+	if l.kept.Stage == video.Purged {
+		updates = append(updates, temporal.NewSearchAttributeKeyKeyword(video.OwnerAttribute).ValueUnset())
+	}
+	if len(updates) == 0 {
+		return
+	}
+	// It can fail only for attributes that can't be encoded, which these can.
 	if err := workflow.UpsertTypedSearchAttributes(l.root, updates...); err != nil {
 		workflow.GetLogger(l.root).Error("search attributes not updated", "error", err)
 	}

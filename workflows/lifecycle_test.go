@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -147,7 +148,7 @@ func TestLostWordOfTheGateway(t *testing.T) {
 	}
 }
 
-func TestRejectedVideoKeepsItsReasonForADay(t *testing.T) {
+func TestRejectedVideoIsKeptForADay(t *testing.T) {
 	f := newFilm(t)
 	f.world.rejected = &video.Rejection{Code: "not_a_video", Message: "This is a text."}
 	var during video.Status
@@ -285,21 +286,20 @@ func TestWorkflowCanceled(t *testing.T) {
 	}
 }
 
-// A run that was reset begins below the epoch it once reached, and may not know
-// that the video was deleted.
-func TestResetRunLearnsFromTheControlRow(t *testing.T) {
+// A run that was reset, or restored with Temporal's database, begins below the epoch
+// that the life has reached: it goes where the rows say that it stands.
+func TestRunThatIsBehindItsRowsGoesThere(t *testing.T) {
 	f := newFilm(t)
-	f.world.row = ControlRow{Epoch: 40}
-	f.world.fail["SealUpload"] = func(attempt int) error {
-		if attempt == 1 {
-			return coded(video.Conflict)
+	f.world.row, f.world.further = ControlRow{Epoch: 40}, &video.Carried{State: video.State{Stage: video.Published}}
+	f.world.fail["SealUpload"] = func(int) error { return coded(video.Conflict) }
+	f.at(time.Hour, func() {
+		if s := f.status(); s.Stage != video.Published || f.world.count("Probe") != 0 {
+			t.Errorf("%+v; did %v", s, f.world.did)
 		}
-		return nil
-	}
+		f.SignalWorkflow(string(video.Delete), nil)
+	})
 	f.run()
-	if f.world.row.Epoch <= 40 || f.world.count("Publish") != 1 {
-		t.Errorf("row %+v; did %v", f.world.row, f.world.did)
-	}
+	f.receipt()
 
 	f = newFilm(t)
 	f.world.row = ControlRow{Epoch: 40, Ending: video.ByDeletion, Erased: true}
@@ -307,6 +307,292 @@ func TestResetRunLearnsFromTheControlRow(t *testing.T) {
 	f.run()
 	if r := f.receipt(); r.Reason != video.ByDeletion || f.world.count("Probe") != 0 {
 		t.Errorf("receipt %+v; did %v", r, f.world.did)
+	}
+}
+
+// What a run that is behind was asked is later than what the rows say, and is not lost
+// when it goes there.
+func TestCommandToARunThatIsBehind(t *testing.T) {
+	f := newFilm(t)
+	f.carry(video.Reviewing)
+	f.in.Review = true
+	f.world.row, f.world.further = ControlRow{Epoch: 40}, &video.Carried{State: video.State{Stage: video.Published}}
+	var gone *answer
+	f.at(time.Minute, func() { gone = f.update(video.Delete) })
+	f.run()
+	if r := f.receipt(); r.Reason != video.ByDeletion || f.world.count("Hide") != 1 || !gone.done || gone.refusal != nil {
+		t.Errorf("receipt %+v; answer %+v; did %v", r, gone, f.world.did)
+	}
+
+	f = newFilm(t) // a pause means nothing where the video is published
+	f.carry(video.Reviewing)
+	f.in.Review = true
+	f.world.row, f.world.further = ControlRow{Epoch: 11}, &video.Carried{State: video.State{Stage: video.Published}}
+	f.at(time.Minute, func() { f.update(video.Pause) })
+	f.at(time.Hour, func() {
+		if s := f.status(); s.Stage != video.Published || s.Paused || f.world.last().Paused {
+			t.Errorf("%+v", s)
+		}
+		f.SignalWorkflow(string(video.Delete), nil)
+	})
+	f.run()
+	f.receipt()
+}
+
+// A video that neither catalog nor ledger knows may be looked for in the wrong catalog:
+// it is waited for, for as long as it takes, and goes on.
+func TestUnknownVideoIsWaitedFor(t *testing.T) {
+	for _, stage := range []video.Stage{video.Uploading, video.Processing, video.Scheduled, video.Publishing} {
+		t.Run(string(stage), func(t *testing.T) {
+			f := newFilm(t)
+			f.carry(stage)
+			f.in.Policy.PublishDelay = time.Hour
+			f.world.unknown, f.silent = true, true
+			f.at(100*time.Hour, func() {
+				s := f.status()
+				if s.Stage != stage && !(stage == video.Scheduled && s.Stage == video.Publishing) || s.Ending != "" || s.Paused || !strings.Contains(s.WaitingFor, "doesn't know this video") {
+					t.Errorf("after four days: %+v", s)
+				}
+				if n := len(f.world.did); n > 1300 {
+					t.Errorf("%d activities in four days", n)
+				}
+				f.world.change(func() { f.world.unknown = false })
+				f.SignalWorkflow(video.UploadedSignal, nil)
+			})
+			f.run()
+			f.renewed()
+			if f.world.count("DestroyKey") != 0 || f.world.count("Publish") != 1 && stage != video.Publishing {
+				t.Errorf("did %v", f.world.did)
+			}
+		})
+	}
+}
+
+// Only a person's delete ends the life of a video that nobody knows: not a cancel's
+// grace, not an expiry.
+func TestUnknownVideoEndsByAPersonsDelete(t *testing.T) {
+	f := newFilm(t)
+	f.world.unknown = true
+	erased := func() bool { f.world.mu.Lock(); defer f.world.mu.Unlock(); return f.world.erased }
+	f.at(time.Hour, func() { f.SignalWorkflow(string(video.Cancel), nil) })
+	f.at(50*time.Hour, func() {
+		if s := f.status(); erased() || s.Ending != video.ByCancellation || s.WaitingFor == "" {
+			t.Errorf("two days after the cancel: %+v, erased %v", s, erased())
+		}
+		f.SignalWorkflow(string(video.Delete), nil)
+	})
+	f.run()
+	if r := f.receipt(); r.Reason != video.ByCancellation || !erased() {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A machine's judgement may be wrong: what it rejects is kept, hidden, and support can
+// take it back.
+func TestRejectedVideoIsRestored(t *testing.T) {
+	f := newFilm(t)
+	f.world.rejected = &video.Rejection{Code: "damaged", Message: "It can't be read."}
+	var back *answer
+	f.at(30*time.Minute, func() {
+		if shown := f.world.last(); shown.Stage != video.Rejected || shown.Rejection == nil || shown.ExpiresAt.IsZero() || f.world.count("DestroyKey") != 0 {
+			t.Errorf("shown %+v; did %v", shown, f.world.did)
+		}
+		f.world.change(func() { f.world.rejected = nil })
+		back = f.update(video.Restore)
+	})
+	f.run()
+	f.renewed()
+	if back.refusal != nil || f.world.count("Probe") != 2 || f.world.count("Publish") != 1 || f.world.last().Rejection != nil {
+		t.Errorf("%+v; did %v; shown %+v", back, f.world.did, f.world.last())
+	}
+}
+
+// A reviewer's rejection taken back leads to the review again, as open as before.
+func TestReviewersRejectionIsRestored(t *testing.T) {
+	f := newFilm(t)
+	f.in.Review = true
+	for i := range 2 {
+		f.at(time.Duration(2*i+1)*10*time.Minute, func() { f.update(video.Reject) })
+		f.at(time.Duration(2*i+2)*10*time.Minute, func() {
+			if s := f.status(); s.Stage != video.Rejected {
+				t.Errorf("rejected %d times: %+v", i+1, s)
+			}
+			f.update(video.Restore)
+		})
+	}
+	f.at(50*time.Minute, func() { f.update(video.Approve) })
+	f.run()
+	f.renewed()
+	if f.world.count("Publish") != 1 || f.world.count("DestroyKey") != 0 {
+		t.Errorf("did %v", f.world.did)
+	}
+}
+
+// Work that fails is said, tried ever more seldom, and rests after a day until somebody
+// has looked at it.
+func TestWorkThatFailsForADayPausesItself(t *testing.T) {
+	f := newFilm(t)
+	f.world.fail["EncodePiece"] = func(int) error { return coded(video.Internal) }
+	f.at(time.Hour, func() {
+		if shown, s := f.world.last(), f.status(); !shown.Trouble || !strings.Contains(shown.WaitingFor, "processing has failed") || shown.WaitingFor != s.WaitingFor || s.Paused {
+			t.Errorf("after an hour: %+v, shown %+v", s, shown)
+		}
+	})
+	f.at(30*time.Hour, func() {
+		if shown, s := f.world.last(), f.status(); !s.Paused || !shown.Paused || !strings.Contains(shown.WaitingFor, "paused itself") || shown.WaitingFor != s.WaitingFor {
+			t.Errorf("after a day: %+v, shown %+v", s, shown)
+		}
+		if n := f.world.count("EncodePiece"); n > 3*5*40 {
+			t.Errorf("%d attempts in a day", n)
+		}
+		f.world.change(func() { delete(f.world.fail, "EncodePiece") })
+		f.update(video.Resume)
+	})
+	f.run()
+	f.renewed()
+	if shown := f.world.last(); shown.Trouble || shown.Paused || f.world.count("Publish") != 1 {
+		t.Errorf("in the end it shows %+v; did %v", shown, f.world.did)
+	}
+}
+
+// Pieces that are done are not asked for again because another failed.
+func TestOnlyFailedPiecesAreTriedAgain(t *testing.T) {
+	f := newFilm(t)
+	f.world.fail["EncodeAudio"] = func(attempt int) error {
+		if attempt <= 5 {
+			return coded(video.Internal)
+		}
+		return nil
+	}
+	f.run()
+	if n := f.world.count("EncodePiece"); n != 3 {
+		t.Errorf("%d pieces", n)
+	}
+}
+
+// A date that the author set is shown through a pause.
+func TestPublishDateSurvivesAPause(t *testing.T) {
+	f := newFilm(t)
+	f.in.PublishAt = f.Now().Add(48 * time.Hour)
+	f.world.held["Probe"] = true
+	f.at(20*time.Millisecond, func() { f.update(video.Pause) })
+	f.at(time.Hour, func() {
+		if shown := f.world.last(); !shown.PublishAt.Equal(f.in.PublishAt) {
+			t.Errorf("paused, it shows %v", shown.PublishAt)
+		}
+		f.letGo()
+		f.update(video.Resume)
+	})
+	f.run()
+	f.renewed()
+}
+
+// What passes when a worker shuts down is no end of what it did.
+func TestRestartOfAWorkerEndsNothing(t *testing.T) {
+	f := newFilm(t)
+	f.silent = true
+	f.in.Policy.UploadStall = time.Minute
+	offset := int64(0)
+	f.world.fail["CheckUpload"] = func(int) error {
+		offset++
+		f.world.mu.Lock()
+		f.world.idle.Offset = offset
+		f.world.mu.Unlock()
+		return nil
+	}
+	f.world.fail["CopyAhead"] = func(attempt int) error {
+		if attempt == 1 {
+			return errors.New("the worker is shutting down") // without a code of ours
+		}
+		return nil
+	}
+	f.at(10*time.Minute, func() { f.SignalWorkflow(video.UploadedSignal, nil) })
+	f.run()
+	f.renewed()
+	if f.world.count("CopyAhead") < 2 {
+		t.Errorf("did %v", f.world.did)
+	}
+}
+
+// The backups have all of a video that waits for people or its time.
+func TestCopiesAreMadeBeforeTheWait(t *testing.T) {
+	f := newFilm(t)
+	f.in.Review, f.in.Policy.PublishDelay = true, time.Hour
+	f.world.fail["CopyAhead"] = func(attempt int) error {
+		if attempt == 1 {
+			return coded(video.Unavailable)
+		}
+		return nil
+	}
+	f.at(time.Hour, func() {
+		if n := f.world.count("CopyAhead"); n != 2 {
+			t.Errorf("copied %d times", n)
+		}
+		f.update(video.Approve)
+	})
+	f.run()
+	f.renewed()
+	if n := f.world.count("CopyAhead"); n != 2 {
+		t.Errorf("copied %d times in all", n)
+	}
+}
+
+// A run that nears the server's limits goes on as a new one in any stage, with nothing lost.
+func TestRenewalInAnyStage(t *testing.T) {
+	for stage, set := range map[video.Stage]func(*film){
+		video.Uploading: func(f *film) { f.silent, f.in.Policy.UploadStall = true, time.Minute },
+		video.Reviewing: func(f *film) { f.in.Review = true },
+		video.Scheduled: func(f *film) { f.in.Policy.PublishDelay = 9 * time.Hour },
+		video.Published: func(f *film) { f.carry(video.Published) },
+		video.Draft: func(f *film) {
+			f.world.held["Probe"], f.in.KeepDraft = true, true
+			f.at(time.Second, func() { f.update(video.Cancel) })
+		},
+		video.Canceled: func(f *film) {
+			f.world.held["Probe"], f.in.Policy.CancelGrace = true, 9*time.Hour
+			f.at(time.Second, func() { f.update(video.Cancel) })
+		},
+		video.Rejected: func(f *film) {
+			f.in.Policy.RejectedTTL, f.world.rejected = 9*time.Hour, &video.Rejection{Code: "damaged"}
+		},
+		video.PendingDeletion: func(f *film) {
+			f.carry(video.Published)
+			f.in.Policy.DeleteGrace = 9 * time.Hour
+			f.at(time.Second, func() { f.update(video.Delete) })
+		},
+		video.Purging: func(f *film) {
+			f.carry(video.Published)
+			f.in.Policy.DeleteGrace = 0
+			f.world.goDown("PurgeReplica")
+			f.at(time.Second, func() { f.update(video.Delete) })
+		},
+	} {
+		t.Run(string(stage), func(t *testing.T) {
+			f := newFilm(t)
+			set(f)
+			f.at(59*time.Minute, func() { f.update(video.Hold) })
+			f.at(time.Hour, func() {
+				f.SetContinueAsNewSuggested(true)
+				f.SignalWorkflow(string(video.Hold), nil)
+			})
+			f.run()
+			next := f.renewed()
+			if next.Carried == nil || next.Carried.Stage != stage || next.Carried.Held != (stage != video.Purging) {
+				t.Fatalf("carried %+v", next.Carried)
+			}
+			second := newFilm(t)
+			second.in, second.silent = next, f.silent
+			second.world.erased = f.world.erased
+			second.at(20*time.Minute, func() {
+				if s := second.status(); s.Stage != stage && stage != video.Purging {
+					t.Errorf("goes on at %+v", s)
+				}
+				second.SignalWorkflow(string(video.Delete), nil)
+				second.SignalWorkflow(string(video.Release), nil)
+			})
+			second.run()
+			second.receipt()
+		})
 	}
 }
 

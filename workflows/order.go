@@ -19,11 +19,11 @@ func Interceptors() []interceptor.WorkerInterceptor {
 	return []interceptor.WorkerInterceptor{&orderedSignals{}}
 }
 
-// sentChannel is the one channel for command signals of all names.
-const sentChannel = "commands in order"
+// signalChannel is the one channel for command signals of all names.
+const signalChannel = "commands in order"
 
-// sent is a command that came as a signal.
-type sent struct {
+// signaled is a command that came as a signal.
+type signaled struct {
 	Command video.Command        `json:"command"`
 	Request video.CommandRequest `json:"request"`
 }
@@ -47,12 +47,12 @@ func (i *orderedInbound) HandleSignal(ctx workflow.Context, in *interceptor.Hand
 	if workflow.GetInfo(ctx).WorkflowType.Name != video.LifecycleWorkflow || !slices.Contains(video.Commands, command) {
 		return i.Next.HandleSignal(ctx, in)
 	}
-	payload, err := converter.GetDefaultDataConverter().ToPayload(sent{command, requestIn(in.Arg)})
+	payload, err := converter.GetDefaultDataConverter().ToPayload(signaled{command, requestIn(in.Arg)})
 	if err != nil {
 		return err
 	}
 	return i.Next.HandleSignal(ctx, &interceptor.HandleSignalInput{
-		SignalName: sentChannel, Arg: &commonpb.Payloads{Payloads: []*commonpb.Payload{payload}},
+		SignalName: signalChannel, Arg: &commonpb.Payloads{Payloads: []*commonpb.Payload{payload}},
 	})
 }
 

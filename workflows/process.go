@@ -23,7 +23,7 @@ func (l *life) process() error {
 
 func (l *life) seal(ctx workflow.Context, leg Leg) error {
 	var sealed Sealed
-	if err := run(ctx, "SealUpload", "seal the upload", leg, &sealed); err != nil {
+	if err := l.run(ctx, "SealUpload", "seal the upload", leg, &sealed); err != nil {
 		return err
 	}
 	return l.accept(sealed.Rejected)
@@ -31,60 +31,94 @@ func (l *life) seal(ctx workflow.Context, leg Leg) error {
 
 func (l *life) probe(ctx workflow.Context, leg Leg) error {
 	var probed Probed
-	if err := run(ctx, "Probe", "probe", leg, &probed); err != nil {
+	if err := l.run(ctx, "Probe", "probe", leg, &probed); err != nil {
 		return err
 	}
-	l.plan = probed.Plan
+	l.kept.Plan = probed.Plan
+	clear(l.encoded)
 	return l.accept(probed.Rejected)
 }
 
-// encode runs every piece, and the sound beside them. A leg after a pause asks
-// for all of them again: pieces that are done are found in the manifest.
+// encode runs every piece, and the sound beside them. A leg after a pause or a failure
+// asks for those that this run hasn't seen done; those that are done all the same
+// are found in the manifest.
 func (l *life) encode(ctx workflow.Context, leg Leg) error {
-	l.progress(0, l.plan.Pieces)
+	l.progress(len(l.encoded), l.kept.Plan.Pieces)
 	var works []work
-	for n := range l.plan.Pieces {
-		works = append(works, start(ctx, "EncodePiece", fmt.Sprintf("encode piece %d of %d", n+1, l.plan.Pieces), PieceInput{leg, n}))
+	for n := range l.kept.Plan.Pieces {
+		if l.encoded[n] {
+			continue
+		}
+		summary := fmt.Sprintf("encode piece %d of %d", n+1, l.kept.Plan.Pieces)
+		works = append(works, work{l.startPiece(ctx, summary, PieceInput{leg, n}), func() {
+			l.encoded[n] = true
+			l.progress(len(l.encoded), l.kept.Plan.Pieces)
+		}})
 	}
-	if l.plan.Audio {
-		works = append(works, start(ctx, "EncodeAudio", "encode the sound", leg))
+	if l.kept.Plan.Audio {
+		works = append(works, work{l.start(ctx, "EncodeAudio", "encode the sound", leg), func() {}})
 	}
 	return l.all(ctx, works)
+}
+
+func (l *life) startPiece(ctx workflow.Context, summary string, in PieceInput) workflow.Future {
+	ctx = l.withOptions(ctx, "EncodePiece", summary)
+	if in.Piece < firstPieces {
+		options := workflow.GetActivityOptions(ctx)
+		options.Priority.PriorityKey = table["Probe"].priority
+		ctx = workflow.WithActivityOptions(ctx, options)
+	}
+	return workflow.ExecuteActivity(ctx, "EncodePiece", in)
+}
+
+// work is an activity under way, and what to note when it has succeeded.
+type work struct {
+	result workflow.Future
+	done   func()
 }
 
 // all waits for every piece of work, also after one has failed: a leg is over
 // only when nothing of it runs.
 func (l *life) all(ctx workflow.Context, works []work) error {
+	left := len(works)
 	var errs []error
 	for _, w := range works {
-		var probed Probed
-		if err := w.Get(ctx, &probed); err != nil {
-			errs = append(errs, err)
-		} else if probed.Rejected != nil {
-			errs = append(errs, l.accept(probed.Rejected))
-		} else {
-			l.progress(min(l.done+1, l.total), l.total)
-		}
+		workflow.Go(l.root, func(root workflow.Context) {
+			var probed Probed
+			err := w.result.Get(root, &probed)
+			if err == nil {
+				err = l.accept(probed.Rejected)
+			}
+			if err == nil {
+				w.done()
+			} else {
+				errs = append(errs, err)
+			}
+			left--
+		})
 	}
+	l.await(func() bool { return left == 0 })
 	return errors.Join(errs...)
 }
 
 func (l *life) packageUp(ctx workflow.Context, leg Leg) error {
 	var probed Probed
-	if err := run(ctx, "Package", "package as HLS", leg, &probed); err != nil {
+	if err := l.run(ctx, "Package", "package as HLS", leg, &probed); err != nil {
 		return err
 	}
 	return l.accept(probed.Rejected)
 }
 
-// accept ends the life when the media was refused.
+// accept sets the life aside when the media was refused: hidden, and kept for a while.
 func (l *life) accept(rejected *video.Rejection) error {
 	if rejected == nil {
 		return nil
 	}
-	if l.state.Ending == "" {
-		l.rejection = rejected
-		l.end(video.ByRejection)
+	if !l.leaving() {
+		l.reject(*rejected)
+		l.interruptLeg()
+		l.writeFence()
+		l.render()
 	}
 	return errEnding
 }

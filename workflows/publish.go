@@ -10,8 +10,8 @@ import (
 // everywhere at one moment. The published life goes on in a fresh, short history.
 func (l *life) publish() error {
 	l.enter(video.Publishing)
-	if len(l.state.Done) > 0 {
-		l.project() // somebody decided this, and looks at what became of it
+	if len(l.kept.Done) > 0 {
+		l.writeShown() // somebody decided this, and looks at what became of it
 	}
 	if err := l.leg(l.replicate); err != nil {
 		return err
@@ -19,16 +19,20 @@ func (l *life) publish() error {
 	published := false
 	for !published {
 		err := l.leg(func(ctx workflow.Context, leg Leg) error {
-			return run(ctx, "Publish", "publish", leg, nil)
+			return l.run(ctx, "Publish", "publish", leg, nil)
 		})
 		if err != nil {
 			return err
 		}
 		// A pause or cancel that came while the row was written has taken it back.
-		published = !l.asked()
+		published = !l.mustStop()
 	}
 	l.enter(video.Published)
-	return l.continueAsNew()
+	l.kept.ResumeStage = ""
+	if err := l.continueAsNew(func() bool { return !l.mustStop() }); err != nil {
+		return err
+	}
+	return nil
 }
 
 // replicate copies to every backup side by side. A store that is down holds up
@@ -48,7 +52,7 @@ func (l *life) eachStore(ctx workflow.Context, stores []string, work func(workfl
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			err := work(ctx, store)
 			if err == nil {
-				l.progress(l.done+1, l.total)
+				l.progress(l.shown.done+1, l.shown.total)
 			} else if first == nil {
 				first = err
 			}
@@ -59,21 +63,20 @@ func (l *life) eachStore(ctx workflow.Context, stores []string, work func(workfl
 	return first
 }
 
-// untilDone runs an activity on one store for as long as the store is down. The
-// first attempts are few, so that the wait is soon shown; the later ones keep at
-// it for an hour each.
+// untilDone runs an activity on one store for as long as the store is down, and says
+// what it waits for. Done or not, nothing is said of the store any more when it ends.
 func (l *life) untilDone(ctx workflow.Context, activity, summary string, in StoreInput) error {
+	defer l.storeDone(in.Store)
 	for attempt := 1; ; attempt++ {
-		err := persist(ctx, attempt, activity, summary, in, nil)
-		if err == nil || ctx.Err() != nil || !passing(err) {
-			l.reached(in.Store)
+		err := l.patiently(ctx, attempt, activity, summary, in, nil)
+		if err == nil || ctx.Err() != nil || !transient(err) {
 			return err
 		}
-		l.unreached(in.Store)
-		if err := workflow.NewTimerWithOptions(ctx, backoff(attempt), workflow.TimerOptions{
-			Summary: in.Store + " is down: wait before another attempt",
-		}).Get(ctx, nil); err != nil {
+		l.showStoreTrouble(in.Store, "another attempt: "+summary, err)
+		if renew, err := waitUntil(ctx, backoff(attempt), summary+": wait before another attempt", l.renewalIsDue); err != nil {
 			return err
+		} else if renew {
+			return errInterrupted // to go on in a fresh history
 		}
 	}
 }
@@ -81,13 +84,9 @@ func (l *life) untilDone(ctx workflow.Context, activity, summary string, in Stor
 // published waits for the end.
 func (l *life) published() error {
 	l.enter(video.Published)
-	for {
-		l.await(func() bool {
-			return l.state.Ending != "" || workflow.GetInfo(l.root).GetContinueAsNewSuggested()
-		})
-		if l.state.Ending != "" {
-			return errEnding
-		}
-		return l.continueAsNew()
+	ended := func() bool { return l.kept.Ending != "" }
+	if err := l.waitOutside(-1, "", ended); err != nil {
+		return err
 	}
+	return errEnding
 }

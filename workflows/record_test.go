@@ -148,10 +148,40 @@ func stories() map[string]func(*tale) {
 			l.uploaded().arrives(video.Published)
 			l.must(video.Delete)
 		},
-		"stray": func(l *tale) {
-			l.in.Stray = true
-			l.in.Carried = &video.Carried{State: video.State{Stage: video.Published}, Epoch: 3}
+		"begun again after it was terminated": func(l *tale) {
+			l.in.Carried = &video.Carried{State: video.State{Stage: video.Processing, Paused: true}, Epoch: 3, Uploaded: true, Stray: true}
 			l.begin()
+			l.must(video.Resume)
+			l.arrives(video.Published)
+			l.must(video.Delete)
+		},
+		"begun again in its grace": func(l *tale) {
+			l.in.Carried = &video.Carried{
+				State: video.State{Stage: video.PendingDeletion, Ending: video.ByDeletion}, Epoch: 3, Asked: true,
+				HiddenAt: time.Now(), PurgeAt: time.Now().Add(time.Second),
+			}
+			l.begin()
+		},
+		"behind its rows": func(l *tale) {
+			l.world.row.Epoch, l.world.further = 40, &video.Carried{State: video.State{Stage: video.Published}}
+			l.world.fail["SealUpload"] = func(int) error { return coded(video.Conflict) }
+			l.uploaded().arrives(video.Published)
+			l.must(video.Delete)
+		},
+		"unknown, then deleted": func(l *tale) {
+			l.world.unknown = true
+			l.uploaded()
+			l.until("it waits", func(s video.Status) bool { return s.WaitingFor != "" })
+			l.must(video.Delete)
+		},
+		"rejected and restored": func(l *tale) {
+			l.in.Policy.RejectedTTL = time.Hour
+			l.world.rejected = &video.Rejection{Code: "damaged", Message: "It can't be read."}
+			l.uploaded().arrives(video.Rejected)
+			l.world.change(func() { l.world.rejected = nil })
+			l.must(video.Restore)
+			l.arrives(video.Published)
+			l.must(video.Delete)
 		},
 	}
 	for _, stage := range video.BeforePublication {

@@ -9,56 +9,62 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// review waits for people, if it was asked for.
+// review waits for people, if it was asked for. The backups follow meanwhile.
 func (l *life) review() error {
 	if !l.in.Review {
 		return nil
 	}
 	l.enter(video.Reviewing)
 	l.waitFor("reviewers to approve or reject")
-	l.project()
-	return l.leg(func(ctx workflow.Context, _ Leg) error {
-		return workflow.Await(ctx, func() bool { return l.decided(video.Approve, video.Publish) })
-	})
+	l.writeShown()
+	decided := func() bool { return l.decided(video.Approve, video.Publish) }
+	return l.leg(l.followed(func(ctx workflow.Context, _ Leg) error {
+		return l.waitInLeg(ctx, -1, "", decided)
+	}, true, l.untilSafe()))
 }
 
 // schedule waits for the delay, which counts unpaused time, and for the date,
-// which is wall-clock.
+// which is wall-clock. The backups follow meanwhile.
 func (l *life) schedule() error {
 	now := func() bool { return l.decided(video.Publish) }
-	delay := func() time.Duration { return l.in.Policy.PublishDelay - l.waited }
+	delay := func() time.Duration { return l.in.Policy.PublishDelay - l.kept.Waited }
 	date := func() time.Duration { return l.in.PublishAt.Sub(workflow.Now(l.root)) }
 	if now() || (delay() <= 0 && date() <= 0) {
 		return nil
 	}
 	l.enter(video.Scheduled)
-	defer delete(l.deadlines, "publish_at")
-	return l.leg(func(ctx workflow.Context, _ Leg) error {
+	defer func() { l.shown.publishAt = time.Time{} }()
+	return l.leg(l.followed(func(ctx workflow.Context, _ Leg) error {
 		// Known anew after each pause: the delay stands still meanwhile.
-		l.deadlines["publish_at"] = later(l.in.PublishAt, workflow.Now(ctx).Add(delay()))
+		l.shown.publishAt = later(l.in.PublishAt, workflow.Now(ctx).Add(delay()))
 		l.waitFor("the time to publish")
-		l.project()
+		l.writeShown()
 		from := workflow.Now(ctx)
-		err := wait(ctx, delay(), "delay before publishing", now)
-		l.waited += workflow.Now(ctx).Sub(from)
+		err := l.waitInLeg(ctx, max(0, delay()), "delay before publishing", now)
+		l.kept.Waited += workflow.Now(ctx).Sub(from)
 		if err != nil {
 			return err
 		}
-		return wait(ctx, date(), "until the date to publish", now)
-	})
+		return l.waitInLeg(ctx, max(0, date()), "until the date to publish", now)
+	}, true, l.untilSafe()))
 }
 
-// wait waits until enough is true, at most d.
-func wait(ctx workflow.Context, d time.Duration, summary string, enough func() bool) error {
-	if d <= 0 || enough() {
-		return nil
+// waitInLeg waits until enough is true, for d at most, or without end if d is negative.
+// Where the history grows too long the leg ends, and the next one begins in a fresh one.
+func (l *life) waitInLeg(ctx workflow.Context, d time.Duration, summary string, enough func() bool) error {
+	ready := func() bool { return enough() || l.renewalIsDue() }
+	var err error
+	if d < 0 {
+		err = workflow.Await(ctx, ready)
+	} else {
+		_, err = waitUntil(ctx, d, summary, ready)
 	}
-	_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-		Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary},
-	}, enough)
+	if err == nil && l.renewalIsDue() && !enough() {
+		return errInterrupted
+	}
 	return err
 }
 
 func (l *life) decided(commands ...video.Command) bool {
-	return slices.ContainsFunc(commands, func(c video.Command) bool { return slices.Contains(l.state.Done, c) })
+	return slices.ContainsFunc(commands, func(c video.Command) bool { return slices.Contains(l.kept.Done, c) })
 }

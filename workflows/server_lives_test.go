@@ -37,12 +37,15 @@ func TestOnServer(t *testing.T) {
 		"asked in the moment it is out": askedInTheMomentOfPublication,
 		"no command is lost":            noCommandIsLost,
 		"reset after the purge":         resetAfterThePurge,
-		"a stray is purged":             strayIsPurged,
+		"terminated, it comes back":     terminatedComesBack,
 		"status as the contract says":   statusAsTheContractSays,
 		"a plain client":                plainClient,
 		"lists by stage":                listsByStage,
 		"an update sent twice":          updateSentTwice,
 		"purged is closed":              purgedIsClosed,
+		"no timer is left":              noTimerIsLeft,
+		"every activity has its place":  everyActivityHasItsPlace,
+		"repeated without end":          repeatedWithoutEnd,
 		"what operators read":           whatOperatorsRead,
 		"a full life costs few actions": fullLifeCostsFewActions,
 	} {
@@ -438,35 +441,36 @@ func resetAfterThePurge(t *testing.T, s *server) {
 	}
 }
 
-// strayIsPurged is what the audit starts for a video whose workflow was
-// terminated: also then a legal hold is kept.
-func strayIsPurged(t *testing.T, s *server) {
-	l := s.tale(t).uploaded()
-	l.arrives(video.Published)
+// terminatedComesBack is what the audit starts for a video whose workflow was
+// terminated: it waits, paused, for a person, and a resume leads to publication.
+func terminatedComesBack(t *testing.T, s *server) {
+	l, _ := s.at(t, video.Processing)
 	if err := s.client.TerminateWorkflow(t.Context(), l.in.ID.WorkflowID(), "", "a test"); err != nil {
 		t.Fatal(err)
 	}
+	l.letGo()
 	again := s.tale(t)
-	again.in = l.in
-	again.in.Stray, again.in.Policy = true, video.Policy{}
-	again.in.Carried = &video.Carried{State: video.State{Stage: video.Published, Held: true}, Epoch: 3}
-	again.world = l.world
-	again.in.ID = l.in.ID
+	again.in, again.world = l.in, l.world
+	epoch := l.world.epoch()
+	again.in.Carried = &video.Carried{
+		State: video.State{Stage: video.Processing, Paused: true}, Epoch: epoch, Uploaded: true, Plan: l.world.plan, Stray: true,
+	}
 	run, err := s.client.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{ID: l.in.ID.WorkflowID(), TaskQueue: video.ControlQueue},
 		video.LifecycleWorkflow, again.in)
 	if err != nil {
 		t.Fatal(err)
 	}
 	again.run = run
-	again.until("a hold", func(s video.Status) bool { return s.WaitingFor == "the end of the legal hold" })
-	if n := l.world.count("DestroyKey"); n != 0 {
-		t.Errorf("the key was destroyed under a legal hold")
-	}
-	again.must(video.Release)
-	again.ends(video.ByDeletion)
-	if l.world.count("Hide") != 1 || l.world.count("PurgeReplica") != 3 {
+	again.until("a row that fences the former run", func(s video.Status) bool {
+		return s.Paused && strings.Contains(s.WaitingFor, "terminated") && l.world.epoch() > epoch && l.world.last().Stray
+	})
+	if n := l.world.count("Publish") + l.world.count("DestroyKey"); n != 0 {
 		t.Errorf("did %v", l.world.did)
 	}
+	again.must(video.Resume)
+	again.arrives(video.Published)
+	again.must(video.Delete)
+	again.ends(video.ByDeletion)
 }
 
 func statusAsTheContractSays(t *testing.T, s *server) {

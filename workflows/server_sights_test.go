@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
@@ -59,7 +61,7 @@ func whatOperatorsRead(t *testing.T, s *server) {
 		video.Purging:         {"**purging, ending: deleted**", "overdue at: 20"},
 		video.Draft:           {"**draft**", "a resume, or the draft's expiry", "expires at: 20", "resume, cancel, delete, hold"},
 		video.Canceled:        {"**canceled, ending: canceled**", "an operator's restore", "expires at: 20"},
-		video.Rejected:        {"**rejected, ending: rejected**", "its author to read why", "expires at: 20"},
+		video.Rejected:        {"**rejected, ending: rejected**", "an operator's restore", "expires at: 20"},
 	}
 	for stage, words := range says {
 		t.Run(string(stage), func(t *testing.T) {
@@ -274,4 +276,107 @@ func fullLifeCostsFewActions(t *testing.T, s *server) {
 	if actions > 40 {
 		t.Errorf("%d actions, at most 40 were aimed at", actions)
 	}
+}
+
+// noTimerIsLeft checks that a command takes the timer with it that it made needless: what
+// the timeline shows as open is what the life waits for.
+func noTimerIsLeft(t *testing.T, s *server) {
+	l := s.tale(t)
+	l.in.Review, l.in.Policy.PublishDelay, l.in.Policy.CancelGrace = true, time.Hour, time.Hour
+	l.holding("Package", 1).must(video.Cancel, video.CommandRequest{KeepDraft: true})
+	l.openTimers(1, "as a draft")
+	l.letGo()
+	l.must(video.Resume)
+	l.arrives(video.Reviewing)
+	l.openTimers(0, "taken up")
+	l.must(video.Cancel)
+	l.openTimers(1, "canceled")
+	l.must(video.Restore)
+	l.openTimers(0, "restored")
+	l.must(video.Approve)
+	l.arrives(video.Scheduled)
+	l.openTimers(1, "scheduled")
+	l.must(video.Publish)
+	l.arrives(video.Published)
+	l.must(video.Delete)
+	l.ends(video.ByDeletion)
+}
+
+// openTimers counts the timers of the first run that were neither fired nor canceled.
+func (l *tale) openTimers(want int, when string) {
+	l.t.Helper()
+	patient(l.t, "timers "+when, func() error {
+		open := 0
+		for _, e := range l.history(l.run.GetRunID()).GetEvents() {
+			switch e.GetEventType() {
+			case enumspb.EVENT_TYPE_TIMER_STARTED:
+				open++
+			case enumspb.EVENT_TYPE_TIMER_FIRED, enumspb.EVENT_TYPE_TIMER_CANCELED:
+				open--
+			}
+		}
+		if open != want {
+			return fmt.Errorf("%d timers are open, want %d", open, want)
+		}
+		return nil
+	})
+}
+
+// everyActivityHasItsPlace checks that hiding and erasing go first, and owners take turns.
+func everyActivityHasItsPlace(t *testing.T, s *server) {
+	l := s.tale(t).uploaded()
+	l.arrives(video.Published)
+	l.must(video.Delete)
+	l.ends(video.ByDeletion)
+	seen := map[string]int32{}
+	for _, run := range l.runs() {
+		for _, e := range l.history(run).GetEvents() {
+			a := e.GetActivityTaskScheduledEventAttributes()
+			if a == nil {
+				continue
+			}
+			if a.GetPriority().GetFairnessKey() != l.in.Owner {
+				t.Errorf("%s has the fairness key %q", a.GetActivityType().GetName(), a.GetPriority().GetFairnessKey())
+			}
+			name := a.GetActivityType().GetName()
+			if was, again := seen[name]; !again || a.GetPriority().GetPriorityKey() > was {
+				seen[name] = a.GetPriority().GetPriorityKey()
+			}
+		}
+	}
+	for _, order := range [][2]string{{"Hide", "Probe"}, {"PurgeReplica", "CopyReplica"}, {"Probe", "EncodePiece"}} {
+		if seen[order[0]] == 0 || seen[order[0]] >= seen[order[1]] {
+			t.Errorf("%s has priority %d, %s %d", order[0], seen[order[0]], order[1], seen[order[1]])
+		}
+	}
+}
+
+// repeatedWithoutEnd is a client that repeats a command through a grace: the run goes on
+// as a new one before the server's limits are reached, and other commands work.
+func repeatedWithoutEnd(t *testing.T, s *server) {
+	l := s.tale(t)
+	l.in.Policy.DeleteGrace = time.Hour
+	l.uploaded().arrives(video.Published)
+	l.must(video.Delete)
+	l.arrives(video.PendingDeletion)
+	const senders, each = 8, 560 // above the 4,096 events at which the server suggests a new run
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() {
+			for range each {
+				if err := s.client.SignalWorkflow(t.Context(), l.in.ID.WorkflowID(), "", "delete", nil); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	l.must(video.Hold)
+	l.until("a new run", func(now video.Status) bool {
+		d, err := s.client.DescribeWorkflowExecution(t.Context(), l.in.ID.WorkflowID(), "")
+		return err == nil && now.Stage == video.PendingDeletion && canBe(now, video.Release) &&
+			d.GetWorkflowExecutionInfo().GetHistoryLength() < 4000
+	})
+	l.must(video.Release)
 }

@@ -68,6 +68,7 @@ func (n *namespaces) open(t *testing.T, name string) *server {
 			Namespace: name, SearchAttributes: map[string]enumspb.IndexedValueType{
 				video.StageAttribute: enumspb.INDEXED_VALUE_TYPE_KEYWORD, video.OwnerAttribute: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 				video.PausedAttribute: enumspb.INDEXED_VALUE_TYPE_BOOL, video.OverdueAttribute: enumspb.INDEXED_VALUE_TYPE_BOOL,
+				video.TroubleAttribute: enumspb.INDEXED_VALUE_TYPE_BOOL,
 			}})
 		return err
 	})
@@ -144,10 +145,10 @@ func (ws *worlds) register(w worker.ActivityRegistry) {
 		"EncodePiece":  func(c context.Context, in PieceInput) (Probed, error) { return ws.of(in.ID).EncodePiece(c, in) },
 		"EncodeAudio":  func(c context.Context, in Leg) (Probed, error) { return ws.of(in.ID).EncodeAudio(c, in) },
 		"Package":      func(c context.Context, in Leg) (Probed, error) { return ws.of(in.ID).Package(c, in) },
-		"CopyAhead":    func(c context.Context, in Leg) error { return ws.of(in.ID).CopyAhead(c, in) },
+		"CopyAhead":    func(c context.Context, in CopyInput) error { return ws.of(in.ID).CopyAhead(c, in) },
 		"CopyReplica":  func(c context.Context, in StoreInput) error { return ws.of(in.ID).CopyReplica(c, in) },
 		"Publish":      func(c context.Context, in Leg) error { return ws.of(in.ID).Publish(c, in) },
-		"Hide":         func(c context.Context, in HideInput) error { return ws.of(in.ID).Hide(c, in) },
+		"Hide":         func(c context.Context, in HideInput) (Hidden, error) { return ws.of(in.ID).Hide(c, in) },
 		"DestroyKey":   func(c context.Context, in DestroyInput) error { return ws.of(in.ID).DestroyKey(c, in) },
 		"PurgeReplica": func(c context.Context, in StoreInput) error { return ws.of(in.ID).PurgeReplica(c, in) },
 		"CloseReceipt": func(c context.Context, in DestroyInput) (video.Receipt, error) {
@@ -184,7 +185,7 @@ func (l *tale) begin() *tale {
 		ID: l.in.ID.WorkflowID(), TaskQueue: video.ControlQueue, StaticSummary: "the life of one video",
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		TypedSearchAttributes: temporal.NewSearchAttributes(
-			stageAttribute.ValueSet(string(video.Uploading)), pausedAttribute.ValueSet(false), overdueAttribute.ValueSet(false),
+			stageAttribute.ValueSet(string(video.Uploading)), pausedAttribute.ValueSet(false), overdueAttribute.ValueSet(false), troubleAttribute.ValueSet(false),
 			temporal.NewSearchAttributeKeyKeyword(video.OwnerAttribute).ValueSet(l.in.Owner)),
 	}, video.LifecycleWorkflow, l.in)
 	if err != nil {

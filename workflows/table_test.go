@@ -35,7 +35,7 @@ var (
 		"purging":          "-      -           -         =         -          -         -          -           -    -",
 		"draft":            "-      >processing !canceled !deleted  -          -         -          -           held =",
 		"canceled":         "-      -           =         !deleted  -          -         -          >processing held =",
-		"rejected":         "-      -           -         !rejected -          -         -          -           -    -",
+		"rejected":         "-      -           -         !deleted  -          -         -          >processing held =",
 	}
 	expectedPaused = map[video.Stage]string{
 		"uploading":  "= >uploading  !canceled !deleted - - - - held =",
@@ -143,6 +143,7 @@ func (c *trial) arrive() []scene {
 		return []scene{{"work", working, func() { f.update(video.Cancel) }}}
 	case video.Rejected:
 		f.world.rejected = &video.Rejection{Code: "not_a_video", Message: "This is a text."}
+		hold("EncodePiece") // where a restored one comes to
 	}
 	return nil
 }
@@ -188,6 +189,7 @@ func (c *trial) ready(s video.Status) bool {
 
 func (c *trial) ask() {
 	c.before = c.f.status()
+	c.f.world.change(func() { c.f.world.rejected = nil })
 	if c.by == "update" {
 		c.answer = c.f.update(c.command)
 		return
@@ -322,11 +324,8 @@ func (c *trial) ended() {
 		return
 	}
 	reason := video.ByDeletion // of the finish
-	switch {
-	case c.want[0] == '!':
+	if c.want[0] == '!' {
 		reason = video.Ending(c.want[1:])
-	case c.stage == video.Rejected:
-		reason = video.ByRejection
 	}
 	if r := f.receipt(); r.Reason != reason {
 		f.t.Errorf("the receipt says %q, want %q", r.Reason, reason)

@@ -14,10 +14,10 @@ import (
 func (l *life) upload() error {
 	l.enter(video.Uploading)
 	if l.in.Import {
-		return l.leg(l.followed(l.fetch, paced()))
+		return l.leg(l.followed(l.fetch, false, paced(firstCopy)))
 	}
 	l.waitFor("the rest of the upload")
-	return l.leg(l.followed(l.arrive, l.newBytes))
+	return l.leg(l.followed(l.arrive, false, l.newBytes))
 }
 
 // arrive returns when every byte is stored, or ends the life of an upload that
@@ -27,15 +27,14 @@ func (l *life) upload() error {
 func (l *life) arrive(ctx workflow.Context, leg Leg) error {
 	since, stalled := workflow.Now(ctx), false
 	for pace := firstCopy; ; pace = min(2*pace, slowest) {
-		arrived, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
-			Timeout: min(l.nextLook(since, stalled), pace), TimerOptions: workflow.TimerOptions{Summary: "look whether bytes still come"},
-		}, func() bool { return l.uploaded })
+		wait := min(l.nextLook(since, stalled), pace)
+		arrived, err := waitUntil(ctx, wait, "look whether bytes still come", func() bool { return l.kept.Uploaded })
 		if arrived || err != nil {
 			return err
 		}
 		var upload UploadState
 		look := CheckInput{Leg: leg, Since: since, Stall: l.in.Policy.UploadStall}
-		if err := run(ctx, "CheckUpload", "how far is the upload", look, &upload); err != nil {
+		if err := l.run(ctx, "CheckUpload", "how far is the upload", look, &upload); err != nil {
 			return err
 		}
 		if upload.Complete {
@@ -45,18 +44,25 @@ func (l *life) arrive(ctx workflow.Context, leg Leg) error {
 		changed := stalled != upload.Stalled
 		since, stalled = later(since, upload.LastByteAt), upload.Stalled
 		if workflow.Now(ctx).Sub(since) >= l.in.Policy.UploadIdle {
-			l.end(video.ByExpiry)
-			return errEnding
+			return l.expire()
 		}
 		l.waitForBytes(since, stalled)
 		if changed {
-			l.project()
+			l.writeShown()
 			pace = firstCopy // to see soon whether it lasts
 		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+		if l.renewalIsDue() {
 			return errInterrupted // the next leg begins in a fresh history
 		}
 	}
+}
+
+// expire ends the life of an upload that nobody goes on with.
+func (l *life) expire() error {
+	if !l.leaving() {
+		l.end(video.ByExpiry)
+	}
+	return errEnding
 }
 
 // nextLook is when an upload whose last byte came at a time has to be looked at
@@ -90,19 +96,20 @@ func later(a, b time.Time) time.Time {
 // backups begin to follow it. What has arrived by then needs no copying ahead.
 const firstCopy = 3 * time.Second
 
-// followed is the work of a leg that stores an upload, while the backups follow:
-// what is stored is copied each time that there may be more. It ends with the
+// followed is the work of a leg while the backups follow: what is stored is copied each
+// time that there may be more, until all of a whole video is there. It ends with the
 // work: only publication waits for the backups.
-func (l *life) followed(work func(workflow.Context, Leg) error, more func(workflow.Context) error) func(workflow.Context, Leg) error {
+func (l *life) followed(work func(workflow.Context, Leg) error, whole bool, more func(workflow.Context) error) func(workflow.Context, Leg) error {
 	return func(ctx workflow.Context, leg Leg) error {
 		copying, stop := workflow.WithCancel(ctx)
 		over := false
 		workflow.Go(copying, func(ctx workflow.Context) {
-			for more(ctx) == nil {
-				err := run(ctx, "CopyAhead", "copy what has come to the backups", CopyInput{Leg: leg}, nil)
-				if err != nil && !passing(err) {
+			for !l.safe && more(ctx) == nil {
+				err := l.run(ctx, "CopyAhead", "copy what has come to the backups", CopyInput{leg, whole}, nil)
+				if err != nil && !transient(err) {
 					break // fenced off, as the work will find out
 				}
+				l.safe = whole && err == nil
 			}
 			over = true
 		})
@@ -120,9 +127,21 @@ func (l *life) newBytes(ctx workflow.Context) error {
 	return err
 }
 
+// untilSafe doesn't wait the first time, and then ever longer.
+func (l *life) untilSafe() func(workflow.Context) error {
+	again, first := paced(time.Minute), true
+	return func(ctx workflow.Context) error {
+		if first {
+			first = false
+			return ctx.Err()
+		}
+		return again(ctx)
+	}
+}
+
 // paced waits ever longer.
-func paced() func(workflow.Context) error {
-	wait := firstCopy
+func paced(first time.Duration) func(workflow.Context) error {
+	wait := first
 	return func(ctx workflow.Context) error {
 		timer := workflow.NewTimerWithOptions(ctx, wait, workflow.TimerOptions{Summary: "before the backups follow"})
 		wait = min(2*wait, slowest)

@@ -25,7 +25,9 @@ type world struct {
 	mu       sync.Mutex
 	row      ControlRow
 	shown    ControlInput
-	waits    []string // all that was ever shown to be waited for
+	unknown  bool           // neither catalog nor ledger knows the video
+	further  *video.Carried // where the rows stand, if that is further than the run
+	waits    []string       // all that was ever shown to be waited for
 	did      []string
 	running  map[string]int
 	held     map[string]bool                    // activities that run until they are told to stop
@@ -77,6 +79,8 @@ func (w *world) do(ctx context.Context, what string, leg Leg) error {
 	switch {
 	case down:
 		return coded(video.Unavailable)
+	case w.isUnknown() && !slices.Contains([]string{"Control", "PurgeReplica", "CloseReceipt"}, what):
+		return coded(video.NotFound)
 	case w.knownErased() && !slices.Contains(wayOut, what):
 		return coded(video.Gone)
 	}
@@ -123,6 +127,12 @@ func (w *world) knownErased() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.erased
+}
+
+func (w *world) isUnknown() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unknown
 }
 
 func (w *world) isDeaf() bool {
@@ -181,6 +191,12 @@ func (w *world) fenced(leg Leg) bool {
 	return w.row.Epoch > leg.Epoch
 }
 
+func (w *world) epoch() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.row.Epoch
+}
+
 func (w *world) count(what string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -191,8 +207,15 @@ func (w *world) Control(ctx context.Context, in ControlInput) (ControlRow, error
 	err := w.do(ctx, "Control", in.Leg)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed {
+	switch {
+	case w.closed:
 		return ControlRow{Epoch: in.Epoch, Ending: video.ByDeletion, Erased: true}, err
+	case w.unknown:
+		return ControlRow{Epoch: in.Epoch, Unknown: true}, nil
+	case w.further != nil && (in.Epoch < w.row.Epoch || in.Fences && in.Epoch == w.row.Epoch):
+		further := *w.further
+		further.Epoch = w.row.Epoch
+		return ControlRow{Epoch: w.row.Epoch, Ending: w.row.Ending, Further: &further}, nil
 	}
 	if err == nil && in.Epoch >= w.row.Epoch {
 		w.row.Epoch, w.shown = in.Epoch, in
@@ -240,13 +263,13 @@ func (w *world) CopyAhead(ctx context.Context, in CopyInput) error {
 }
 
 func (w *world) CopyReplica(ctx context.Context, in StoreInput) error {
-	return w.do(ctx, "CopyReplica", in.Leg)
+	return at(in.Store, w.do(ctx, "CopyReplica", in.Leg))
 }
 
 func (w *world) Publish(ctx context.Context, leg Leg) error { return w.do(ctx, "Publish", leg) }
 
 func (w *world) Hide(ctx context.Context, in HideInput) (Hidden, error) {
-	err := w.do(ctx, "Hide", in.Leg)
+	err := w.asked(in.Asked, w.do(ctx, "Hide", in.Leg))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.shown = ControlInput{Leg: in.Leg, State: video.State{Stage: video.PendingDeletion, Ending: video.ByDeletion}}
@@ -254,7 +277,7 @@ func (w *world) Hide(ctx context.Context, in HideInput) (Hidden, error) {
 }
 
 func (w *world) DestroyKey(ctx context.Context, in DestroyInput) error {
-	err := w.do(ctx, "DestroyKey", in.Leg)
+	err := w.asked(in.Asked, w.do(ctx, "DestroyKey", in.Leg))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.erased = w.erased || err == nil
@@ -262,7 +285,7 @@ func (w *world) DestroyKey(ctx context.Context, in DestroyInput) error {
 }
 
 func (w *world) PurgeReplica(ctx context.Context, in StoreInput) error {
-	err := w.do(ctx, "PurgeReplica", in.Leg)
+	err := at(in.Store, w.do(ctx, "PurgeReplica", in.Leg))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.purged[in.Store] = err == nil
@@ -332,6 +355,8 @@ type scene struct {
 	when func(video.Status) bool
 	then func()
 }
+
+func (f *film) letGo() { f.world.change(func() { clear(f.world.held) }) }
 
 // play runs a life through scenes, one after the other. Each moment must come
 // without much time passing in the clock of the environment.
@@ -443,6 +468,22 @@ func (quiet) Error(string, ...any) {}
 
 func coded(code video.Code) error {
 	return temporal.NewApplicationErrorWithOptions("as arranged", string(code), temporal.ApplicationErrorOptions{NonRetryable: code.Permanent()})
+}
+
+// asked lets a person's deletion of a video that nobody knows go on.
+func (w *world) asked(asked bool, err error) error {
+	if e, ok := err.(*temporal.ApplicationError); ok && asked && e.Type() == string(video.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// at names the store that is down.
+func at(store string, err error) error {
+	if e, ok := err.(*temporal.ApplicationError); ok && e.Type() == string(video.Unavailable) {
+		return temporal.NewApplicationErrorWithOptions("as arranged", e.Type(), temporal.ApplicationErrorOptions{Details: []any{store}})
+	}
+	return err
 }
 
 func dataConverter() converter.DataConverter { return converter.GetDefaultDataConverter() }
