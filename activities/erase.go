@@ -124,8 +124,7 @@ func (a *Activities) PurgeReplica(ctx context.Context, in workflows.StoreInput) 
 		return err
 	}
 	leg := wayOut(in.Leg)
-	replica := catalog.Replica{Video: in.ID, Store: in.Store, State: catalog.ReplicaPurging}
-	err = a.Catalog.SetReplica(ctx, leg, replica)
+	books, err := a.Catalog.BeginPurge(ctx, leg, in.Store)
 	if is(err, video.Gone, video.NotFound) {
 		return a.erase(ctx, record, leg.Video, store, nil)
 	}
@@ -133,12 +132,12 @@ func (a *Activities) PurgeReplica(ctx context.Context, in workflows.StoreInput) 
 		return err
 	}
 	err = a.erase(ctx, record, leg.Video, store, func(found objects.Inventory) error {
-		return orForgotten(a.Catalog.Observed(ctx, leg, store.Name(), counts(found)))
+		return orForgotten(a.Catalog.Observed(ctx, books, counts(found)))
 	})
+	replica := catalog.Replica{Video: in.ID, Store: in.Store, State: catalog.ReplicaEmpty}
 	if err != nil {
 		return a.unreachable(ctx, leg, replica, err)
 	}
-	replica.State = catalog.ReplicaEmpty
 	if err := a.Catalog.SetReplica(ctx, leg, replica); err != nil {
 		return orForgotten(err)
 	}

@@ -84,11 +84,12 @@ func (b *bench) everyWrite(t *testing.T, leg catalog.Leg) map[string]error {
 	ctx := t.Context()
 	_, intend := b.Intend(ctx, leg, []catalog.Object{piece(1)})
 	_, exclusive := b.EnterExclusive(ctx, leg, nil)
+	_, purge := b.BeginPurge(ctx, leg, "a")
 	return map[string]error{
 		"enter": b.Enter(ctx, leg, nil), "enter alone": exclusive, "intend": intend,
 		"commit":  b.Commit(ctx, leg, written(catalog.Object{ID: 1}, "late")),
 		"project": b.Project(ctx, leg, nil), "begin to drop": b.BeginDrop(ctx, leg, []int64{1}), "drop": b.Drop(ctx, leg, []int64{1}),
-		"replica": b.SetReplica(ctx, leg, catalog.Replica{Store: "a"}), "observed": b.Observed(ctx, leg, "a", video.Counts{}),
+		"replica": b.SetReplica(ctx, leg, catalog.Replica{Store: "a"}), "purge": purge, "found after": b.FoundAfter(ctx, leg, "a", video.Counts{}),
 	}
 }
 
@@ -218,7 +219,8 @@ func TestLateWritesAreRefused(t *testing.T) {
 				refused(t, "intend", err, code)
 				refused(t, "drop", b.Drop(ctx, leg, []int64{o.ID}), code)
 				refused(t, "replica", b.SetReplica(ctx, leg, catalog.Replica{Store: "a"}), code)
-				refused(t, "observed", b.Observed(ctx, leg, "a", video.Counts{}), code)
+				_, err = b.BeginPurge(ctx, leg, "a")
+				refused(t, "purge", err, code)
 
 				if after, _ := b.Video(ctx, leg.Video); after.Revision != before.Revision {
 					t.Errorf("the video went from revision %d to %d", before.Revision, after.Revision)
