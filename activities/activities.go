@@ -3,14 +3,20 @@
 // store, source.go how the sealed upload is read.
 //
 // Every activity may run twice, may be answered into the void, and may wake up
-// after its time: it enters its leg first, which looks into the ledger and fails
-// when a later leg has begun, and commits each write under the leg's epoch. What
-// a fenced-off activity has already put into a store it takes back.
+// after its time: whatever it writes into the catalog goes under the leg's epoch,
+// which looks into the ledger and fails when a later leg has begun. What a fenced-off
+// activity has already put into a store it takes back. Work that deletes before it
+// writes is fenced by attempt, too: see catalog.EnterExclusive.
+//
+// What the catalog doesn't know may be erased (Gone), for the ledger says so, or
+// unknown (NotFound): restored from a backup, or the wrong catalog. An unknown is
+// never the end of a video; nothing is destroyed or taken back because of it.
 package activities
 
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -83,6 +89,11 @@ func wayOut(l workflows.Leg) catalog.Leg {
 	return catalog.Leg{Video: l.ID, Epoch: l.Epoch, Ending: true}
 }
 
+// is reports whether err is an error of one of these codes.
+func is(err error, codes ...video.Code) bool {
+	return err != nil && slices.Contains(codes, video.CodeOf(err))
+}
+
 // The first heartbeat of an activity is always sent, and each is an action: work
 // that ends within quiet costs none. Well below the heartbeat timeout.
 const (
@@ -92,6 +103,9 @@ const (
 
 // heart beats for long work until the context ends or stop is called.
 func heart(ctx context.Context) (stop func()) {
+	if !activity.IsActivity(ctx) {
+		return func() {} // called by itself, in a test
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		wait := quiet

@@ -63,7 +63,7 @@ func (a *Activities) purgeStray(ctx context.Context, v catalog.Video) (bool, err
 		return false, err
 	}
 	row, err := a.Catalog.ControlOf(ctx, v.ID)
-	if forgotten(err) {
+	if is(err, video.Gone, video.NotFound) {
 		return false, nil
 	}
 	if err != nil {

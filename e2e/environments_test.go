@@ -386,7 +386,7 @@ func (w *wrong) catalogRestored() {
 
 	w.until("the workflow of a video without a row says that it waits", 2*time.Minute, func() bool {
 		s := w.plain(string(working)).status()
-		return strings.Contains(s.WaitingFor, "doesn't know this video")
+		return strings.Contains(s.Waiting, "doesn't know this video")
 	})
 	w.until("lists show it", time.Minute, func() bool {
 		found, err := w.temporal().ListWorkflow(w.ctx, &workflowservice.ListWorkflowExecutionsRequest{
@@ -415,7 +415,7 @@ func TestLifeWithoutARowEndsByAPersonsDelete(t *testing.T) {
 	r.until("an encoder runs", time.Minute, func() bool { return r.encoders() > 0 })
 	r.atRest(func() { r.copyCatalog(old, r.dir) })
 	r.until("it waits", 2*time.Minute, func() bool {
-		return strings.Contains(r.plain(string(id)).status().WaitingFor, "doesn't know this video")
+		return strings.Contains(r.plain(string(id)).status().Waiting, "doesn't know this video")
 	})
 	r.plain(string(id)).signal("delete", nil)
 	r.erased(id, 2*time.Minute)

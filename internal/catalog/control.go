@@ -38,25 +38,46 @@ type Control struct {
 	Writer  int64 // the latest attempt at exclusive work; see Leg.Writer
 }
 
-// Enter begins a leg: it claims the epoch and applies the projection (nil for
-// none) in one transaction. It fails with Conflict when a later leg has begun or
-// the video is paused, and Gone when it is ending, erased or was never there.
+// Enter begins a leg: it claims the epoch and applies the projection in one
+// transaction; without one (nil) the video's row stays as it is. It fails with
+// Conflict when a later leg has begun or the video is paused, Gone when it is ending
+// or erased, and NotFound when neither this catalog nor its ledger knows it.
 // Entering the same leg again is a success.
 func (c *Catalog) Enter(ctx context.Context, leg Leg, project func(*Video)) error {
-	return c.transact(ctx, func(tx *gorm.DB) error {
-		row, err := lockControl(tx, leg.Video)
-		if err != nil {
-			return gone(err)
-		}
-		if err := row.admit(tx, leg); err != nil {
+	_, err := c.enter(ctx, leg, project, 0)
+	return err
+}
+
+// EnterExclusive is Enter for work that attempts must not share, because it deletes
+// before it writes. It returns the leg with the number of this attempt: with it
+// nothing of an earlier attempt is written any more, and nothing of this one once a
+// later attempt has entered.
+func (c *Catalog) EnterExclusive(ctx context.Context, leg Leg, project func(*Video)) (Leg, error) {
+	row, err := c.enter(ctx, leg, project, 1)
+	leg.Writer = row.Writer
+	return leg, err
+}
+
+func (c *Catalog) enter(ctx context.Context, leg Leg, project func(*Video), writers int64) (row Control, err error) {
+	err = c.transact(ctx, func(tx *gorm.DB) error {
+		if row, err = lockControl(tx, leg.Video); err != nil {
 			return err
 		}
-		row.Epoch = leg.Epoch
-		if err := tx.Model(&row).Update("epoch", row.Epoch).Error; err != nil {
+		if err := row.mustAdmit(tx, leg); err != nil {
 			return err
+		}
+		if row.Epoch != leg.Epoch || writers > 0 {
+			row.Epoch, row.Writer = leg.Epoch, row.Writer+writers
+			if err := tx.Model(&row).Select("epoch", "writer").Updates(&row).Error; err != nil {
+				return err
+			}
+		}
+		if project == nil {
+			return nil
 		}
 		return row.project(tx, project)
 	})
+	return row, err
 }
 
 // EnterEnding is Enter for work of the way out; see Leg.Ending. It fails with
@@ -81,17 +102,17 @@ func (c *Catalog) fenced(ctx context.Context, leg Leg, work func(tx *gorm.DB, ro
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockControl(tx, leg.Video)
 		if err != nil {
-			return gone(err)
+			return err
 		}
-		if err := row.present(tx, leg); err != nil {
+		if err := row.mustBeCurrent(tx, leg); err != nil {
 			return err
 		}
 		return work(tx, row)
 	})
 }
 
-// admit says why a leg can't begin, or nil.
-func (row Control) admit(tx *gorm.DB, leg Leg) error {
+// mustAdmit says why a leg can't begin, or nil.
+func (row Control) mustAdmit(tx *gorm.DB, leg Leg) error {
 	if leg.Ending {
 		if row.Ending == "" {
 			return video.Errorf(video.Conflict, "The video is not on its way out.")
@@ -105,13 +126,16 @@ func (row Control) admit(tx *gorm.DB, leg Leg) error {
 	return nil
 }
 
-// present says why a leg may not write, or nil.
-func (row Control) present(tx *gorm.DB, leg Leg) error {
-	if err := row.admit(tx, leg); err != nil {
+// mustBeCurrent says why a leg may not write, or nil.
+func (row Control) mustBeCurrent(tx *gorm.DB, leg Leg) error {
+	if err := row.mustAdmit(tx, leg); err != nil {
 		return err
 	}
 	if leg.Epoch != row.Epoch {
 		return video.Errorf(video.Conflict, "This step of the work has not begun.")
+	}
+	if leg.Writer != 0 && leg.Writer != row.Writer {
+		return video.Errorf(video.Conflict, "A later attempt at this step of the work has begun.")
 	}
 	return nil
 }
@@ -148,14 +172,6 @@ func fenced() *video.Error {
 	return video.Errorf(video.Conflict, "A later step of the work has begun.")
 }
 
-// gone makes a missing row final: whoever still works on the video must stop.
-func gone(err error) error {
-	if video.CodeOf(err) == video.NotFound {
-		return video.Errorf(video.Gone, "There is no such video any more.").Because(err)
-	}
-	return err
-}
-
 // forUpdate locks the rows that are read until the transaction ends. SQLite has
 // no such clause and needs none: its transactions hold the write lock from the start.
 var forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}
@@ -169,7 +185,7 @@ func lockControl(tx *gorm.DB, id video.ID) (Control, error) {
 func (row Control) project(tx *gorm.DB, project func(*Video)) error {
 	before, err := only[Video](tx.Clauses(forUpdate).Where("id = ?", row.Video), tx, row.Video)
 	if err != nil {
-		return gone(err)
+		return err
 	}
 	v := before
 	if project != nil {

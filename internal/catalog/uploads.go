@@ -91,7 +91,7 @@ func (c *Catalog) receiving(ctx context.Context, id video.ID, work func(tx *gorm
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockControl(tx, id)
 		if err != nil {
-			return gone(err)
+			return err
 		}
 		if err := row.open(tx); err != nil {
 			return err
@@ -109,7 +109,7 @@ func lockUnfinished(tx *gorm.DB, id video.ID) (Upload, error) {
 	if err == nil && !u.FinishedAt.IsZero() {
 		err = video.Errorf(video.Conflict, "The upload is complete.")
 	}
-	return u, gone(err)
+	return u, err
 }
 
 // lockHeldUpload locks the control row and the upload, and says why the holder of
@@ -119,7 +119,7 @@ func lockUnfinished(tx *gorm.DB, id video.ID) (Upload, error) {
 func (c *Catalog) lockHeldUpload(tx *gorm.DB, lease Lease) (Upload, error) {
 	row, err := lockControl(tx, lease.Video)
 	if err != nil {
-		return Upload{}, gone(err)
+		return Upload{}, err
 	}
 	if err := row.going(tx); err != nil {
 		return Upload{}, err
@@ -173,7 +173,7 @@ func (c *Catalog) cameIn(u Upload) map[string]any {
 func (c *Catalog) CommitSegment(ctx context.Context, lease Lease, o Object, hashState []byte) error {
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		if _, err := lockControl(tx, lease.Video); err != nil {
-			return gone(err)
+			return err
 		}
 		intent, err := intentOf(tx, lease.Video, o.ID)
 		if err != nil {
@@ -270,11 +270,11 @@ func (c *Catalog) FinishUpload(ctx context.Context, id video.ID, sealedSHA256 []
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockControl(tx, id)
 		if err != nil {
-			return gone(err)
+			return err
 		}
 		u, err := lockUpload(tx, id)
 		if err != nil || !u.FinishedAt.IsZero() {
-			return gone(err)
+			return err
 		}
 		if err := row.open(tx); err != nil {
 			return err

@@ -14,6 +14,8 @@ CREATE INDEX videos_cancel_asked ON videos (id) WHERE cancel_asked_at IS NOT NUL
 
 -- The attempt that has exclusive work of the leg; see Leg.Writer.
 ALTER TABLE controls ADD COLUMN writer BIGINT NOT NULL DEFAULT 0;
+-- The attempt that keeps the books of a store's purge; see Purge.
+ALTER TABLE replicas ADD COLUMN purger BIGINT NOT NULL DEFAULT 0;
 
 -- The one installation that this catalog belongs to, and the places that know of it.
 CREATE TABLE installation (
@@ -47,6 +49,7 @@ DROP TABLE audit_runs;
 DROP TABLE audits;
 DROP TABLE adoptions;
 DROP TABLE installation;
+ALTER TABLE replicas DROP COLUMN purger;
 ALTER TABLE controls DROP COLUMN writer;
 DROP INDEX videos_cancel_asked;
 DROP INDEX videos_promised;
