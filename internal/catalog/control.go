@@ -182,7 +182,7 @@ func (row Control) project(tx *gorm.DB, project func(*Video)) error {
 		v.Stage = video.Purged // it is erased once more after a restore; see ApplyLedger
 	}
 	v.Paused, v.Ending, v.Held = row.Paused, row.Ending, row.Held
-	v.keepWishes(before, row.Draft)
+	v.keepWishes(before)
 	v.Revision = before.Revision + 1
 	return tx.Select("*").Updates(&v).Error
 }

@@ -88,20 +88,20 @@ func (v Video) DeletionAsked() bool {
 }
 
 // CancelSettled reports whether the row shows that the cancel on record needs no
-// workflow any more: it was taken up, or can't be. draft is as in the control row.
-func (v Video) CancelSettled(draft bool) bool {
+// workflow any more: it was taken up, or can't be.
+func (v Video) CancelSettled() bool {
 	s := v.State()
-	return s.Repeats(video.Cancel) || s.Check(video.Cancel) != nil || draft && v.CancelKeeps
+	return s.Repeats(video.Cancel) || s.Check(video.Cancel) != nil || s.Stage == video.Draft && v.CancelKeeps
 }
 
 // keepWishes undoes what a projection has made of what a person asked for, and takes a
 // cancel off the record that the row shows as settled.
-func (v *Video) keepWishes(before Video, draft bool) {
+func (v *Video) keepWishes(before Video) {
 	if !before.HiddenAt.IsZero() {
 		v.HiddenAt = before.HiddenAt
 	}
 	v.CancelAskedAt, v.CancelKeeps = before.CancelAskedAt, before.CancelKeeps
-	if !v.CancelAskedAt.IsZero() && v.CancelSettled(draft) {
+	if !v.CancelAskedAt.IsZero() && v.CancelSettled() {
 		v.CancelAskedAt, v.CancelKeeps = time.Time{}, false
 	}
 }
