@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -80,6 +81,7 @@ type fakeLives struct {
 	slow     time.Duration // how long a command takes to hold
 	stuck    *Obstacle     // no life answers; each keeps what it is told
 	deaf     bool          // nor is it known why
+	refuse   error         // of every command
 	inputs   map[video.ID]video.LifecycleInput
 	over     map[video.ID]bool
 	uploaded map[video.ID]int
@@ -149,7 +151,7 @@ func (f *fakeLives) Command(ctx context.Context, id video.ID, c video.Command, r
 	}
 	row, err := f.catalog.Video(ctx, id)
 	if err == nil {
-		err = row.State().Check(c)
+		err = cmp.Or(f.refuse, row.State().Check(c))
 	}
 	return func(ctx context.Context) (video.Status, error) {
 		if err != nil {
@@ -263,9 +265,14 @@ func (f *fakeLives) take(ctx context.Context, id video.ID, c video.Command, r vi
 		}
 	case video.Hold, video.Release:
 		now.Held = c == video.Hold
+	case video.Approve:
+		stage = video.Scheduled
 	}
 	_, err = f.catalog.Control(ctx, now, func(v *catalog.Video) {
 		v.Stage = stage
+		if c == video.Approve {
+			v.Decisions = append(v.Decisions, c)
+		}
 		if c == video.Delete && v.HiddenAt.IsZero() {
 			v.HiddenAt = time.Now()
 		}
