@@ -181,7 +181,9 @@ func lockControl(tx *gorm.DB, id video.ID) (Control, error) {
 }
 
 // project applies a projection to the video's row. What mirrors the control row,
-// names the video or counts its changes is not the projection's to change.
+// names the video, counts its changes or was asked by a person is not the
+// projection's to change: a video stays hidden, and a cancel stays on record until
+// the row shows that it was taken up.
 func (row Control) project(tx *gorm.DB, project func(*Video)) error {
 	before, err := only[Video](tx.Clauses(forUpdate).Where("id = ?", row.Video), tx, row.Video)
 	if err != nil {
@@ -196,6 +198,7 @@ func (row Control) project(tx *gorm.DB, project func(*Video)) error {
 		v.Stage = video.Purged // it is erased once more after a restore; see ApplyLedger
 	}
 	v.Paused, v.Ending, v.Held = row.Paused, row.Ending, row.Held
+	v.keepWishes(before)
 	v.Revision = before.Revision + 1
 	return tx.Select("*").Updates(&v).Error
 }
@@ -210,7 +213,9 @@ func touch(tx *gorm.DB, id video.ID) error {
 // nothing: a workflow that was reset learns from the answer which epoch to go on
 // above. So does a command that comes late, if each takes a higher epoch than the
 // one before. An ending "deleted", or any ending once the ledger has the video,
-// stays. It fails with NotFound or Gone when there is no such video.
+// stays. So does a person's deletion: the life of a video that was hidden ends by it,
+// whatever is wanted, and a workflow that has not heard of it learns so from the
+// answer. It fails with NotFound or Gone when there is no such video.
 func (c *Catalog) Control(ctx context.Context, want Control, project func(*Video)) (Control, error) {
 	now := want
 	err := c.transact(ctx, func(tx *gorm.DB) error {
@@ -235,6 +240,16 @@ func (c *Catalog) Control(ctx context.Context, want Control, project func(*Video
 // become returns what is wanted, but for an end that can't be taken back.
 func (row Control) become(tx *gorm.DB, want Control) (Control, error) {
 	want.Writer = row.Writer
+	if row.Ending == "" || want.Ending == "" {
+		v, err := lockWishes(tx, row.Video)
+		if err != nil {
+			return want, gone(err)
+		}
+		if !v.HiddenAt.IsZero() {
+			want.Ending, want.Draft = video.ByDeletion, false
+			return want, nil
+		}
+	}
 	if row.Ending == "" || want.Ending == row.Ending {
 		return want, nil
 	}

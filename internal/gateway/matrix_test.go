@@ -29,9 +29,9 @@ cancel      ufccf  ufccf   nnccn   nnoon   nnoof   nnoon   nnoon  nnoon   nnccn 
 approve     uffcc  uffcc   nnfcn   nnfcn   nnfoo   nnfcn   nnfcn  nnfcn   nnfcn   nnfcn   ggfcg   ggggg  nnnnn nnnnn
 reject      uffcc  uffcc   nnfcn   nnfcn   nnfoo   nnfcn   nnfcn  nnfcn   nnfcn   nnfcn   ggfcg   ggggg  nnnnn nnnnn
 publish     ufccf  ufccf   nnccn   nnccn   nnfof   nnoon   nnccn  nnccn   nnccn   nnccn   ggccg   ggggg  nnnnn nnnnn
-restore     uffcf  uffcf   nnfcn   nnfcn   nnfcf   nnfcn   nnfcn  nnfon   nnfcn   nnfcn   ggfcg   ggggg  nnnnn nnnnn
-hold        uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfcn   nnfon   ggfcg   ggggg  nnnnn nnnnn
-release     uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfcn   nnfon   ggfcg   ggggg  nnnnn nnnnn
+restore     uffcf  uffcf   nnfcn   nnfcn   nnfcf   nnfcn   nnfcn  nnfon   nnfon   nnfcn   ggfcg   ggggg  nnnnn nnnnn
+hold        uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfon   nnfon   ggfcg   ggggg  nnnnn nnnnn
+release     uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfon   nnfon   ggfcg   ggggg  nnnnn nnnnn
 delete      ufoof  ufoof   nnoon   nnoon   nnoof   nnoon   nnoon  nnoon   nnoon   nnoon   ggoog   ggggg  nnnnn nnnnn
 receipt     nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ooooo  nnnnn nnnnn
 anyone's    ooooo  ooooo   ggggg   ggggg   ggggg   ggggg   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn

@@ -7,9 +7,10 @@ ALTER TABLE videos ADD COLUMN publish_delay BIGINT; -- nanoseconds; NULL: as the
 ALTER TABLE videos ADD COLUMN import BOOLEAN NOT NULL DEFAULT FALSE;
 -- What a person asked for and no workflow has taken up yet.
 ALTER TABLE videos ADD COLUMN cancel_asked_at TIMESTAMP;
+ALTER TABLE videos ADD COLUMN cancel_keeps BOOLEAN NOT NULL DEFAULT FALSE; -- the cancel keeps a draft
 ALTER TABLE videos ADD COLUMN trouble BOOLEAN NOT NULL DEFAULT FALSE; -- its work fails, or nobody can do it
 ALTER TABLE videos ADD COLUMN stray BOOLEAN NOT NULL DEFAULT FALSE; -- its workflow was terminated
-CREATE INDEX videos_promised ON videos (id) WHERE ending = '' AND hidden_at IS NOT NULL;
+CREATE INDEX videos_promised ON videos (id) WHERE hidden_at IS NOT NULL AND ending <> 'deleted';
 CREATE INDEX videos_cancel_asked ON videos (id) WHERE cancel_asked_at IS NOT NULL;
 
 -- The attempt that has exclusive work of the leg; see Leg.Writer.
@@ -55,6 +56,7 @@ DROP INDEX videos_cancel_asked;
 DROP INDEX videos_promised;
 ALTER TABLE videos DROP COLUMN stray;
 ALTER TABLE videos DROP COLUMN trouble;
+ALTER TABLE videos DROP COLUMN cancel_keeps;
 ALTER TABLE videos DROP COLUMN cancel_asked_at;
 ALTER TABLE videos DROP COLUMN import;
 ALTER TABLE videos DROP COLUMN publish_delay;
