@@ -32,7 +32,7 @@ func (a *Activities) Control(ctx context.Context, in workflows.ControlInput) (wo
 
 func (a *Activities) writeControl(ctx context.Context, in workflows.ControlInput) (workflows.ControlRow, error) {
 	want := catalog.Control{
-		Video: in.ID, Epoch: in.Epoch, Paused: in.Paused, Ending: in.Ending, Held: in.Held, Draft: in.Draft, Refused: in.Refused,
+		Video: in.ID, Epoch: in.Epoch, Paused: in.Paused, Ending: in.Ending, Held: in.Held, Draft: in.Draft, Refused: in.Refused, Fences: in.Fences,
 	}
 	row, err := a.Catalog.Control(ctx, want, func(v *catalog.Video) {
 		v.Stage, v.Decisions = in.Stage, in.Done
@@ -51,7 +51,7 @@ func (a *Activities) writeControl(ctx context.Context, in workflows.ControlInput
 		return workflows.ControlRow{}, err
 	}
 	told := workflows.ControlRow{Epoch: row.Epoch, Ending: row.Ending}
-	if row.Epoch > in.Epoch {
+	if row.Behind {
 		if told.Further, err = a.carried(ctx, row); err != nil {
 			return workflows.ControlRow{}, err
 		}

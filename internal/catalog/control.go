@@ -36,6 +36,13 @@ type Control struct {
 	Draft   bool  // kept to be taken up again although it was canceled
 	Refused int   // signals that were refused
 	Writer  int64 // the latest attempt at exclusive work; see Leg.Writer
+
+	// Fences, of what is wanted, says that its epoch is new: a row that has it already was
+	// written by another run, unless it says the same.
+	Fences bool `gorm:"-"`
+	// Behind, of what Control returns, says that the row is further than what was wanted,
+	// and was left as it is.
+	Behind bool `gorm:"-"`
 }
 
 // Enter begins a leg: it claims the epoch and applies the projection in one
@@ -210,9 +217,9 @@ func touch(tx *gorm.DB, id video.ID) error {
 
 // Control writes the control row, and with it the projection (nil for none). It
 // returns the row as it stands afterwards. An epoch lower than the row's changes
-// nothing: a workflow that was reset learns from the answer which epoch to go on
-// above. So does a command that comes late, if each takes a higher epoch than the
-// one before. An ending "deleted", or any ending once the ledger has the video,
+// nothing, nor does a new one that the row has already: a workflow that was reset, or
+// restored with Temporal's database, learns from the answer that it is Behind. So does a
+// command that comes late, if each takes a higher epoch than the one before. An ending "deleted", or any ending once the ledger has the video,
 // stays. So does a person's deletion: the life of a video that was hidden ends by it,
 // whatever is wanted, and a workflow that has not heard of it learns so from the
 // answer. It fails with NotFound or Gone when there is no such video.
@@ -223,11 +230,18 @@ func (c *Catalog) Control(ctx context.Context, want Control, project func(*Video
 		if err != nil {
 			return err
 		}
-		if now = row; want.Epoch < row.Epoch {
-			return nil
-		}
-		if now, err = row.become(tx, want); err != nil {
+		now, err = row.become(tx, want)
+		if err != nil {
 			return err
+		}
+		behind, err := row.isFurther(tx, now, project)
+		if err != nil {
+			return err
+		}
+		if behind {
+			now = row
+			now.Behind = true
+			return nil
 		}
 		if err := tx.Select("*").Updates(&now).Error; err != nil {
 			return err
@@ -237,13 +251,30 @@ func (c *Catalog) Control(ctx context.Context, want Control, project func(*Video
 	return now, err
 }
 
+// isFurther reports whether the row is further than a run that wants it so: its epoch is
+// higher, or the same although that was to be a new one, and the row says something else.
+func (row Control) isFurther(tx *gorm.DB, want Control, project func(*Video)) (bool, error) {
+	if want.Epoch != row.Epoch || !want.Fences {
+		return want.Epoch < row.Epoch, nil
+	}
+	if want.Paused != row.Paused || want.Ending != row.Ending || want.Held != row.Held || want.Draft != row.Draft {
+		return true, nil
+	}
+	v, err := only[Video](tx.Where("id = ?", row.Video), tx, row.Video)
+	stage := v.Stage
+	if project != nil {
+		project(&v)
+	}
+	return v.Stage != stage, err
+}
+
 // become returns what is wanted, but for an end that can't be taken back.
 func (row Control) become(tx *gorm.DB, want Control) (Control, error) {
 	want.Writer = row.Writer
 	if row.Ending == "" || want.Ending == "" {
 		v, err := lockWishes(tx, row.Video)
 		if err != nil {
-			return want, gone(err)
+			return want, err
 		}
 		if !v.HiddenAt.IsZero() {
 			want.Ending, want.Draft = video.ByDeletion, false

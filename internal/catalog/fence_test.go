@@ -292,8 +292,19 @@ func TestControl(t *testing.T) {
 			t.Fatalf("got %+v", row)
 		}
 		// A workflow that was reset knows a lower epoch only: it changes nothing and learns.
-		if row := b.control(t, at(2)); row != paused {
+		further := paused
+		further.Behind = true
+		if row := b.control(t, at(2)); row != further {
 			t.Errorf("after a lower epoch: %+v", row)
+		}
+		// Nor does a new epoch that another run has reached, unless it says the same.
+		same, other := paused, at(7)
+		same.Fences, other.Fences = true, true
+		if row := b.control(t, other); row != further {
+			t.Errorf("after another row of the same epoch: %+v", row)
+		}
+		if row := b.control(t, same); row.Behind {
+			t.Errorf("the same row again: %+v", row)
 		}
 		if v := b.video(t, id); !v.Paused {
 			t.Error("the video does not mirror the row")

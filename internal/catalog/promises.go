@@ -119,7 +119,7 @@ func checkWishes(tx *gorm.DB, id video.ID) error {
 	v, err := only[Video](tx.Select("id", "hidden_at", "cancel_asked_at").Where("id = ?", id), tx, id)
 	switch {
 	case err != nil:
-		return gone(err)
+		return err
 	case !v.HiddenAt.IsZero():
 		return video.Errorf(video.Gone, "The video was deleted.")
 	case !v.CancelAskedAt.IsZero():
