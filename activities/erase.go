@@ -53,6 +53,9 @@ func forgotten(err error) bool {
 // destroys the key, and gives the catalog and every store within reach a copy
 // of the record. A store that is down gets its copy with its purge.
 func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) error {
+	if err := a.checkInstallation(ctx); err != nil {
+		return err
+	}
 	err := a.leave(ctx, in.Leg, in.Reason, func(v *catalog.Video) {
 		v.Stage, v.WaitingFor = video.Purging, ""
 		v.Unit, v.Done, v.Total = "replicas", 0, int64(len(a.Stores.All()))
@@ -82,6 +85,9 @@ func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) 
 // removed over any number of attempts.
 func (a *Activities) PurgeReplica(ctx context.Context, in workflows.StoreInput) error {
 	defer heart(ctx)()
+	if err := a.checkInstallation(ctx); err != nil {
+		return err
+	}
 	store, err := a.Stores.ByName(in.Store)
 	if err != nil {
 		return err
@@ -150,6 +156,9 @@ func (a *Activities) copyLedger(ctx context.Context, id video.ID, store objects.
 // receipt; anything found fails with Conflict, and the stores are purged again.
 func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput) (video.Receipt, error) {
 	defer heart(ctx)()
+	if err := a.checkInstallation(ctx); err != nil {
+		return video.Receipt{}, err
+	}
 	leg := wayOut(in.Leg)
 	_, err := a.Catalog.Video(ctx, in.ID)
 	known := err == nil

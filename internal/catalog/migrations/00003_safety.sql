@@ -19,7 +19,8 @@ ALTER TABLE controls ADD COLUMN writer BIGINT NOT NULL DEFAULT 0;
 CREATE TABLE installation (
     id         TEXT      PRIMARY KEY,
     made_at    TIMESTAMP NOT NULL,
-    founded_at TIMESTAMP -- NULL until every place has the id
+    founded_at TIMESTAMP, -- NULL until every place has the id
+    single     INTEGER   NOT NULL DEFAULT 1 UNIQUE CHECK (single = 1) -- so that there is one row at most
 );
 CREATE TABLE adoptions (
     place      TEXT      NOT NULL,
