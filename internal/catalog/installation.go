@@ -133,9 +133,9 @@ func (c *Catalog) RecordFounding(ctx context.Context, id, place string, all []st
 // Unused reports whether the catalog knows no video, neither a living nor an erased one.
 func (c *Catalog) Unused(ctx context.Context) (bool, error) {
 	db := c.read.WithContext(ctx)
-	for _, table := range []any{&Video{}, &Ledger{}} {
+	for _, query := range []string{"SELECT 1 FROM videos LIMIT 1", "SELECT 1 FROM ledger LIMIT 1"} {
 		var any []int
-		if err := db.Model(table).Limit(1).Pluck("1", &any).Error; err != nil || len(any) > 0 {
+		if err := db.Raw(query).Scan(&any).Error; err != nil || len(any) > 0 {
 			return false, fault(err)
 		}
 	}
