@@ -70,25 +70,27 @@ func (i *Installation) mustBeEmpty(ctx context.Context, m *member) error {
 // give gives the id to a place that lacks it. That is allowed only while the
 // installation is being founded, to a place that was never given it and is empty.
 func (i *Installation) give(ctx context.Context, m *member) error {
-	missing, err := i.mayBeGiven(ctx, m)
+	may, err := i.mayBeGiven(ctx, m)
 	if err != nil {
 		return err
 	}
-	if !missing {
-		return i.lacks(m)
-	}
-	unused, err := m.unused(ctx)
-	if err != nil {
-		return err
-	}
-	if !unused {
-		// Unless another program has given it the id meanwhile, and uses it.
-		if have, err := m.read(ctx); err != nil || have != "" {
+	wrong := i.lacks(m)
+	if may {
+		unused, err := m.unused(ctx)
+		if err != nil {
 			return err
 		}
-		return i.used(m)
+		if unused {
+			return m.write(ctx, *i.id.Load(), "")
+		}
+		wrong = i.used(m)
 	}
-	return m.write(ctx, *i.id.Load(), "")
+	// Unless another program has given it the id since it was read.
+	have, err := m.read(ctx)
+	if err == nil && have == "" {
+		err = wrong
+	}
+	return err
 }
 
 // mayBeGiven looks into the catalog, as another program may have ended the founding.

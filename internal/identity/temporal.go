@@ -112,7 +112,7 @@ func (t Temporal) unused(ctx context.Context) (bool, error) {
 	return len(found.GetExecutions()) == 0, nil
 }
 
-// write makes the schedule, or gives the one that is there another memo.
+// write makes the schedule, or makes the one that is there anew with another memo.
 func (t Temporal) write(ctx context.Context, id, replaced string) error {
 	if !t.Makes {
 		return video.Errorf(video.Unavailable, "Temporal does not know this installation yet; the first worker that starts will tell it.")
@@ -137,8 +137,9 @@ func (t Temporal) write(ctx context.Context, id, replaced string) error {
 	return nil
 }
 
-// rename changes the memo and leaves the schedule as it is: an operator may have
-// paused it.
+// rename makes the schedule anew as it was, paused if it was, but with another memo: a
+// server can't change that of a schedule. Who dies in between leaves none, and does it
+// again.
 func (t Temporal) rename(ctx context.Context, id, replaced string) error {
 	have, schedule, err := t.describe(ctx)
 	if err != nil || schedule == nil || have != replaced {
@@ -148,11 +149,18 @@ func (t Temporal) rename(ctx context.Context, id, replaced string) error {
 	if err != nil {
 		return video.Errorf(video.Internal, "The installation's id could not be written.").Because(err)
 	}
-	_, err = t.Client.WorkflowService().UpdateSchedule(ctx, &workflowservice.UpdateScheduleRequest{
-		Namespace: t.Namespace, ScheduleId: video.AuditSchedule, Schedule: schedule.GetSchedule(), ConflictToken: schedule.GetConflictToken(),
-		Identity: "starter", RequestId: string(video.NewID()),
-		Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{memoKey: payload}},
-	})
+	service, kept := t.Client.WorkflowService(), schedule
+	_, err = service.DeleteSchedule(ctx, &workflowservice.DeleteScheduleRequest{Namespace: t.Namespace, ScheduleId: video.AuditSchedule})
+	for err == nil && schedule != nil { // until its end shows
+		time.Sleep(20 * time.Millisecond)
+		_, schedule, err = t.describe(ctx)
+	}
+	if err == nil {
+		_, err = service.CreateSchedule(ctx, &workflowservice.CreateScheduleRequest{
+			Namespace: t.Namespace, ScheduleId: video.AuditSchedule, Schedule: kept.GetSchedule(), RequestId: string(video.NewID()),
+			Memo: &commonpb.Memo{Fields: map[string]*commonpb.Payload{memoKey: payload}},
+		})
+	}
 	if err != nil {
 		return unreachable(err)
 	}
