@@ -248,4 +248,3 @@ func (r *rig) idOf(name string) string {
 	r.t.Fatal(fmt.Sprintf("no place %s", name))
 	return ""
 }
-
