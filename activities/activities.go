@@ -43,6 +43,11 @@ type Activities struct {
 	Temporal client.Client
 	Log      *slog.Logger
 
+	// Identity tells whether the places above belong together; nil where nobody asks.
+	Identity interface {
+		Check(ctx context.Context) error
+	}
+
 	// Settling is how old a row must be before the lack of a workflow means
 	// something: the gateway writes the row first and starts the workflow then.
 	Settling time.Duration

@@ -25,6 +25,9 @@ const auditPage = 100
 func (a *Activities) Audit(ctx context.Context) (workflows.AuditReport, error) {
 	defer heart(ctx)()
 	var report workflows.AuditReport
+	if err := a.checkInstallation(ctx); err != nil {
+		return report, err
+	}
 	if _, err := ledger.Apply(ctx, a.Vault, a.Catalog); err != nil {
 		return report, err
 	}

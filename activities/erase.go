@@ -68,6 +68,9 @@ func (a *Activities) mustBeMeant(ctx context.Context, id video.ID, asked bool, w
 // destroys the key, and gives the catalog its copy of the record. Each store gets
 // its copy with its purge.
 func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) error {
+	if err := a.checkInstallation(ctx); err != nil {
+		return err
+	}
 	purged, err := a.replicasThatAre(ctx, in.ID, catalog.ReplicaEmpty) // some, if an attempt was thought dead
 	if err != nil {
 		return err
@@ -115,6 +118,9 @@ func (a *Activities) erasure(ctx context.Context, id video.ID) (vault.Record, er
 // removed over any number of attempts, as long as it knows the video.
 func (a *Activities) PurgeReplica(ctx context.Context, in workflows.StoreInput) error {
 	defer heart(ctx)()
+	if err := a.checkInstallation(ctx); err != nil {
+		return err
+	}
 	store, err := a.Stores.ByName(in.Store)
 	if err != nil {
 		return err
@@ -182,6 +188,9 @@ func copyLedger(ctx context.Context, record vault.Record, id video.ID, store obj
 // receipt can't say how much was removed; the first one that was kept is returned.
 func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput) (video.Receipt, error) {
 	defer heart(ctx)()
+	if err := a.checkInstallation(ctx); err != nil {
+		return video.Receipt{}, err
+	}
 	record, err := a.erasure(ctx, in.ID)
 	if err != nil {
 		return video.Receipt{}, err

@@ -22,7 +22,8 @@ ALTER TABLE replicas ADD COLUMN purger BIGINT NOT NULL DEFAULT 0;
 CREATE TABLE installation (
     id         TEXT      PRIMARY KEY,
     made_at    TIMESTAMP NOT NULL,
-    founded_at TIMESTAMP -- NULL until every place has the id
+    founded_at TIMESTAMP, -- NULL until every place has the id
+    single     INTEGER   NOT NULL DEFAULT 1 UNIQUE CHECK (single = 1) -- so that there is one row at most
 );
 CREATE TABLE adoptions (
     place      TEXT      NOT NULL,
