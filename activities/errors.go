@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -78,19 +79,31 @@ func failure(err error) error {
 }
 
 // Quiet is a handler for the log of Temporal's SDK, which calls every activity that
-// didn't end well an error, also one that was paused or canceled. Interceptor logs
-// them as what they are, so here they are for debugging.
+// didn't end well an error, also one that was paused or canceled, and warns of the
+// heartbeat that it broke off. Interceptor logs activities as what they are, so here
+// both are for debugging.
 func Quiet(h slog.Handler) slog.Handler { return sdkLog{h} }
 
 type sdkLog struct{ slog.Handler }
 
 func (c sdkLog) Handle(ctx context.Context, r slog.Record) error {
-	if r.Message == "Activity error." {
+	if r.Message == "Activity error." || r.Message == "RecordActivityHeartbeat with error" && wasCanceled(r) {
 		if r.Level = slog.LevelDebug; !c.Enabled(ctx, r.Level) {
 			return nil
 		}
 	}
 	return c.Handler.Handle(ctx, r)
+}
+
+// wasCanceled reports whether the error that is logged is the end of a context.
+func wasCanceled(r slog.Record) (canceled bool) {
+	r.Attrs(func(a slog.Attr) bool {
+		err, _ := a.Value.Any().(error)
+		_, call := errors.AsType[*serviceerror.Canceled](err)
+		canceled = call || errors.Is(err, context.Canceled)
+		return !canceled
+	})
+	return canceled
 }
 
 func (c sdkLog) WithAttrs(attrs []slog.Attr) slog.Handler { return sdkLog{c.Handler.WithAttrs(attrs)} }
