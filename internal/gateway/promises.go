@@ -118,18 +118,22 @@ type promise struct {
 	command video.Command
 }
 
-// telling is what this gateway knows of a promise: how soon it tells it again. Each
-// signal costs something and a run takes 10,000 of them, so that one which Temporal has
-// recorded is repeated ever more seldom.
+// telling is what this gateway knows of a promise: when it tells it again. Each signal
+// costs something and a run takes 10,000 of them, so that one which Temporal has
+// recorded is repeated ever more seldom. One that it has not is tried again soon, but
+// not so soon that a life which takes none would keep others from being told.
 type telling struct {
-	next time.Time
-	wait time.Duration
+	next      time.Time
+	wait      time.Duration // after the next signal that is recorded
+	afterFail time.Duration // after the next that is not
 }
 
 const (
 	promiseAfter  = 2 * time.Second // time for the request itself to tell it
 	firstTelling  = 10 * time.Second
 	seldomTelling = 24 * time.Hour
+	firstRetry    = 2 * time.Second
+	slowestRetry  = time.Minute
 	promisePage   = 100
 	// fewFailures in a row mean that Temporal is out of reach, rather than one life.
 	fewFailures = 3
@@ -202,11 +206,14 @@ func (g *Gateway) tellAgain(ctx context.Context, row catalog.Video, p promise, k
 	}
 	if err != nil {
 		g.log.Warn("a workflow was not told yet", "video", row.ID, "command", p.command, "error", err)
-		if video.CodeOf(err) != video.NotFound {
-			return err
-		}
 	}
-	wait := max(known[p].wait, firstTelling)
+	now := known[p]
+	if err != nil && video.CodeOf(err) != video.NotFound {
+		wait := max(now.afterFail, firstRetry)
+		known[p] = telling{time.Now().Add(wait), now.wait, min(2*wait, slowestRetry)}
+		return err
+	}
+	wait := max(now.wait, firstTelling)
 	known[p] = telling{next: time.Now().Add(wait), wait: min(4*wait, seldomTelling)}
 	return nil
 }

@@ -97,19 +97,8 @@ func TestLivesInTests(t *testing.T) {
 }
 
 func TestLivesOfTemporal(t *testing.T) {
-	stack := devstacktest.Start(t, devstacktest.Temporal)
-	c, err := client.Dial(client.Options{HostPort: stack.Temporal, Logger: log.NewStructuredLogger(discard())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	register(t, c)
-	w := worker.New(c, video.ControlQueue, worker.Options{})
-	w.RegisterWorkflowWithOptions(obedient, workflow.RegisterOptions{Name: video.LifecycleWorkflow})
-	if err := w.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer w.Stop()
+	c := temporalOf(t)
+	startWorker(t, c, obedient)
 	lives := temporalLives{c}
 	livesSuite(t, lives, func(video.ID) {})
 
@@ -131,6 +120,29 @@ func TestLivesOfTemporal(t *testing.T) {
 	if err != nil || described.WorkflowExecutionInfo.CloseTime == nil {
 		t.Errorf("the life began anew: %v", err)
 	}
+}
+
+// temporalOf is a client of a server of its own.
+func temporalOf(t *testing.T) client.Client {
+	t.Helper()
+	stack := devstacktest.Start(t, devstacktest.Temporal)
+	c, err := client.Dial(client.Options{HostPort: stack.Temporal, Logger: log.NewStructuredLogger(discard())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	register(t, c)
+	return c
+}
+
+func startWorker(t *testing.T, c client.Client, lifecycle any) {
+	t.Helper()
+	w := worker.New(c, video.ControlQueue, worker.Options{})
+	w.RegisterWorkflowWithOptions(lifecycle, workflow.RegisterOptions{Name: video.LifecycleWorkflow})
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
 }
 
 func register(t *testing.T, c client.Client) {
@@ -203,5 +215,9 @@ func obedient(ctx workflow.Context, in video.LifecycleInput) (video.Receipt, err
 			return video.Receipt{}, err
 		}
 	}
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		workflow.GetSignalChannel(ctx, string(video.Delete)).Receive(ctx, nil)
+		over = true
+	})
 	return video.Receipt{}, workflow.Await(ctx, func() bool { return over })
 }
