@@ -61,6 +61,7 @@ var attributes = map[string]enumspb.IndexedValueType{
 	video.OwnerAttribute:   enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 	video.PausedAttribute:  enumspb.INDEXED_VALUE_TYPE_BOOL,
 	video.OverdueAttribute: enumspb.INDEXED_VALUE_TYPE_BOOL,
+	video.TroubleAttribute: enumspb.INDEXED_VALUE_TYPE_BOOL,
 }
 
 // registerAttributes adds the search attributes that the namespace lacks. Several
