@@ -245,8 +245,12 @@ func (a *audit) judge(ctx context.Context, s sight) error {
 	if s.standing != goesOn {
 		return nil
 	}
+	return a.repeat(ctx, s)
+}
+
+// repeat tells an open run what is on record and it hasn't heard.
+func (a *audit) repeat(ctx context.Context, s sight) (err error) {
 	told := false
-	var err error
 	switch {
 	case s.deletionUnheard() && a.settled(s.HiddenAt):
 		told, err = a.signal(ctx, s.ID, video.Delete)

@@ -141,11 +141,12 @@ func (a *audit) walk(ctx context.Context, store objects.Store, t tree, visit fun
 	w := &stretch{audit: a, tree: t, store: store, kept: kept, left: a.entries, end: time.Now().Add(a.time), visit: visit}
 	switch err := w.under(ctx, t.root); {
 	case errors.Is(err, errEnough):
-		return nil
+		return w.keep(ctx)
 	case err != nil:
 		return err
 	}
-	return w.keep(ctx, "") // the next begins anew
+	w.kept.Place = "" // the next begins anew
+	return w.keep(ctx)
 }
 
 // stretch is one walk through a tree. A listing can't be resumed in its middle, so
@@ -165,10 +166,8 @@ var (
 	errTooLong = errors.New("too long for one listing")
 )
 
-func (w *stretch) keep(ctx context.Context, place string) error {
-	w.kept.Place = place
-	return w.Catalog.SaveAuditProgress(ctx, w.kept)
-}
+// keep makes the present place the one that another walk goes on from.
+func (w *stretch) keep(ctx context.Context) error { return w.Catalog.SaveAuditProgress(ctx, w.kept) }
 
 // under goes through what begins with a prefix.
 func (w *stretch) under(ctx context.Context, prefix string) error {
@@ -191,7 +190,11 @@ func (w *stretch) under(ctx context.Context, prefix string) error {
 	if err := w.visit(w.store, names); err != nil {
 		return err
 	}
-	return w.keep(ctx, prefix)
+	w.kept.Place = prefix
+	if len(names) == 0 {
+		return nil // cheap to list again
+	}
+	return w.keep(ctx)
 }
 
 func (w *stretch) below(ctx context.Context, prefix string) error {
