@@ -51,6 +51,11 @@ type Activities struct {
 	// Settling is how old a row must be before the lack of a workflow means
 	// something: the gateway writes the row first and starts the workflow then.
 	Settling time.Duration
+	// Policy is what lives go by that the audit begins again: all of it but the publish
+	// delay of a video that has its own.
+	Policy video.Policy
+
+	audits auditBounds // zero: usualBounds
 }
 
 var (
@@ -108,6 +113,11 @@ const (
 
 // heart beats for long work until the context ends or stop is called.
 func heart(ctx context.Context) (stop func()) {
+	return heartWith(ctx, func() { activity.RecordHeartbeat(ctx) })
+}
+
+// heartWith is heart with beats that say something.
+func heartWith(ctx context.Context, beat func()) (stop func()) {
 	if !activity.IsActivity(ctx) {
 		return func() {} // called by itself, in a test
 	}
@@ -119,7 +129,7 @@ func heart(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-time.After(wait):
-				activity.RecordHeartbeat(ctx)
+				beat()
 				wait = every
 			}
 		}

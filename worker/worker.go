@@ -64,7 +64,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 	if err != nil {
 		return nil, err
 	}
-	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Log: log, Settling: c.AuditSettle}
+	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Log: log, Settling: c.AuditSettle, Policy: c.Policy()}
 	if takes(c.Role, "transfer") {
 		a.Fetch = fetch.New(fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes})
 	}

@@ -12,6 +12,7 @@ ALTER TABLE videos ADD COLUMN trouble BOOLEAN NOT NULL DEFAULT FALSE; -- its wor
 ALTER TABLE videos ADD COLUMN stray BOOLEAN NOT NULL DEFAULT FALSE; -- its workflow was terminated
 CREATE INDEX videos_promised ON videos (id) WHERE hidden_at IS NOT NULL AND ending <> 'deleted';
 CREATE INDEX videos_cancel_asked ON videos (id) WHERE cancel_asked_at IS NOT NULL;
+CREATE INDEX videos_trouble ON videos (id) WHERE trouble;
 
 -- The attempt that has exclusive work of the leg; see Leg.Writer.
 ALTER TABLE controls ADD COLUMN writer BIGINT NOT NULL DEFAULT 0;
@@ -53,6 +54,7 @@ DROP TABLE adoptions;
 DROP TABLE installation;
 ALTER TABLE replicas DROP COLUMN purger;
 ALTER TABLE controls DROP COLUMN writer;
+DROP INDEX videos_trouble;
 DROP INDEX videos_cancel_asked;
 DROP INDEX videos_promised;
 ALTER TABLE videos DROP COLUMN stray;
