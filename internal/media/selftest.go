@@ -102,14 +102,10 @@ func (t *Tools) mustReadAll(ctx context.Context) error {
 // mustMakeAll makes all that is made of a video.
 func (t *Tools) mustMakeAll(ctx context.Context) error {
 	failures := map[string]error{}
-	made, err := t.encodeSample(ctx)
-	if err == nil {
-		err = t.packageSample(ctx, made)
-		if err != nil {
-			failures["MPEG-TS segments"] = err
-		}
-	} else {
+	if made, err := t.encodeSample(ctx); err != nil {
 		failures["H.264 and AAC in MP4"] = err
+	} else if err := t.packageSample(ctx, made); err != nil {
+		failures["MPEG-TS segments"] = err
 	}
 	if err := t.drawSample(ctx); err != nil {
 		failures["JPEG pictures"] = err
