@@ -138,7 +138,7 @@ func (a *audit) walk(ctx context.Context, store objects.Store, t tree, visit fun
 	if err != nil {
 		return err
 	}
-	w := &stretch{audit: a, tree: t, store: store, kept: kept, left: a.entries, end: time.Now().Add(a.time), visit: visit}
+	w := &stretch{audit: a, tree: t, store: store, kept: kept, saved: kept.Place, left: a.entries, end: time.Now().Add(a.time), visit: visit}
 	switch err := w.under(ctx, t.root); {
 	case errors.Is(err, errEnough):
 		return w.keep(ctx)
@@ -156,6 +156,7 @@ type stretch struct {
 	tree
 	store objects.Store
 	kept  catalog.AuditProgress // its place is the prefix that was gone through last
+	saved string                // the place that the catalog knows
 	left  int                   // entries
 	end   time.Time
 	visit func(objects.Store, []string) error
@@ -167,7 +168,13 @@ var (
 )
 
 // keep makes the present place the one that another walk goes on from.
-func (w *stretch) keep(ctx context.Context) error { return w.Catalog.SaveAuditProgress(ctx, w.kept) }
+func (w *stretch) keep(ctx context.Context) error {
+	if w.kept.Place == w.saved {
+		return nil
+	}
+	w.saved = w.kept.Place
+	return w.Catalog.SaveAuditProgress(ctx, w.kept)
+}
 
 // under goes through what begins with a prefix.
 func (w *stretch) under(ctx context.Context, prefix string) error {
@@ -191,8 +198,8 @@ func (w *stretch) under(ctx context.Context, prefix string) error {
 		return err
 	}
 	w.kept.Place = prefix
-	if len(names) == 0 {
-		return nil // cheap to list again
+	if len(names) == 0 || prefix == w.root {
+		return nil // cheap to list again, or the end
 	}
 	return w.keep(ctx)
 }
