@@ -14,15 +14,12 @@ import (
 )
 
 // tree is a part of a store that the audit looks into: its root, and the characters,
-// in the order of their bytes, and the length of the names right below it.
-type tree struct {
-	root, letters string
-	length        int
-}
+// in the order of their bytes, of the names right below it.
+type tree struct{ root, letters string }
 
 var (
-	videosTree  = tree{"v/", "234567abcdefghijklmnopqrstuvwxyz", 26}
-	ledgersTree = tree{"ledger/v/", "0123456789abcdef", 64}
+	videosTree  = tree{"v/", "234567abcdefghijklmnopqrstuvwxyz"}
+	ledgersTree = tree{"ledger/v/", "0123456789abcdef"}
 )
 
 // checkLedgers compares the records of erasures that lie in the stores with the
@@ -41,7 +38,7 @@ func (a *audit) checkLedgers(ctx context.Context) error {
 
 func (a *audit) checkRecord(ctx context.Context, store, name string) error {
 	hash, isRecord := strings.CutSuffix(name, ".json")
-	if !isRecord || len(hash) != ledgersTree.length || strings.Trim(hash, ledgersTree.letters) != "" {
+	if !isRecord || len(hash) != 64 || strings.Trim(hash, ledgersTree.letters) != "" {
 		return nil // not one of ours
 	}
 	_, known, err := a.Vault.Ledger(ctx, hash)
@@ -213,8 +210,8 @@ func (w *stretch) below(ctx context.Context, prefix string) error {
 	return nil
 }
 
-// list returns the names right below the root that begin with a prefix. A whole name
-// needs no further division, however much lies under it.
+// list returns the names right below the root that begin with a prefix. One that
+// fits a single name is divided no further, however much lies under that.
 func (w *stretch) list(ctx context.Context, prefix string) ([]string, error) {
 	names, entries := map[string]bool{}, 0
 	_, err := w.store.Inventory(ctx, prefix, func(e objects.Entry) error {
@@ -225,7 +222,7 @@ func (w *stretch) list(ctx context.Context, prefix string) ([]string, error) {
 		names[name] = true
 		return nil
 	})
-	if err != nil && !(errors.Is(err, errTooLong) && len(prefix) >= len(w.root)+w.length) {
+	if err != nil && !(errors.Is(err, errTooLong) && len(prefix) >= len(w.root)+idStart) {
 		return nil, err
 	}
 	w.left -= entries
