@@ -14,15 +14,12 @@ import (
 )
 
 // tree is a part of a store that the audit looks into: its root, and the characters,
-// in the order of their bytes, and the length of the names right below it.
-type tree struct {
-	root, letters string
-	length        int
-}
+// in the order of their bytes, of the names right below it.
+type tree struct{ root, letters string }
 
 var (
-	videosTree  = tree{"v/", "234567abcdefghijklmnopqrstuvwxyz", 26}
-	ledgersTree = tree{"ledger/v/", "0123456789abcdef", 64}
+	videosTree  = tree{"v/", "234567abcdefghijklmnopqrstuvwxyz"}
+	ledgersTree = tree{"ledger/v/", "0123456789abcdef"}
 )
 
 // checkLedgers compares the records of erasures that lie in the stores with the
@@ -41,7 +38,7 @@ func (a *audit) checkLedgers(ctx context.Context) error {
 
 func (a *audit) checkRecord(ctx context.Context, store, name string) error {
 	hash, isRecord := strings.CutSuffix(name, ".json")
-	if !isRecord || len(hash) != ledgersTree.length || strings.Trim(hash, ledgersTree.letters) != "" {
+	if !isRecord || len(hash) != 64 || strings.Trim(hash, ledgersTree.letters) != "" {
 		return nil // not one of ours
 	}
 	_, known, err := a.Vault.Ledger(ctx, hash)
@@ -138,7 +135,7 @@ func (a *audit) walk(ctx context.Context, store objects.Store, t tree, visit fun
 	if err != nil {
 		return err
 	}
-	w := &stretch{audit: a, tree: t, store: store, kept: kept, left: a.entries, end: time.Now().Add(a.time), visit: visit}
+	w := &stretch{audit: a, tree: t, store: store, kept: kept, saved: kept.Place, left: a.entries, end: time.Now().Add(a.time), visit: visit}
 	switch err := w.under(ctx, t.root); {
 	case errors.Is(err, errEnough):
 		return w.keep(ctx)
@@ -156,6 +153,7 @@ type stretch struct {
 	tree
 	store objects.Store
 	kept  catalog.AuditProgress // its place is the prefix that was gone through last
+	saved string                // the place that the catalog knows
 	left  int                   // entries
 	end   time.Time
 	visit func(objects.Store, []string) error
@@ -167,7 +165,13 @@ var (
 )
 
 // keep makes the present place the one that another walk goes on from.
-func (w *stretch) keep(ctx context.Context) error { return w.Catalog.SaveAuditProgress(ctx, w.kept) }
+func (w *stretch) keep(ctx context.Context) error {
+	if w.kept.Place == w.saved {
+		return nil
+	}
+	w.saved = w.kept.Place
+	return w.Catalog.SaveAuditProgress(ctx, w.kept)
+}
 
 // under goes through what begins with a prefix.
 func (w *stretch) under(ctx context.Context, prefix string) error {
@@ -191,8 +195,8 @@ func (w *stretch) under(ctx context.Context, prefix string) error {
 		return err
 	}
 	w.kept.Place = prefix
-	if len(names) == 0 {
-		return nil // cheap to list again
+	if len(names) == 0 || prefix == w.root {
+		return nil // cheap to list again, or the end
 	}
 	return w.keep(ctx)
 }
@@ -206,8 +210,8 @@ func (w *stretch) below(ctx context.Context, prefix string) error {
 	return nil
 }
 
-// list returns the names right below the root that begin with a prefix. A whole name
-// needs no further division, however much lies under it.
+// list returns the names right below the root that begin with a prefix. One that
+// fits a single name is divided no further, however much lies under that.
 func (w *stretch) list(ctx context.Context, prefix string) ([]string, error) {
 	names, entries := map[string]bool{}, 0
 	_, err := w.store.Inventory(ctx, prefix, func(e objects.Entry) error {
@@ -218,7 +222,7 @@ func (w *stretch) list(ctx context.Context, prefix string) ([]string, error) {
 		names[name] = true
 		return nil
 	})
-	if err != nil && !(errors.Is(err, errTooLong) && len(prefix) >= len(w.root)+w.length) {
+	if err != nil && !(errors.Is(err, errTooLong) && len(prefix) >= len(w.root)+idStart) {
 		return nil, err
 	}
 	w.left -= entries
