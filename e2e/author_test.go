@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
-	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/chromedp"
 
 	"github.com/reelflow/reelflow/video"
@@ -31,13 +31,24 @@ const slow = 200_000 // bytes a second, so that there is a middle
 // paceUploads lets this window send so many bytes a second; -1 for as many as it can.
 func (w *window) paceUploads(bytesPerSecond float64) {
 	w.t.Helper()
-	c := &network.Conditions{URLPattern: "*://*:*/v1/uploads/*", UploadThroughput: bytesPerSecond, DownloadThroughput: -1}
+	conditions := networkConditions{UploadThroughput: bytesPerSecond, DownloadThroughput: -1}
 	w.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule,
-			network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: []*network.Conditions{c}})
+		_, err := chromedp.Call(ctx, emulateNetworkConditions, conditions)
 		return err
 	}))
 }
+
+// networkConditions are the parameters of Network.emulateNetworkConditions. What
+// follows it, Network.emulateNetworkConditionsByRule, is not the same in all versions of
+// Chromium, and the library has the newest form alone.
+type networkConditions struct {
+	Offline            bool    `json:"offline"`
+	Latency            float64 `json:"latency"`            // milliseconds
+	DownloadThroughput float64 `json:"downloadThroughput"` // bytes a second
+	UploadThroughput   float64 `json:"uploadThroughput"`
+}
+
+var emulateNetworkConditions = cdp.Command[networkConditions, struct{}]{Method: "Network.emulateNetworkConditions"}
 
 // choose puts a file into the input that is labelled Video.
 func (w *window) choose(path string) {
@@ -75,7 +86,7 @@ func (a *author) begins(path string) video.ID {
 	a.choose(path)
 	a.press("Upload")
 	id := a.id()
-	a.rig.until("some of it is stored", 20*time.Second, func() bool { return a.stored(id) > 0 })
+	a.rig.until("some of it is stored", pageTimeout, func() bool { return a.stored(id) > 0 })
 	if size := sizeOf(a.t, path); a.stored(id) == size {
 		a.t.Fatal("there was no middle: all of it is stored")
 	}
@@ -104,8 +115,8 @@ func (a *author) rests(id video.ID) int64 {
 
 func (a *author) published(id video.ID) {
 	a.t.Helper()
+	a.rig.stage(a.rig.as(a.name), id, video.Published, workTimeout)
 	a.until("the page says that it is published", `document.querySelector("#where").innerText === "Published"`)
-	a.rig.stage(a.rig.as(a.name), id, video.Published, time.Second)
 }
 
 // keepsNothing looks into what the browser remembers.

@@ -30,7 +30,7 @@ func TestPagesInChromium(t *testing.T) {
 	r := shared(t)
 	me := r.as("me")
 	id := r.upload(me, clip(t, 15, 270, false)).ID
-	r.stage(me, id, video.Published, 2*time.Minute)
+	r.stage(me, id, video.Published, workTimeout)
 	browser := chromium(t)
 	address := r.URLs[0]
 
@@ -57,7 +57,7 @@ func TestPagesInChromium(t *testing.T) {
 			return p.hidden && p.paused && p.readyState === 0 && !p.hasAttribute("src") && p.buffered.length === 0 })()`)
 	}
 	watching.shot("deleted")
-	r.erased(id, time.Minute)
+	r.erased(id, workTimeout)
 	if code := get(t, address+"/watch/"+string(id)); code != http.StatusGone {
 		t.Errorf("the link answers %d after the purge, want 410", code)
 	}
@@ -73,6 +73,14 @@ func TestPagesInChromium(t *testing.T) {
 		w.mu.Unlock()
 	}
 }
+
+// How long a test of the pages waits before it takes what it waits for as not
+// coming: what takes a second here may take minutes where everything else is
+// being built at the same time.
+const (
+	pageTimeout = 90 * time.Second // something that the page shows, or the gateway does at once
+	workTimeout = 5 * time.Minute  // a video is processed, or erased
+)
 
 // browser is a Chromium with a profile of its own.
 type browser struct{ ctx context.Context }
@@ -215,13 +223,13 @@ func run[T any](w *window, script string) T {
 // can't be asked: its answer is that of the next.
 func (w *window) until(what, expression string) {
 	w.t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(pageTimeout); ; time.Sleep(50 * time.Millisecond) {
 		if holds, err := chromedp.Run(w.ctx, chromedp.Evaluate[bool](expression)); holds && err == nil {
 			return
 		}
 		if time.Now().After(end) {
 			w.shot("failed")
-			w.t.Fatalf("not so after 30 s: %s\nthe page says: %s\nits console: %s", what, run[string](w, `document.body.innerText`), w.errors)
+			w.t.Fatalf("not so after %v: %s\nthe page says: %s\nits console: %s", pageTimeout, what, run[string](w, `document.body.innerText`), w.errors)
 		}
 	}
 }

@@ -84,7 +84,7 @@ func pausesAndDeletes(a *author) {
 	a.press("Delete")
 	a.press("Yes, delete")
 	a.until("the page says so", `/deleted/i.test(document.querySelector("#notice").innerText)`)
-	a.rig.erased(id, time.Minute)
+	a.rig.erased(id, workTimeout)
 }
 
 func reloads(a *author) {
@@ -145,12 +145,12 @@ func cancels(a *author) {
 	id := a.begins(noisy(a.t))
 	a.press("Cancel")
 	a.press("Keep")
-	a.rig.stage(a.rig.as(a.name), id, video.Uploading, time.Second)
+	a.rig.stage(a.rig.as(a.name), id, video.Uploading, pageTimeout)
 	a.complained()
 	a.press("Cancel")
 	a.press("Yes, cancel")
 	a.says("Canceled")
-	a.rig.erased(id, time.Minute)
+	a.rig.erased(id, workTimeout)
 	a.says("Nothing of it is left")
 	a.keepsNothing()
 	if code := get(a.t, a.rig.URLs[0]+"/watch/"+string(id)); code != http.StatusGone {
@@ -180,11 +180,11 @@ func choosesNoVideo(a *author) {
 	a.choose(path)
 	a.press("Upload")
 	id := a.id()
-	v := a.rig.stage(a.rig.as(a.name), id, video.Rejected, 20*time.Second)
+	v := a.rig.stage(a.rig.as(a.name), id, video.Rejected, workTimeout)
 	a.says(v.Failure.Message)
 	a.shot("upload-rejected")
 	a.keepsNothing()
-	a.rig.erased(id, time.Minute)
+	a.rig.erased(id, workTimeout)
 	a.says("Nothing of it is left")
 	a.says(v.Failure.Message)
 }
@@ -253,7 +253,7 @@ func losesNetwork(a *author) {
 	l.Stop()
 	a.says("Waiting for the network")
 	had := int64(-1)
-	a.rig.until("what came is stored", 10*time.Second, func() bool {
+	a.rig.until("what came is stored", pageTimeout, func() bool {
 		before := had
 		had = a.stored(id)
 		time.Sleep(500 * time.Millisecond)
@@ -262,7 +262,7 @@ func losesNetwork(a *author) {
 	a.shot("upload-offline")
 	a.patches()
 	l.again()
-	a.rig.until("it goes on", 20*time.Second, func() bool { return a.stored(id) > had })
+	a.rig.until("it goes on", pageTimeout, func() bool { return a.stored(id) > had })
 	if sent := a.patches(); len(sent) == 0 || sent[0] < had {
 		a.t.Errorf("sent on from %d, with %d bytes stored", sent, had)
 	}
@@ -292,7 +292,7 @@ func TestPagesImport(t *testing.T) {
 	a.fill("address", newSource(t, noisy(t), 1).URL+"/clip.mp4")
 	a.press("Import")
 	id := a.id()
-	r.stage(r.as("me"), id, video.Published, time.Minute)
+	r.stage(r.as("me"), id, video.Published, workTimeout)
 	a.until("it plays", `document.querySelector("#player").readyState >= 2`)
 
 	a.do(chromedp.Navigate(r.URLs[0] + "/upload"))
@@ -308,14 +308,14 @@ func TestPagesImport(t *testing.T) {
 	operator.do(chromedp.Navigate(r.URLs[0] + "/signin?user=admin&next=/watch/" + string(id)))
 	operator.says("It can be restored until")
 	operator.press("Restore")
-	r.stage(r.as("me"), id, video.Uploading, 20*time.Second)
+	r.stage(r.as("me"), id, video.Uploading, pageTimeout)
 	a.until("it goes on", `document.querySelector("#notice").innerText === "Uploading"`)
 	a.press("Cancel")
 	a.press("Yes, cancel")
 	a.says("Support can bring it back until")
 	operator.press("Delete")
 	operator.press("Yes, delete")
-	r.erased(id, time.Minute)
+	r.erased(id, workTimeout)
 	operator.until("it says that it is over", `/deleted|brought back/i.test(document.querySelector("#notice").innerText)`)
 	a.complained()
 	operator.complained()

@@ -55,9 +55,9 @@ apt() {
 }
 
 install_with_apt() {
-  # Package lists may be missing or out of date: fetch them only then.
-  apt install -y --no-install-recommends "$@" >/dev/null 2>&1 && return
-  apt update
+  # Old lists name packages that the mirrors have no more, and old versions of the
+  # others. Where the lists can't be fetched, those that are there may still do.
+  apt update || echo "setup: the package lists could not be fetched; going on with those that are here" >&2
   apt install -y --no-install-recommends "$@" >/dev/null
 }
 

@@ -68,7 +68,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 		a.Fetch = fetch.New(fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes})
 	}
 	if takes(c.Role, "media") {
-		if a.Media, err = tools(c, log); err != nil {
+		if a.Media, err = tools(ctx, c, log); err != nil {
 			return nil, err
 		}
 	}
@@ -87,9 +87,11 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 	return w, w.build(ctx, c, a)
 }
 
-// tools finds ffmpeg and clears away what killed workers left. As many jobs run
-// side by side as there are cores, so each has one thread.
-func tools(c *config.Config, log *slog.Logger) (*media.Tools, error) {
+// tools finds ffmpeg, clears away what killed workers left, and lets ffmpeg prove
+// that it can do the work: without that there is no worker, for it would take
+// sound videos for broken. As many jobs run side by side as there are cores, so
+// each has one thread.
+func tools(ctx context.Context, c *config.Config, log *slog.Logger) (*media.Tools, error) {
 	t, err := media.Find()
 	if err != nil {
 		return nil, err
@@ -101,7 +103,10 @@ func tools(c *config.Config, log *slog.Logger) (*media.Tools, error) {
 	if !t.Runner.InMemory() {
 		log.Warn("media work is done on a disk, where what was deleted may rest; give --scratch a folder in memory", "scratch", t.Runner.Scratch)
 	}
-	return t, t.Runner.Sweep()
+	if err := t.Runner.Sweep(); err != nil {
+		return nil, err
+	}
+	return t, t.SelfTest(ctx)
 }
 
 // Run takes work until ctx ends, and calls ready once it does. It returns when

@@ -10,6 +10,11 @@
 // result and leaves nothing behind. All pieces together with the sound are also the full
 // decode check, for broken data ends a call with a Rejection.
 //
+// A rejection destroys the upload, so it takes evidence: words of ffmpeg that speak of
+// the data and not of the machine (ExitError), and a machine that at the same moment
+// can do the same with a sample of its own (SelfTest, and a part of it before each
+// rejection). Everything else is Unavailable.
+//
 // What exists while a job runs: an HTTP server on a loopback address that hands
 // the decrypted input to the program, an unguessable path being its only door;
 // and a private directory in memory (Runner.Scratch, names begin with

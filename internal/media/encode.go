@@ -26,15 +26,17 @@ const AudioName = "audio"
 //
 // progress, unless nil, is told some times a second how much of the piece is done.
 // An error of sink is returned as it is. Broken data is a *Rejection, but only when
-// a plain decode of the whole source fails too: a rejection
-// destroys the upload, so a failed encode alone is not enough.
+// a plain decode of the whole source fails too, with words that speak of the data, and
+// this machine can decode its own sample at that moment: a rejection destroys the
+// upload, so a failed encode alone is not enough. What may be the machine's
+// fault is Unavailable.
 func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []Rendition, piece Piece, progress func(done time.Duration), sink Sink) error {
 	encode := encoding{info: info, ladder: ladder, piece: piece, threads: t.Threads, seek: piece.First > 0}
 	err := t.encodePiece(ctx, src, encode, progress, sink)
 	if !suspicious(err) {
 		return err
 	}
-	if verdict := t.verify(ctx, src, info.VideoStream, err); verdict != nil {
+	if verdict := t.verify(ctx, src, info.picture(), err); verdict != nil {
 		return verdict
 	}
 	// The data is sound, so entering it in the middle may be what failed.
@@ -53,7 +55,7 @@ var errShort = errors.New("fewer frames than planned")
 
 func suspicious(err error) bool {
 	exit, failed := errors.AsType[*ExitError](err)
-	return failed && exit.ownFault() || errors.Is(err, errShort)
+	return failed && !exit.machineFault() || errors.Is(err, errShort)
 }
 
 func (t *Tools) encodePiece(ctx context.Context, src Source, encode encoding, progress func(time.Duration), sink Sink) error {
@@ -191,34 +193,6 @@ func (e encoding) output(i int, r Rendition) []string {
 	return append(append(args, anonymous()...), "-f", "mp4", r.Name+".mp4")
 }
 
-// verify decodes a whole stream for nothing but its errors, and returns the
-// Rejection if there are any. cause is why it is asked.
-func (t *Tools) verify(ctx context.Context, src Source, index int, cause error) error {
-	err := t.Runner.Run(ctx, Job{
-		Program: t.FFmpeg,
-		Inputs:  map[string]Source{sourceInput: src},
-		Args:    func(base string) []string { return verifyArgs(base+sourceInput, index, t.Threads) },
-	})
-	exit, failed := errors.AsType[*ExitError](err)
-	switch {
-	case err != nil && !suspicious(err):
-		return err
-	case failed && exit.OverTime:
-		return reject(Unsupported, err, "This video takes too long to decode. Export it again, at most as large as 4K.")
-	case failed:
-		return reject(Damaged, err, damagedMessage)
-	case errors.Is(cause, errShort):
-		return reject(Damaged, cause, damagedMessage) // nothing is wrong with what is there, but it isn't all
-	default:
-		return nil
-	}
-}
-
-func verifyArgs(url string, index, threads int) []string {
-	args := append(ffmpegArgs(threads), inputArgs(url, threads)...)
-	return append(args, "-map", stream(index), "-f", "null", "-")
-}
-
 // EncodeAudio encodes the sound whole, as long as the picture: AAC, stereo, 128
 // kbit/s, beginning at the picture's first frame, in an MP4 for the sink. It
 // must not be called for a video without sound. Errors are those of EncodePiece.
@@ -226,19 +200,23 @@ func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, sink Sin
 	if !info.HasAudio {
 		return video.Errorf(video.Internal, "This video has no sound.")
 	}
-	err := t.Runner.Run(ctx, Job{
+	err := t.encodeAudio(ctx, src, info, sink)
+	if !suspicious(err) {
+		return err
+	}
+	if verdict := t.verify(ctx, src, info.sound(), err); verdict != nil {
+		return verdict
+	}
+	return internal(err)
+}
+
+func (t *Tools) encodeAudio(ctx context.Context, src Source, info Info, sink Sink) error {
+	return t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
 		Inputs:  map[string]Source{sourceInput: src},
 		Args:    func(base string) []string { return audioArgs(base+sourceInput, info, t.Threads) },
 		Collect: func(dir *os.Root) error { return deliver(dir, AudioName, sink) },
 	})
-	if !suspicious(err) {
-		return err
-	}
-	if verdict := t.verify(ctx, src, info.AudioStream, err); verdict != nil {
-		return verdict
-	}
-	return internal(err)
 }
 
 func audioArgs(url string, info Info, threads int) []string {

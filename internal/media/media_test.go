@@ -134,13 +134,17 @@ func file(path string) Source {
 
 func inMemory(data []byte) Source { return text(string(data)) }
 
+var findOnce = sync.OnceValues(Find)
+
 // tools returns tools with a scratch of the test's own, which must be empty again at its end.
 func tools(t testing.TB) *Tools {
 	t.Helper()
-	found, err := Find()
+	once, err := findOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
+	found := new(Tools)
+	*found = *once
 	found.Runner.Scratch = t.TempDir()
 	found.Threads = 1
 	t.Cleanup(func() {

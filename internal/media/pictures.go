@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -71,6 +72,20 @@ func previewArgs(url string, info Info, p Previews, threads int) []string {
 
 // picture runs ffmpeg for one JPEG.
 func (t *Tools) picture(ctx context.Context, src Source, info Info, args func(url string) []string) ([]byte, error) {
+	jpeg, err := t.drawPicture(ctx, src, args)
+	if !suspicious(err) {
+		return jpeg, err
+	}
+	if _, failed := errors.AsType[*ExitError](err); failed {
+		if verdict := t.verify(ctx, src, info.picture(), err); verdict != nil {
+			return nil, verdict
+		}
+	}
+	return nil, internal(err)
+}
+
+// drawPicture fails with errShort if nothing came out.
+func (t *Tools) drawPicture(ctx context.Context, src Source, args func(url string) []string) ([]byte, error) {
 	jpeg := capped{limit: 32 << 20}
 	err := t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
@@ -78,19 +93,10 @@ func (t *Tools) picture(ctx context.Context, src Source, info Info, args func(ur
 		Args:    func(base string) []string { return args(base + sourceInput) },
 		Stdout:  &jpeg,
 	})
-	if suspicious(err) {
-		if verdict := t.verify(ctx, src, info.VideoStream, err); verdict != nil {
-			return nil, verdict
-		}
-		return nil, internal(err)
+	if err == nil && jpeg.Len() == 0 {
+		err = errShort
 	}
-	if err != nil {
-		return nil, err
-	}
-	if jpeg.Len() == 0 {
-		return nil, internal(errShort)
-	}
-	return jpeg.Bytes(), nil
+	return jpeg.Bytes(), err
 }
 
 func pictureArgs(url string, threads int, filter string, extra ...string) []string {

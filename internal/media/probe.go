@@ -34,7 +34,9 @@ type Info struct {
 
 // Probe reads an upload's headers. It fails with a *Rejection if the upload
 // can't become a video here, else with the error of src or of this machine. It
-// does not decode: a damaged video may pass and be found by EncodePiece.
+// does not decode: a damaged video may pass and be found by EncodePiece. An ffprobe that
+// can't read our own sample in the upload's container rejects nothing: that is
+// Unavailable.
 func (t *Tools) Probe(ctx context.Context, src Source) (Info, error) {
 	magic, err := head(ctx, src, 16)
 	if ctx.Err() != nil {
@@ -46,9 +48,19 @@ func (t *Tools) Probe(ctx context.Context, src Source) (Info, error) {
 	if len(magic) == 0 {
 		return Info{}, reject(NotAVideo, nil, "This file is empty.")
 	}
+	info, err := t.probe(ctx, src, looksLike(magic) != "")
+	if _, rejected := errors.AsType[*Rejection](err); rejected {
+		if err := t.mustRead(ctx, looksLike(magic)); err != nil {
+			return Info{}, err
+		}
+	}
+	return info, err
+}
+
+func (t *Tools) probe(ctx context.Context, src Source, seemsVideo bool) (Info, error) {
 	found, err := t.headers(ctx, src)
 	if err != nil {
-		return Info{}, unreadable(err, looksLikeVideo(magic))
+		return Info{}, unreadable(err, seemsVideo)
 	}
 	picture, err := found.picture()
 	if err != nil {
@@ -114,13 +126,22 @@ func unreadable(err error, seemsVideo bool) error {
 	}
 }
 
-// looksLikeVideo knows the first bytes of the containers that we read.
-func looksLikeVideo(magic []byte) bool {
+// looksLike returns the container (as Info names it) that begins with such
+// bytes, "" where they say nothing: MPEG-TS has no mark to go by.
+func looksLike(magic []byte) string {
 	is := func(offset int, mark string) bool {
 		return len(magic) >= offset+len(mark) && string(magic[offset:offset+len(mark)]) == mark
 	}
-	return is(4, "ftyp") || is(4, "moov") || is(4, "mdat") || is(4, "wide") ||
-		is(0, "\x1a\x45\xdf\xa3") || is(0, "RIFF") && is(8, "AVI ")
+	switch {
+	case is(4, "ftyp") || is(4, "moov") || is(4, "mdat") || is(4, "wide"):
+		return "mp4"
+	case is(0, "\x1a\x45\xdf\xa3"):
+		return "matroska"
+	case is(0, "RIFF") && is(8, "AVI "):
+		return "avi"
+	default:
+		return ""
+	}
 }
 
 // end returns where the picture ends, in seconds on the container's clock. MP4,

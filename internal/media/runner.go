@@ -41,6 +41,10 @@ type Job struct {
 	// ends the job and is its result.
 	Stdout io.Writer
 
+	// Stderr takes what the program complains of; nil drops it. The last words
+	// of one that fails are in its ExitError all the same.
+	Stderr io.Writer
+
 	// Collect, unless nil, is called after success with the scratch directory,
 	// the last chance to take files out of it.
 	Collect func(dir *os.Root) error
@@ -53,7 +57,8 @@ func defaultRunner() Runner {
 // Run runs the job to its end. When ctx ends it kills the program, waits until
 // nothing of the job is left and returns ctx.Err(). Other errors are, in this
 // order: those of Inputs, Stdout and Collect as they are, *ExitError if the
-// program failed by itself, else Unavailable for faults of this machine.
+// program failed by itself, else Unavailable for faults of this machine, which
+// wraps an *ExitError if the program got as far as to end.
 func (r *Runner) Run(ctx context.Context, job Job) (err error) {
 	dir, err := newScratch(r.Scratch)
 	if err != nil {
@@ -92,8 +97,11 @@ func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job 
 	var stderr tail
 	cmd := exec.CommandContext(ctx, job.Program, job.Args(base)...)
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}
+	cmd.Env = environment()
 	cmd.Stderr = &stderr
+	if job.Stderr != nil {
+		cmd.Stderr = io.MultiWriter(&stderr, job.Stderr)
+	}
 	if job.Stdout != nil {
 		cmd.Stdout = failing{job.Stdout, fail}
 	}
@@ -113,13 +121,17 @@ func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job 
 	err := cmd.Wait()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		failure := r.exitError(job.Program, exit, stderr.String())
-		if failure.ownFault() {
-			return failure
+		if failure.machineFault() {
+			return unavailable(failure)
 		}
-		return unavailable(failure)
+		return failure
 	}
 	return err
 }
+
+// environment is all that a program gets of ours: its words must be English,
+// for blamesMachine.
+func environment() []string { return []string{"PATH=/usr/bin:/bin", "LC_ALL=C"} }
 
 func collect(path string, take func(*os.Root) error) error {
 	// A root, for a program gone bad may have left links that lead elsewhere.

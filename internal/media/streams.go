@@ -133,9 +133,15 @@ func videoCodecs() []string {
 		"h263", "msmpeg4v3", "mjpeg", "prores", "dnxhd", "dvvideo", "theora", "ffv1", "vc1"}
 }
 
+// audioCodecs are theirs; of PCM every kind is taken, and those listed are the
+// ones that cameras and editors write.
+func audioCodecs() []string {
+	return []string{"aac", "mp3", "mp2", "opus", "vorbis", "ac3", "eac3", "flac", "alac", "amr_nb", "amr_wb",
+		"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8", "pcm_alaw", "pcm_mulaw"}
+}
+
 func audioCodec(name string) bool {
-	return strings.HasPrefix(name, "pcm_") || slices.Contains([]string{"aac", "mp3", "mp2", "opus",
-		"vorbis", "ac3", "eac3", "flac", "alac", "amr_nb", "amr_wb"}, name)
+	return strings.HasPrefix(name, "pcm_") || slices.Contains(audioCodecs(), name)
 }
 
 // transport is the container without an index, and with a clock that may jump.

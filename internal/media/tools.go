@@ -1,10 +1,12 @@
 package media
 
 import (
+	"context"
 	"fmt"
 	"os/exec"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/reelflow/reelflow/video"
@@ -27,7 +29,7 @@ type Tools struct {
 
 // Find looks for ffmpeg 5.1 or newer and its ffprobe in PATH and gives them
 // default limits and a scratch directory in memory where there is one. It fails
-// with Unavailable, saying how to install them.
+// with Unavailable, saying how to install them. What they can do is SelfTest's to tell.
 func Find() (*Tools, error) {
 	var paths [2]string
 	for i, name := range []string{"ffmpeg", "ffprobe"} {
@@ -36,6 +38,9 @@ func Find() (*Tools, error) {
 			return nil, video.Errorf(video.Unavailable,
 				"%s is not installed. On Debian and Ubuntu: apt-get install ffmpeg. On macOS: brew install ffmpeg.", name).Because(err)
 		}
+		if err := mustBeNew(name, path); err != nil {
+			return nil, err
+		}
 		paths[i] = path
 	}
 	// More threads than that cost memory and quality and win little: further
@@ -43,6 +48,35 @@ func Find() (*Tools, error) {
 	threads := min(8, runtime.NumCPU())
 	return &Tools{FFmpeg: paths[0], FFprobe: paths[1], Threads: threads, Runner: defaultRunner()}, nil
 }
+
+// mustBeNew asks a program for its version. Builds from between two versions
+// have no number, and pass.
+func mustBeNew(name, path string) error {
+	const oldestMajor, oldestMinor = 5, 1
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "-version")
+	cmd.Env = environment()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return video.Errorf(video.Unavailable, "%s can't be run here. %s", name, howToInstall).Because(fmt.Errorf("%s: %w: %s", path, err, out))
+	}
+	major, minor, known := version(string(out))
+	if known && (major < oldestMajor || major == oldestMajor && minor < oldestMinor) {
+		return video.Errorf(video.Unavailable, "%s is version %d.%d, which is too old. %s", name, major, minor, howToInstall).
+			Because(fmt.Errorf("%s", path))
+	}
+	return nil
+}
+
+// version reads "ffmpeg version 5.1.9-0+deb12u1 Copyright …", or n5.1, as some build it.
+func version(line string) (major, minor int, known bool) {
+	_, number, _ := strings.Cut(line, " version ")
+	n, err := fmt.Sscanf(strings.TrimPrefix(number, "n"), "%d.%d", &major, &minor)
+	return major, minor, n == 2 && err == nil
+}
+
+const howToInstall = "Install all of ffmpeg 5.1 or newer (on Debian and Ubuntu: apt-get install ffmpeg)."
 
 // Names under which a job's inputs are served, and by which its arguments call
 // them.
