@@ -1,4 +1,4 @@
-# What people call: run, demo, test, build, bench, record, soak, load, clean-data.
+# What people call: run, demo, check, test, build, bench, record, soak, load, clean-data.
 # CONTRIBUTING.md tells what each is for. Go knows by itself what is out of date;
 # the page bundle and devstack, which take long, are made again only when their
 # sources change.
@@ -18,7 +18,7 @@ client_sources   := $(wildcard e2e/clients/*.js)
 clients          := e2e/clients/dist/page.js
 client_modules   := e2e/clients/node_modules/.package-lock.json
 
-.PHONY: run demo test build bench record soak load clean-data setup setup-test programs lint check
+.PHONY: run demo test build bench record soak load clean-data setup setup-test programs race lint check
 
 run: setup build
 	@REELFLOW_DELETE_GRACE="$${REELFLOW_DELETE_GRACE-1m}" exec bin/starter run
@@ -26,17 +26,22 @@ run: setup build
 demo: setup build
 	@exec bin/starter demo $(if $(VIDEO),"$(VIDEO)")
 
-test: setup-test build lint $(clients)
-	go test -timeout 10m $$(go list ./... | grep -v /e2e)
+# All that CI runs.
+test: check build race $(clients)
 	cd devstack && go test -timeout 5m ./...
 	go test -timeout 20m -parallel 3 ./e2e/... # they wait more than they work
 
-# Formatting, vet, and the types of the pages' script.
+# What is quick enough for every change: all but the tests of the running system.
+check: setup-test lint bin/devstack
+	go test -race -shuffle=on -timeout 10m $$(go list ./... | grep -v /e2e)
+
+# Formatting, vet, determinism, and the types of the pages' script.
 lint: $(bundle)
 	@files=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs gofmt -l); \
 	if [ -n "$$files" ]; then echo "these files are not formatted (gofmt -w):"; echo "$$files"; exit 1; fi
 	go vet ./...
 	cd devstack && go vet ./...
+	tools/workflowcheck
 	cd web && npm run --silent check
 
 build: programs bin/devstack
@@ -45,6 +50,14 @@ programs: $(bundle)
 	@mkdir -p bin
 	go build -o bin/worker ./worker
 	go build -o bin/starter ./starter
+
+# The programs once more, with the race detector: tests that kill, freeze and pause
+# run these.
+race: $(bundle) bin/devstack
+	@mkdir -p bin/race
+	go build -race -o bin/race/worker ./worker
+	go build -race -o bin/race/starter ./starter
+	@ln -sfn ../devstack bin/race/devstack
 
 bin/devstack: $(devstack_sources)
 	@mkdir -p bin
@@ -84,11 +97,11 @@ record: setup bin/devstack
 	go test -count=1 ./workflows -run TestRecord -record
 
 # All of what `make test` does a seeded tenth of: takes an hour or more.
-soak: setup-test build $(clients)
+soak: setup-test build race $(clients)
 	SOAK=1 go test -count=1 -timeout 0 -v ./e2e/... ./internal/gateway/...
 
 # Many at once while programs die and networks break: the part of it that is load.
-load: setup-test build $(clients)
+load: setup-test build race $(clients)
 	SOAK=1 go test -count=1 -timeout 0 -v -run 'Chaos|Pause' ./e2e
 
 clean-data:

@@ -5,15 +5,20 @@ package reelflow_test
 import (
 	"fmt"
 	"go/ast"
+	"go/importer"
 	"go/parser"
 	"go/token"
+	"go/types"
+	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -69,32 +74,35 @@ const leaves = "leaves know one part of the world each and import only video: wh
 // parts say where a part from outside may be known; everyone else uses it
 // through the package that does.
 var parts = map[string][]string{
-	"gorm.io/":                               {"internal/catalog"},
-	"github.com/glebarez/":                   {"internal/catalog"},
-	"github.com/jackc/pgx":                   {"internal/catalog", "internal/postgrestest"},
-	"github.com/pressly/goose":               {"internal/catalog"},
-	"github.com/aws/":                        {"internal/objects"},
-	"github.com/tus/tusd":                    {"internal/gateway/uploads"},
-	"github.com/danielgtaylor/huma":          {"internal/gateway"},
-	"go.temporal.io/sdk/workflow":            {"workflows", "e2e/..."},
-	"go.temporal.io/sdk/worker":              {"workflows", "activities", "worker", "e2e/..."},
-	"go.temporal.io/sdk/activity":            {"activities", "e2e/..."},
-	"go.temporal.io/":                        {"workflows", "activities", "worker", "starter", "internal/gateway", "internal/config", "internal/identity", "internal/stack", "e2e/..."},
-	"github.com/landlock-lsm/":               {"internal/media"},
-	"github.com/transparency-dev/":           {"internal/vault", "internal/receipts"},
-	"github.com/coreos/go-oidc":              {"internal/gateway", "internal/gateway/issuer"},
-	"testing":                                nil, // only in tests and what supports them
-	"github.com/Shopify/toxiproxy":           nil,
-	"github.com/rogpeppe/go-internal":        nil,
-	"pgregory.net/rapid":                     nil,
-	"go.uber.org/goleak":                     nil,
-	"github.com/chromedp/chromedp":           nil,
-	"github.com/stretchr/testify":            nil,
-	module + "/internal/commandtest":         nil,
-	module + "/internal/devstacktest":        nil,
-	module + "/internal/postgrestest":        nil,
-	module + "/internal/objects/objectstest": nil,
-	module + "/internal/vault/vaulttest":     nil,
+	"gorm.io/":                        {"internal/catalog"},
+	"github.com/glebarez/":            {"internal/catalog"},
+	"github.com/jackc/pgx":            {"internal/catalog", "internal/postgrestest"},
+	"github.com/pressly/goose":        {"internal/catalog"},
+	"database/sql":                    {"internal/catalog"},
+	"github.com/aws/":                 {"internal/objects"},
+	"github.com/tus/tusd":             {"internal/gateway/uploads"},
+	"github.com/danielgtaylor/huma":   {"internal/gateway"},
+	"go.temporal.io/sdk/workflow":     {"workflows", "e2e/..."},
+	"go.temporal.io/sdk/worker":       {"workflows", "activities", "worker", "e2e/..."},
+	"go.temporal.io/sdk/activity":     {"activities", "e2e/..."},
+	"go.temporal.io/":                 {"workflows", "activities", "worker", "starter", "internal/gateway", "internal/config", "internal/identity", "internal/stack", "e2e/..."},
+	"github.com/landlock-lsm/":        {"internal/media"},
+	"github.com/transparency-dev/":    {"internal/vault", "internal/receipts"},
+	"github.com/coreos/go-oidc":       {"internal/gateway", "internal/gateway/issuer"},
+	"testing":                         nil, // only in tests and what supports them
+	"github.com/Shopify/toxiproxy":    nil,
+	"github.com/rogpeppe/go-internal": nil,
+	"pgregory.net/rapid":              nil,
+	"go.uber.org/goleak":              nil,
+	"github.com/chromedp/chromedp":    nil,
+	"github.com/stretchr/testify":     nil,
+}
+
+// support lists the packages that only tests use. One that isn't here is judged
+// like any other, whatever its name ends in.
+var support = []string{
+	"internal/commandtest", "internal/devstacktest", "internal/postgrestest",
+	"internal/objects/objectstest", "internal/vault/vaulttest", "internal/gateway/issuer/issuertest",
 }
 
 // deterministic lists all that workflow code imports. workflowcheck finds
@@ -118,6 +126,7 @@ type source struct {
 
 func sources(t *testing.T) (all []source) {
 	t.Helper()
+	set := token.NewFileSet()
 	err := filepath.WalkDir(".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -136,7 +145,6 @@ func sources(t *testing.T) (all []source) {
 		if err != nil {
 			return err
 		}
-		set := token.NewFileSet()
 		f, err := parser.ParseFile(set, p, text, parser.ParseComments)
 		all = append(all, source{
 			path: filepath.ToSlash(p), pkg: path.Dir(filepath.ToSlash(p)), test: strings.HasSuffix(p, "_test.go"),
@@ -154,7 +162,7 @@ func sources(t *testing.T) (all []source) {
 }
 
 // supports reports whether a package is there for tests.
-func supports(pkg string) bool { return strings.HasSuffix(pkg, "test") }
+func supports(pkg string) bool { return slices.Contains(support, pkg) }
 
 func within(pkg string, list []string) bool {
 	return slices.ContainsFunc(list, func(p string) bool {
@@ -208,9 +216,22 @@ func TestOutsidePartsAreKnownInOnePlace(t *testing.T) {
 			continue
 		}
 		for _, p := range s.imports(t) {
+			if ours, ok := strings.CutPrefix(p, module+"/"); ok && supports(ours) {
+				t.Errorf("%s imports %s, which is there for tests", s.path, ours)
+			}
 			if where, prefix := known(p); prefix != "" && !within(s.pkg, where) {
 				t.Errorf("%s imports %s, which only tests and %v may know: use it through them, so that it can be replaced", s.path, p, where)
 			}
+		}
+	}
+}
+
+// A package that is gone must leave the list: another of that name would be exempt.
+func TestPackagesForTestsExist(t *testing.T) {
+	all := sources(t)
+	for _, pkg := range support {
+		if !slices.ContainsFunc(all, func(s source) bool { return s.pkg == pkg && !s.test }) {
+			t.Errorf("support lists %s, and there is no such package", pkg)
 		}
 	}
 }
@@ -259,6 +280,88 @@ func nondeterministic(n ast.Node) string {
 	}
 	return ""
 }
+
+// The order in which Go visits a map is another one each time, and nothing but the
+// types tells that a range visits a map.
+func TestWorkflowsVisitNoMapInItsOwnOrder(t *testing.T) {
+	var files []*ast.File
+	var set *token.FileSet
+	for _, s := range sources(t) {
+		if s.pkg == "workflows" && !s.test {
+			files, set = append(files, s.File), s.set
+		}
+	}
+	for _, pos := range unordered(t, set, "workflows", files) {
+		t.Errorf("%s: a map is visited in an order that the next replay doesn't have: range over slices.Sorted(maps.Keys(m))", set.Position(pos))
+	}
+}
+
+// unordered type-checks a package, which imports no more than workflows does, and
+// returns where it visits a map unsorted: by range, or by an iterator that
+// slices.Sorted doesn't put in order. maps.DeleteFunc, Copy and Clone come to the
+// same in any order.
+func unordered(t *testing.T, set *token.FileSet, pkg string, files []*ast.File) (found []token.Pos) {
+	t.Helper()
+	info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}
+	config := types.Config{Importer: importer.ForCompiler(set, "gc", compiled)}
+	if _, err := config.Check(module+"/"+pkg, set, files, info); err != nil {
+		t.Fatal(err)
+	}
+	uses := func(e ast.Expr, functions ...string) bool {
+		selector, ok := ast.Unparen(e).(*ast.SelectorExpr)
+		if !ok || info.Uses[selector.Sel] == nil || info.Uses[selector.Sel].Pkg() == nil {
+			return false
+		}
+		return slices.Contains(functions, info.Uses[selector.Sel].Pkg().Path()+"."+selector.Sel.Name)
+	}
+	sorted := map[ast.Expr]bool{}
+	visit := func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.RangeStmt:
+			if _, ok := info.TypeOf(n.X).Underlying().(*types.Map); ok {
+				found = append(found, n.Pos())
+			}
+		case *ast.CallExpr: // comes before what is in it
+			if !uses(n.Fun, "slices.Sorted") {
+				break
+			}
+			if call, ok := n.Args[0].(*ast.CallExpr); ok {
+				sorted[call.Fun] = true
+			}
+		case *ast.SelectorExpr:
+			if uses(n, "maps.Keys", "maps.Values", "maps.All") && !sorted[n] {
+				found = append(found, n.Pos())
+			}
+		}
+		return true
+	}
+	for _, f := range files {
+		ast.Inspect(f, visit)
+	}
+	return found
+}
+
+// compiled opens the export data of a package that workflows imports.
+func compiled(pkg string) (io.ReadCloser, error) {
+	files, err := exports()
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(files[pkg])
+}
+
+var exports = sync.OnceValues(func() (map[string]string, error) {
+	out, err := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}} {{.Export}}", "./workflows").Output()
+	if err != nil {
+		return nil, fmt.Errorf("go list -export: %w", err)
+	}
+	files := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		pkg, file, _ := strings.Cut(strings.TrimSpace(line), " ")
+		files[pkg] = file
+	}
+	return files, nil
+})
 
 func TestNothingGrowsTooLarge(t *testing.T) {
 	const longestFunction, longestFile = 80, 500
@@ -317,6 +420,32 @@ func TestRulesWouldNotice(t *testing.T) {
 	for _, what := range []string{"go statement", "time.Now", "select statement", "channel"} {
 		if !strings.Contains(found, what) {
 			t.Errorf("%s is not noticed", what)
+		}
+	}
+}
+
+func TestUnsortedMapsWouldBeNoticed(t *testing.T) {
+	for _, row := range []struct {
+		body  string
+		found int
+	}{
+		{"for range m {}", 1}, {"for k, v := range m { _, _ = k, v }", 1}, {"type named map[string]int; for range named(m) {}", 1},
+		{"for range maps.Keys(m) {}", 1}, {"for range maps.All(m) {}", 1}, {"visit := maps.Values[map[string]int]; for range visit(m) {}", 1},
+		{"_ = slices.Collect(maps.Keys(m))", 1}, {"_ = slices.SortedFunc(maps.Values(m), compare)", 1}, // equals stay as they came
+		{"for range slices.Sorted(maps.Keys(m)) {}", 0}, {"_ = slices.Sorted(maps.Values(m))", 0},
+		{"maps.DeleteFunc(m, func(string, int) bool { return true })", 0}, {"for range list {}", 0},
+	} {
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, "p.go", `package p
+			import ("maps"; "slices"; "strings")
+			var _, _, _ = maps.Clone[map[string]int], slices.Sort[[]int], strings.Cut
+			func compare(a, b int) int { return 0 }
+			func f(m map[string]int, list []string) { `+row.body+" }", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := unordered(t, set, "p", []*ast.File{f}); len(found) != row.found {
+			t.Errorf("%s: %d places are noticed, and %d are there", row.body, len(found), row.found)
 		}
 	}
 }

@@ -58,10 +58,10 @@ func TestChaos(t *testing.T) {
 
 func chaos(t *testing.T, size scale, seed uint64, database string) {
 	lines := map[string]*line{}
-	options := stack.Options{
+	options := withRaceDetector(t, stack.Options{
 		Separate: true, Gateways: 2, Workers: 2, Reach: reachedBy(t, "primary", lines),
 		Env: []string{"REELFLOW_MAX_OPEN_UPLOADS=0"},
-	}
+	})
 	var r *rig
 	if database == "PostgreSQL" {
 		r, _ = onPostgres(t, options)

@@ -34,7 +34,7 @@ func rounds() (n int, seed uint64) {
 // on trying, no encoder runs, no store changes. A hundred times over, with SOAK.
 func TestPauseHoldsStill(t *testing.T) {
 	t.Parallel()
-	r := start(t, stack.Options{Workers: 2})
+	r := start(t, withRaceDetector(t, stack.Options{Workers: 2}))
 	me := r.as("me")
 	v, u := r.announce(me, clip(t, 24, 540, true))
 	n, _ := rounds()

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -38,7 +39,8 @@ type rig struct {
 // start runs a stack on free ports and throw-away data. Its processes end with the test.
 func start(t *testing.T, o stack.Options) *rig {
 	t.Helper()
-	s, err := stack.Start(t.Context(), throwAway(t, o, t.TempDir()))
+	dir := t.TempDir()
+	s, err := stack.Start(t.Context(), throwAway(t, o, dir))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +48,7 @@ func start(t *testing.T, o stack.Options) *rig {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+		checkNoRaces(t, dir)
 	})
 	return see(t, s)
 }
@@ -53,11 +56,11 @@ func start(t *testing.T, o stack.Options) *rig {
 // throwAway completes options for a stack whose state lies in dir.
 func throwAway(t *testing.T, o stack.Options, dir string) stack.Options {
 	t.Helper()
-	o.Bin, o.Dir, o.FreePorts = filepath.Join(root(t), "bin"), dir, true
+	o.Bin, o.Dir, o.FreePorts = cmp.Or(o.Bin, filepath.Join(root(t), "bin")), dir, true
 	o.Env = append([]string{"REELFLOW_DELETE_GRACE=0s", "REELFLOW_AUDIT_EVERY=1h"}, o.Env...)
 	for _, program := range []string{"devstack", "worker", "starter"} {
 		if _, err := os.Stat(filepath.Join(o.Bin, program)); err != nil {
-			t.Fatalf("bin/%s is missing: run `make build`", program)
+			t.Fatalf("%s is missing in %s: run `make build race`", program, o.Bin)
 		}
 	}
 	return o

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing to run (ffmpeg, node for the pages' bundle) or to test
-# (a PostgreSQL server and Chromium as well), and says nothing when all is there.
+# (a PostgreSQL server, Chromium and a C compiler as well), and says nothing when
+# all is there.
 #
 #   setup/install.sh run|test
 set -euo pipefail
@@ -24,6 +25,11 @@ has_chromium() {
     [ -x '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome' ]
 }
 
+# Go's race detector is linked with C, except on macOS.
+can_link_c() {
+  [ "$(uname)" = Darwin ] || echo 'int main(void) { return 0; }' | "${CC:-gcc}" -x c -o /dev/null - >/dev/null 2>&1
+}
+
 # missing prints the names of what must be installed: apt's names, or brew's.
 missing() {
   local for=$1 manager=$2
@@ -37,6 +43,7 @@ missing() {
   [ "$for" = test ] || return 0
   has_postgres || case $manager in apt) echo postgresql ;; brew) echo postgresql@17 ;; esac
   has_chromium || echo chromium
+  can_link_c || printf '%s\n' gcc libc6-dev
 }
 
 as_root() {

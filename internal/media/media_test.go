@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // TestMain also plays the process that is killed in TestKilledParent.
@@ -26,9 +28,10 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	clips.dir = dir
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(dir)
+		os.Exit(code)
+	}))
 }
 
 // clips are made by ffmpeg once for each list of arguments.

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // The test binary stands in for every program of the stack, by the name it is
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 	case "parent":
 		pretendParent()
 	default:
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
 	}
 }
 
