@@ -483,6 +483,54 @@ func TestTwoAttemptsAtOnce(t *testing.T) {
 	}
 }
 
+// A package is the work of one attempt: from when a later one has begun, whatever an
+// earlier one still wants to write, drop or delete is refused, and what it has put by
+// then is taken back. The later one finds all that it needs.
+func TestOneAttemptPackages(t *testing.T) {
+	t.Parallel()
+	file := smallClip(t)
+	pack := func(r *rig) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := r.Package(ctx, r.leg(4)); return err }
+	}
+	ready := func(t *testing.T) *disturbed {
+		d := newDisturbed(t, 7, nil)
+		d.uploaded(file, 100_000)
+		_, err := d.Probe(d.ctx, d.rig.leg(2))
+		d.must(err)
+		d.encoded()
+		return d
+	}
+	calm := newAttempt(t.Context(), 0)
+	calm.run(pack(ready(t).rig))
+	parts := 3                          // two pieces and the sound
+	lastDrop := calm.writes - parts - 1 // before the rows of them go, and they themselves
+	for _, h := range []how{
+		{first: 3}, {first: calm.writes / 2}, {first: lastDrop}, // the later one runs to its end first
+		{first: 3, second: 5}, {first: calm.writes / 2, second: 2}, {first: lastDrop, second: 2}, {first: lastDrop, second: calm.writes / 2},
+	} {
+		t.Run(h.String(), func(t *testing.T) {
+			t.Parallel()
+			d := ready(t)
+			first, second := newAttempt(d.ctx, h.first), newAttempt(d.ctx, h.second)
+			go first.run(pack(d.rig))
+			first.until()
+			go second.run(pack(d.rig))
+			second.until()
+			before, rows := d.inventory(d.Stores.Primary), d.primary(catalog.KindSegment, catalog.KindPiece, catalog.KindAudio, catalog.KindPoster)
+			if err := first.finish(false); !is(err, video.Conflict) {
+				t.Errorf("the earlier attempt ends with %v", err)
+			}
+			if after := d.inventory(d.Stores.Primary); after.Objects > before.Objects || len(d.primary(catalog.KindSegment, catalog.KindPiece, catalog.KindAudio, catalog.KindPoster)) != len(rows) {
+				t.Errorf("it changed the store from %+v to %+v, or the manifest", before, after)
+			}
+			d.must(second.finish(false))
+			if n := d.frames(d.primary(catalog.KindSegment), "64p"); n != d.found().Info.Frames {
+				t.Errorf("%d of %d frames play", n, d.found().Info.Frames)
+			}
+		})
+	}
+}
+
 // smallClip is cheap to encode, and long enough for several pieces and segments.
 func smallClip(t *testing.T) []byte {
 	t.Helper()

@@ -166,15 +166,20 @@ func (intent Object) store(tx *gorm.DB, o Object) error {
 }
 
 // Objects returns the manifest of a video ordered by kind, rendition, index and
-// offset; empty when there is nothing or no such video.
+// offset. It fails with NotFound or Gone when there is no such video: that nothing is
+// known of it doesn't mean that it has nothing.
 func (c *Catalog) Objects(ctx context.Context, id video.ID, f Filter) ([]Object, error) {
-	rows := c.read.WithContext(ctx).Where("video = ?", id).
+	db := c.read.WithContext(ctx)
+	rows := db.Where("video = ?", id).
 		Where(&Object{Store: f.Store, Kind: f.Kind, Rendition: f.Rendition}) // empty fields are left out
 	if f.Stored {
 		rows = rows.Where("state = ?", ObjectStored)
 	}
 	var objects []Object
 	err := rows.Order("kind, rendition, number, start, id").Find(&objects).Error
+	if err == nil && len(objects) == 0 {
+		_, err = only[Control](db.Where("video = ?", id), db, id)
+	}
 	return objects, fault(err)
 }
 
