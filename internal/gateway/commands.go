@@ -89,7 +89,8 @@ func (g *Gateway) give(ctx context.Context, row catalog.Video, c video.Command, 
 	}
 	answered := g.unanswered.add(row.ID)
 	err := g.command(ctx, row.ID, c, r)
-	if err == nil || video.CodeOf(err).Permanent() {
+	o, stuck := errors.AsType[*Obstacle](err)
+	if err == nil || stuck && !o.Sent || !stuck && video.CodeOf(err).Permanent() {
 		answered()
 	}
 	return taken, err
