@@ -138,23 +138,62 @@ func TestAPlaceIsGivenTheIDOnce(t *testing.T) {
 	r.unchanged("temporal", "")
 }
 
-// What is first in use by the time it is looked at is not refused when that is by
-// another program of the same installation.
-func TestUseBeginsDuringTheFounding(t *testing.T) {
-	r := newRig(t, devstacktest.Start(t, devstacktest.Temporal))
-	r.ok(r.gateway().Compare(t.Context()))
-	late := r.worker()
-	late.vault.place = usedMeanwhile{late.vault.place, func() { r.ok(r.keys.Make(t.Context(), video.NewID())) }}
-	r.ok(late.Compare(t.Context()))
-	r.mustBeFounded()
+// What another program of the same installation does between two looks of ours is not
+// taken for somebody else's.
+func TestAnotherIsQuicker(t *testing.T) {
+	server := devstacktest.Start(t, devstacktest.Temporal)
+	quicker := func(r *rig) func() {
+		return sync.OnceFunc(func() {
+			r.ok(r.worker().Compare(t.Context()))
+			r.ok(r.keys.Make(t.Context(), video.NewID())) // and uses it
+		})
+	}
+	t.Run("and has founded before the places are looked at", func(t *testing.T) {
+		r := newRig(t, server)
+		late := r.worker()
+		late.vault.place = meanwhile{place: late.vault.place, beforeRead: quicker(r)}
+		r.ok(late.Compare(t.Context()))
+		r.mustBeFounded()
+	})
+	t.Run("and uses a place that was read without the id", func(t *testing.T) {
+		r := newRig(t, server)
+		_, err := r.rows.FoundInstallation(t.Context(), string(video.NewID()))
+		r.ok(err)
+		late := r.worker()
+		late.vault.place = meanwhile{place: late.vault.place, afterRead: quicker(r)}
+		r.ok(late.Compare(t.Context()))
+		r.mustBeFounded()
+	})
+	t.Run("and uses a place that may be given the id", func(t *testing.T) {
+		r := newRig(t, server)
+		_, err := r.rows.FoundInstallation(t.Context(), string(video.NewID()))
+		r.ok(err)
+		late := r.worker()
+		late.vault.place = meanwhile{place: late.vault.place, beforeUnused: quicker(r)}
+		r.ok(late.Compare(t.Context()))
+		r.mustBeFounded()
+	})
 }
 
-type usedMeanwhile struct {
+type meanwhile struct {
 	place
-	use func()
+	beforeRead, afterRead, beforeUnused func()
 }
 
-func (u usedMeanwhile) unused(ctx context.Context) (bool, error) {
-	u.use()
-	return u.place.unused(ctx)
+func (m meanwhile) read(ctx context.Context) (string, error) {
+	if m.beforeRead != nil {
+		m.beforeRead()
+	}
+	id, err := m.place.read(ctx)
+	if m.afterRead != nil {
+		m.afterRead()
+	}
+	return id, err
+}
+
+func (m meanwhile) unused(ctx context.Context) (bool, error) {
+	if m.beforeUnused != nil {
+		m.beforeUnused()
+	}
+	return m.place.unused(ctx)
 }

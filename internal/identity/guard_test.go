@@ -74,9 +74,7 @@ func TestGuardOfAStoreOfAnother(t *testing.T) {
 			if len(did) > 0 || r.listed(theirs) != before {
 				t.Errorf("it did %v; %+v, then %+v", did, before, r.listed(theirs))
 			}
-			if err := i.Wait(t.Context()); !isMismatch(err) {
-				t.Errorf("not told to stop, but %v", err)
-			}
+			r.mustBeToldToStop(i)
 			if err := use(t.Context(), i.Stores().Primary); video.CodeOf(err) != video.Unavailable {
 				t.Errorf("it goes on with another store: %v", err)
 			}
@@ -203,9 +201,7 @@ func TestGuardOfTemporal(t *testing.T) {
 		if err := start(); err == nil {
 			t.Error("started a life in it")
 		}
-		if err := i.Wait(t.Context()); !isMismatch(err) {
-			t.Errorf("not told to stop, but %v", err)
-		}
+		r.mustBeToldToStop(i)
 		if after := r.workflows(); after != before {
 			t.Errorf("%d workflows, then %d", before, after)
 		}
@@ -285,13 +281,11 @@ func TestCheck(t *testing.T) {
 			},
 		} {
 			t.Run(what, func(t *testing.T) {
-				_, i := changed(t, change)
+				r, i := changed(t, change)
 				if err := i.Check(t.Context()); video.CodeOf(err) != video.Unavailable || !isMismatch(err) {
 					t.Errorf("told %v", err)
 				}
-				if err := i.Wait(t.Context()); !isMismatch(err) {
-					t.Errorf("not told to stop, but %v", err)
-				}
+				r.mustBeToldToStop(i)
 			})
 		}
 		t.Run(k.name+" is down", func(t *testing.T) {

@@ -151,7 +151,17 @@ func (r *rig) mustBeFounded() string {
 	return row.ID
 }
 
-// lives starts a workflow that nobody runs, and waits until lists show it.
+// mustBeToldToStop checks that a program learns of a mismatch that was found.
+func (r *rig) mustBeToldToStop(i *Installation) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Second)
+	defer cancel()
+	if err := i.Wait(ctx); !isMismatch(err) {
+		r.t.Errorf("not told to stop, but %v", err)
+	}
+}
+
+// startLife starts a workflow that nobody runs, and waits until lists show it.
 func (r *rig) startLife() {
 	r.t.Helper()
 	ctx := r.t.Context()

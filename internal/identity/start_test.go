@@ -196,9 +196,7 @@ func (r *rig) refusesToStart(say ...string) {
 				r.t.Errorf("the %s doesn't say %q, but: %v", name, s, err)
 			}
 		}
-		if told := program.Wait(r.t.Context()); told == nil {
-			r.t.Errorf("the %s isn't told to stop", name)
-		}
+		r.mustBeToldToStop(program)
 	}
 }
 
