@@ -87,12 +87,12 @@ func (t *Tools) encodePiece(ctx context.Context, src Source, encode encoding, pr
 func deliver(dir *os.Root, name string, sink Sink) error {
 	file, err := dir.Open(name + ".mp4")
 	if err != nil {
-		return fmt.Errorf("take result: %w", err)
+		return unavailable(fmt.Errorf("take result: %w", err))
 	}
 	defer file.Close()
 	stat, err := file.Stat()
 	if err != nil {
-		return fmt.Errorf("take result: %w", err)
+		return unavailable(fmt.Errorf("take result: %w", err))
 	}
 	return sink(name, file, stat.Size())
 }

@@ -14,8 +14,8 @@ import (
 	"sync"
 )
 
-// decodeSamples decodes the samples of some codecs in one process and counts
-// what comes out of each.
+// decodeSamples decodes the samples of some codecs in one process, and checks
+// that something comes out of each.
 func (t *Tools) decodeSamples(ctx context.Context, codecs []string) error {
 	inputs := map[string]Source{}
 	for _, codec := range codecs {
@@ -36,8 +36,8 @@ func (t *Tools) decodeSamples(ctx context.Context, codecs []string) error {
 		return err
 	}
 	for i, codec := range codecs {
-		if count.frames[strconv.Itoa(i)] < 2 {
-			return fmt.Errorf("the sample of %s gives %d frames", codec, count.frames[strconv.Itoa(i)])
+		if count.frames[strconv.Itoa(i)] == 0 {
+			return fmt.Errorf("nothing comes out of the sample of %s", codec)
 		}
 	}
 	return nil

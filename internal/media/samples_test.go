@@ -40,7 +40,7 @@ func samplePictures() map[string]string {
 func sampleSounds() map[string]string {
 	sounds := map[string]string{
 		"aac.mp4": "-c:a aac", "mp3.mp4": "-c:a libmp3lame", "mp2.mkv": "-c:a mp2 -b:a 64k", "opus.webm": "-c:a libopus -ar 48000",
-		"vorbis.webm": "-c:a libvorbis", "ac3.mkv": "-c:a ac3", "eac3.mp4": "-c:a eac3", "flac.mkv": "-c:a flac", "alac.mov": "-c:a alac -ar 16000",
+		"vorbis.webm": "-c:a libvorbis", "ac3.mkv": "-c:a ac3", "eac3.mp4": "-c:a eac3", "flac.mkv": "-c:a flac", "alac.mov": "-c:a alac",
 	}
 	for _, codec := range audioCodecs() {
 		if strings.HasPrefix(codec, "pcm_") {

@@ -20,7 +20,7 @@ import (
 // about a second; a worker calls it at its start, after Sweep, and takes no work
 // if it fails: whatever it touched would fail, or be taken for broken.
 func (t *Tools) SelfTest(ctx context.Context) error {
-	proofs := []func(context.Context) error{t.mustHaveRoom, t.mustDecodeAll, t.mustReadAll, t.mustMakeAll}
+	proofs := []func(context.Context) error{t.mustDecodeAll, t.mustReadAll, t.mustMakeAll}
 	failures := make([]error, len(proofs))
 	var all sync.WaitGroup
 	for i, proof := range proofs {
@@ -30,38 +30,46 @@ func (t *Tools) SelfTest(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return joinUnavailable(failures)
+	incomplete := oneOf(failures, howToInstall)
+	return oneOf([]error{incomplete, t.mustHaveRoom()}, "")
 }
 
-// joinUnavailable makes one error of several, whose sentence is all of theirs.
-func joinUnavailable(failures []error) error {
+// oneOf makes one error of several, whose sentence is all of theirs, and advice.
+func oneOf(failures []error, advice string) error {
+	failures = slices.DeleteFunc(failures, func(err error) bool { return err == nil })
+	if len(failures) == 0 {
+		return nil
+	}
 	var sentences []string
 	for _, err := range failures {
 		if e, ok := errors.AsType[*video.Error](err); ok {
 			sentences = append(sentences, e.Detail)
-		} else if err != nil {
-			sentences = append(sentences, "This machine can't do media work.")
 		}
 	}
-	if len(sentences) == 0 {
-		return nil
-	}
-	return video.Errorf(video.Unavailable, "%s", strings.Join(sentences, " ")).Because(errors.Join(failures...))
+	sentence := strings.TrimSpace(strings.Join(append(sentences, advice), " "))
+	return video.Errorf(video.Unavailable, "%s", sentence).Because(errors.Join(failures...))
 }
 
 // roomPerJob is the scratch space that one job may need: a piece in all
 // renditions. As many jobs run at once as there are cores.
 const roomPerJob = 100 << 20
 
-func (t *Tools) mustHaveRoom(context.Context) error {
+func (t *Tools) mustHaveRoom() error {
 	free, known := t.Runner.free()
-	need := int64(runtime.NumCPU()) * roomPerJob
-	if !known || free >= need {
+	if !known {
 		return nil
 	}
-	return video.Errorf(video.Unavailable, "The scratch directory has %d MB free, and %d MB are needed, %d for each core. "+
-		"Give --scratch a larger one in memory; in Docker, where /dev/shm has 64 MB, start the container with --shm-size.",
-		free>>20, need>>20, roomPerJob>>20).Because(fmt.Errorf("scratch directory %s", t.Runner.Scratch))
+	return checkRoom(free, runtime.NumCPU())
+}
+
+func checkRoom(free int64, cores int) error {
+	need := int64(cores) * roomPerJob
+	if free >= need {
+		return nil
+	}
+	return video.Errorf(video.Unavailable, "The scratch directory has %d MB free, and %d MB are needed: %d for each core. "+
+		"Name a larger one in memory with --scratch; in Docker, where /dev/shm has 64 MB, start the container with a larger --shm-size.",
+		free>>20, need>>20, roomPerJob>>20)
 }
 
 // mustDecodeAll decodes all samples in one process, and only if that fails each
@@ -78,7 +86,7 @@ func (t *Tools) mustDecodeAll(ctx context.Context) error {
 	} else {
 		failures = map[string]error{"all codecs at once": err}
 	}
-	return video.Errorf(video.Unavailable, "This ffmpeg can't decode %s. %s", list(failures), howToInstall).Because(err)
+	return video.Errorf(video.Unavailable, "This ffmpeg can't decode %s.", list(failures)).Because(err)
 }
 
 // mustReadAll lets ffprobe read a sample in every container.
@@ -88,20 +96,16 @@ func (t *Tools) mustReadAll(ctx context.Context) error {
 	if len(failures) == 0 {
 		return nil
 	}
-	return video.Errorf(video.Unavailable, "This ffprobe can't read %s files. %s", list(failures), howToInstall).Because(joinErrors(failures))
+	return video.Errorf(video.Unavailable, "This ffprobe can't read %s files.", list(failures)).Because(joinErrors(failures))
 }
 
 // mustMakeAll makes all that is made of a video.
 func (t *Tools) mustMakeAll(ctx context.Context) error {
 	failures := map[string]error{}
-	made, err := t.encodeSample(ctx)
-	if err == nil {
-		err = t.packageSample(ctx, made)
-		if err != nil {
-			failures["MPEG-TS segments"] = err
-		}
-	} else {
+	if made, err := t.encodeSample(ctx); err != nil {
 		failures["H.264 and AAC in MP4"] = err
+	} else if err := t.packageSample(ctx, made); err != nil {
+		failures["MPEG-TS segments"] = err
 	}
 	if err := t.drawSample(ctx); err != nil {
 		failures["JPEG pictures"] = err
@@ -109,7 +113,7 @@ func (t *Tools) mustMakeAll(ctx context.Context) error {
 	if len(failures) == 0 {
 		return nil
 	}
-	return video.Errorf(video.Unavailable, "This ffmpeg can't make %s. %s", list(failures), howToInstall).Because(joinErrors(failures))
+	return video.Errorf(video.Unavailable, "This ffmpeg can't make %s.", list(failures)).Because(joinErrors(failures))
 }
 
 // mustWork is the part of SelfTest that tells, when ffmpeg has failed on an
