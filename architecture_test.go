@@ -49,6 +49,8 @@ var rooms = []struct {
 
 	{"internal/ledger", []string{"video", "internal/catalog", "internal/vault"}, "the ledger of the vault is applied to the catalog, and neither knows the other"},
 
+	{"internal/identity", []string{"video", "internal/catalog", "internal/vault", "internal/objects"}, "the identity compares catalog, vault, stores and Temporal, and none of them knows the others"},
+
 	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/segments", "internal/ledger"},
 		"activities do what workflows ask for, by means of the leaves; they know neither HTTP nor settings"},
 	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/segments", "internal/leases"},
@@ -83,7 +85,7 @@ var parts = map[string][]string{
 	"go.temporal.io/sdk/workflow":     {"workflows", "e2e/..."},
 	"go.temporal.io/sdk/worker":       {"workflows", "activities", "worker", "e2e/..."},
 	"go.temporal.io/sdk/activity":     {"activities", "e2e/..."},
-	"go.temporal.io/":                 {"workflows", "activities", "worker", "starter", "internal/gateway", "internal/config", "internal/stack", "e2e/..."},
+	"go.temporal.io/":                 {"workflows", "activities", "worker", "starter", "internal/gateway", "internal/config", "internal/identity", "internal/stack", "e2e/..."},
 	"github.com/landlock-lsm/":        {"internal/media"},
 	"github.com/transparency-dev/":    {"internal/vault", "internal/receipts"},
 	"github.com/coreos/go-oidc":       {"internal/gateway", "internal/gateway/issuer"},

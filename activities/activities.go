@@ -3,14 +3,20 @@
 // store, source.go how the sealed upload is read.
 //
 // Every activity may run twice, may be answered into the void, and may wake up
-// after its time: it enters its leg first, which looks into the ledger and fails
-// when a later leg has begun, and commits each write under the leg's epoch. What
-// a fenced-off activity has already put into a store it takes back.
+// after its time: whatever it writes into the catalog goes under the leg's epoch,
+// which looks into the ledger and fails when a later leg has begun. What a fenced-off
+// activity has already put into a store it takes back. Work that deletes before it
+// writes is fenced by attempt, too: see catalog.EnterExclusive.
+//
+// What the catalog doesn't know may be erased (Gone), for the ledger says so, or
+// unknown (NotFound): restored from a backup, or the wrong catalog. An unknown is
+// never the end of a video; nothing is destroyed or taken back because of it.
 package activities
 
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -37,9 +43,19 @@ type Activities struct {
 	Temporal client.Client
 	Log      *slog.Logger
 
+	// Identity tells whether the places above belong together; nil where nobody asks.
+	Identity interface {
+		Check(ctx context.Context) error
+	}
+
 	// Settling is how old a row must be before the lack of a workflow means
 	// something: the gateway writes the row first and starts the workflow then.
 	Settling time.Duration
+	// Policy is what lives go by that the audit begins again: all of it but the publish
+	// delay of a video that has its own.
+	Policy video.Policy
+
+	audits auditBounds // zero: usualBounds
 }
 
 var (
@@ -83,6 +99,11 @@ func wayOut(l workflows.Leg) catalog.Leg {
 	return catalog.Leg{Video: l.ID, Epoch: l.Epoch, Ending: true}
 }
 
+// is reports whether err is an error of one of these codes.
+func is(err error, codes ...video.Code) bool {
+	return err != nil && slices.Contains(codes, video.CodeOf(err))
+}
+
 // The first heartbeat of an activity is always sent, and each is an action: work
 // that ends within quiet costs none. Well below the heartbeat timeout.
 const (
@@ -92,6 +113,14 @@ const (
 
 // heart beats for long work until the context ends or stop is called.
 func heart(ctx context.Context) (stop func()) {
+	return heartWith(ctx, func() { activity.RecordHeartbeat(ctx) })
+}
+
+// heartWith is heart with beats that say something.
+func heartWith(ctx context.Context, beat func()) (stop func()) {
+	if !activity.IsActivity(ctx) {
+		return func() {} // called by itself, in a test
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		wait := quiet
@@ -100,7 +129,7 @@ func heart(ctx context.Context) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-time.After(wait):
-				activity.RecordHeartbeat(ctx)
+				beat()
 				wait = every
 			}
 		}

@@ -50,7 +50,7 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 			t.Errorf("%s has %+v, the primary %+v", store.Name(), have, want)
 		}
 	}
-	twice("Publish", func() error { return r.Publish(r.ctx, r.leg(6)) })
+	twice("Publish", func() error { return r.publish(6) })
 	now := time.Now()
 	twice("Hide", func() error { _, err := r.Hide(r.ctx, workflows.HideInput{Leg: r.leg(7), HiddenAt: now}); return err })
 	end := workflows.DestroyInput{Leg: r.leg(7), Reason: video.ByDeletion, HiddenAt: now}
@@ -137,7 +137,7 @@ func TestNothingBeginsAgainstTheControlRow(t *testing.T) {
 	if row.Epoch != 20 {
 		t.Errorf("row %+v", row)
 	}
-	if err := r.Publish(r.ctx, r.leg(21)); video.CodeOf(err) != video.Conflict {
+	if err := r.publish(21); video.CodeOf(err) != video.Conflict {
 		t.Errorf("while paused: %v", err)
 	}
 	if row, err = r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(5), State: video.State{Stage: video.Publishing}}); err != nil || row.Epoch != 20 {
@@ -145,7 +145,7 @@ func TestNothingBeginsAgainstTheControlRow(t *testing.T) {
 	}
 	end := workflows.DestroyInput{Leg: r.leg(22), Reason: video.ByCancellation, HiddenAt: time.Now()}
 	r.must(r.DestroyKey(r.ctx, end))
-	if err := r.Publish(r.ctx, r.leg(23)); video.CodeOf(err) != video.Gone {
+	if err := r.publish(23); video.CodeOf(err) != video.Gone {
 		t.Errorf("after the end: %v", err)
 	}
 	if _, err := r.source(r.ctx, r.id); err != nil {

@@ -2,145 +2,239 @@ package activities
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
-	"fmt"
-	"strings"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/activity"
+	"golang.org/x/time/rate"
 
-	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/ledger"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
 )
 
-const auditPage = 100
+// auditBounds say how much one audit does; the next goes on where it stopped.
+type auditBounds struct {
+	page    int           // rows at once
+	rows    int           // rows in all
+	time    time.Duration // for the rows, and for each store
+	toBegin int           // lives without a run that are collected before any is begun
+	entries int           // of each store's listing
+	listing int           // entries of one listing, before it is divided
+}
 
-// Audit compares the catalog with the ledger and with the workflows that run, in
-// both directions.
+// Two hundred questions a second, eight at once, are little beside what lives ask of
+// a Temporal server themselves.
+const (
+	auditAsksPerSecond = 200
+	auditAsksAtOnce    = 8
+	auditListing       = 500 // executions a page of Temporal's list
+	// After an operator adopted a Temporal that has lost all lives, they come back in
+	// one audit rather than in a stretch every hour.
+	auditAdopted = 40 * time.Minute
+)
+
+var usualBounds = auditBounds{
+	page: 100, rows: 20_000, time: 5 * time.Minute, toBegin: 1000, entries: 50_000, listing: 10_000,
+}
+
+// audit is one attempt at an audit.
+type audit struct {
+	*Activities
+	auditBounds
+	auditState
+	began    time.Time // the same in all attempts
+	adopted  bool      // an operator said within a day that this Temporal is to be gone on with
+	pace     *rate.Limiter
+	snapshot atomic.Pointer[auditState]
+}
+
+// auditState is how far an audit is: what its heartbeats carry to the next attempt.
+type auditState struct {
+	Step    string                `json:"step"`
+	Place   string                `json:"place,omitempty"`   // within the step
+	Start   string                `json:"start,omitempty"`   // where the stretch of rows began
+	Wrapped bool                  `json:"wrapped,omitempty"` // the stretch went on from the first row
+	Missing []missing             `json:"missing,omitempty"` // found, and not begun yet
+	Report  workflows.AuditReport `json:"report"`
+}
+
+type auditStep struct {
+	name string
+	run  func(*audit, context.Context) error
+}
+
+// auditSteps in their order. Nothing is begun or erased before the ledgers agree.
+var auditSteps = []auditStep{
+	{"ledgers", (*audit).checkLedgers},
+	{"closed", (*audit).lookAtClosed},
+	{"rows", (*audit).lookAtRows},
+	{"begin", (*audit).beginMissing},
+	{"open", (*audit).lookAtOpen},
+	{"trouble", (*audit).lookForTrouble},
+	{"stores", (*audit).lookIntoStores},
+}
+
+// Audit compares catalog, ledger, workflows and stores, in both directions.
 func (a *Activities) Audit(ctx context.Context) (workflows.AuditReport, error) {
-	defer heart(ctx)()
-	var report workflows.AuditReport
+	if err := a.checkInstallation(ctx); err != nil {
+		return workflows.AuditReport{}, err
+	}
 	if _, err := ledger.Apply(ctx, a.Vault, a.Catalog); err != nil {
-		return report, err
+		return workflows.AuditReport{}, err
 	}
-	for after := video.ID(""); ; {
-		page, err := a.Catalog.All(ctx, after, auditPage)
-		if err != nil {
-			return report, err
-		}
-		if len(page) == 0 {
-			break
-		}
-		for _, v := range page {
-			report.Videos++
-			stray, err := a.purgeStray(ctx, v)
-			if err != nil {
-				return report, err
-			}
-			if stray {
-				report.Strays++
-			}
-		}
-		after = page[len(page)-1].ID
+	run, err := a.newAudit(ctx)
+	if err != nil {
+		return workflows.AuditReport{}, err
 	}
+	defer run.beat(ctx)()
+	for at := run.step(); at < len(auditSteps); at++ {
+		if run.Step != auditSteps[at].name {
+			run.Step, run.Place = auditSteps[at].name, ""
+			run.reached()
+		}
+		if err := auditSteps[at].run(run, ctx); err != nil {
+			activity.RecordHeartbeat(ctx, *run.snapshot.Load()) // for the next attempt
+			return run.Report, err
+		}
+	}
+	a.Log.Info("audit", "report", run.Report)
+	return run.Report, nil
+}
+
+// step is the index of the present step, or of the first where the state is of
+// another release.
+func (a *audit) step() int {
+	return max(0, slices.IndexFunc(auditSteps, func(s auditStep) bool { return s.name == a.Step }))
+}
+
+// newAudit goes on where a heartbeat says an earlier attempt stood.
+func (a *Activities) newAudit(ctx context.Context) (*audit, error) {
+	run := &audit{
+		Activities: a, auditBounds: a.audits, began: activity.GetInfo(ctx).ScheduledTime,
+		pace: rate.NewLimiter(auditAsksPerSecond, auditAsksAtOnce),
+	}
+	if run.auditBounds == (auditBounds{}) {
+		run.auditBounds = usualBounds
+	}
+	if activity.HasHeartbeatDetails(ctx) {
+		if err := activity.GetHeartbeatDetails(ctx, &run.auditState); err != nil {
+			a.Log.Warn("an audit can't read how far it was, and begins anew", "error", err)
+			run.auditState = auditState{}
+		}
+	}
+	run.reached()
 	var err error
-	report.Risen, err = a.endRisen(ctx)
-	return report, err
+	run.adopted, err = a.Catalog.TemporalAdopted(ctx)
+	return run, err
 }
 
-// purgeStray starts the purge of a video that has no open workflow.
-func (a *Activities) purgeStray(ctx context.Context, v catalog.Video) (bool, error) {
-	if time.Since(v.CreatedAt) < a.Settling {
-		return false, nil
-	}
-	open, err := a.isOpen(ctx, v.ID)
-	if err != nil || open {
-		return false, err
-	}
-	row, err := a.Catalog.ControlOf(ctx, v.ID)
-	if forgotten(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	a.Log.Warn("a video has no open workflow; its purge begins", "video", v.ID, "stage", v.Stage)
-	_, err = a.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: v.ID.WorkflowID(), TaskQueue: video.ControlQueue,
-		WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING,
-		StaticSummary:            "purge of a video whose workflow was ended by hand",
-	}, video.LifecycleWorkflow, a.strayInput(v, row))
-	return err == nil, unreachableTemporal(err)
+// reached makes the present state the one that another attempt goes on from.
+func (a *audit) reached() {
+	state := a.auditState
+	state.Missing = slices.Clone(state.Missing)
+	state.Report.Unreachable = slices.Clone(state.Report.Unreachable)
+	a.snapshot.Store(&state)
 }
 
-func (a *Activities) strayInput(v catalog.Video, row catalog.Control) video.LifecycleInput {
-	in := video.LifecycleInput{
-		ID: v.ID, Owner: v.Owner, Primary: a.Stores.Primary.Name(),
-		Carried: &video.Carried{State: video.State{Stage: v.Stage, Held: row.Held}, Epoch: row.Epoch, Refused: row.Refused},
-	}
-	for _, b := range a.Stores.Backups {
-		in.Backups = append(in.Backups, b.Name())
-	}
-	return in
+// beat is heart with how far the audit is.
+func (a *audit) beat(ctx context.Context) (stop func()) {
+	return heartWith(ctx, func() { activity.RecordHeartbeat(ctx, *a.snapshot.Load()) })
 }
 
-func (a *Activities) isOpen(ctx context.Context, id video.ID) (bool, error) {
-	d, err := a.Temporal.DescribeWorkflowExecution(ctx, id.WorkflowID(), "")
-	if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {
-		return false, nil
+// ask asks Temporal at the audit's pace, and again as long as it says that it is
+// asked too much.
+func (a *audit) ask(ctx context.Context, question func() error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
+		if err := a.pace.Wait(ctx); err != nil {
+			return err
+		}
+		err := question()
+		if _, busy := errors.AsType[*serviceerror.ResourceExhausted](err); !busy {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
 	}
-	if err != nil {
-		return false, unreachableTemporal(err)
-	}
-	return d.GetWorkflowExecutionInfo().GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_RUNNING, nil
 }
 
-// endRisen tells workflows whose video the ledger knows as erased to end: they
-// were reset by an operator after their purge, and find nothing left to erase.
-func (a *Activities) endRisen(ctx context.Context) (int, error) {
-	risen := 0
-	for token := []byte(nil); ; {
-		page, err := a.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-			Query:    fmt.Sprintf("WorkflowType = '%s' AND ExecutionStatus = 'Running'", video.LifecycleWorkflow),
-			PageSize: auditPage, NextPageToken: token,
+// failed counts a video that could not be dealt with. What only that video may have
+// caused doesn't keep the audit from the others; everything else is returned.
+func (a *audit) failed(id video.ID, err error) error {
+	if err == nil {
+		return nil
+	}
+	if !ofOneVideo(err) {
+		return err
+	}
+	a.Report.Failed++
+	a.Log.Error("the audit can't deal with a video", "video", id, "error", err)
+	return nil
+}
+
+// ofOneVideo reports whether an error may come of one video's rows or run, rather
+// than of a database or a server that doesn't answer.
+func ofOneVideo(err error) bool {
+	return video.CodeOf(err) != video.Unavailable && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// list goes through the executions that a query selects, from a place on ("" for the
+// first page), and says with each page what the next one's is.
+func (a *audit) list(ctx context.Context, query, place string, visit func(page []*workflow.WorkflowExecutionInfo, next string) error) error {
+	for {
+		token, err := base64.StdEncoding.DecodeString(place)
+		if err != nil {
+			return err
+		}
+		var page *workflowservice.ListWorkflowExecutionsResponse
+		err = a.ask(ctx, func() (err error) {
+			page, err = a.Temporal.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+				Query: query, PageSize: auditListing, NextPageToken: token,
+			})
+			return err
 		})
 		if err != nil {
-			return risen, unreachableTemporal(err)
+			return unreachableTemporal(err)
 		}
-		for _, w := range page.GetExecutions() {
-			ended, err := a.endIfErased(ctx, w.GetExecution().GetWorkflowId())
-			if err != nil {
-				return risen, err
-			}
-			if ended {
-				risen++
-			}
-		}
-		if token = page.GetNextPageToken(); len(token) == 0 {
-			return risen, nil
+		place = base64.StdEncoding.EncodeToString(page.GetNextPageToken())
+		if err := visit(page.GetExecutions(), place); err != nil || place == "" {
+			return err
 		}
 	}
 }
 
-func (a *Activities) endIfErased(ctx context.Context, workflowID string) (bool, error) {
-	id, err := video.ParseID(strings.TrimPrefix(workflowID, "video/"))
-	if err != nil {
-		return false, nil // not one of ours
-	}
-	if _, err := a.Catalog.Video(ctx, id); video.CodeOf(err) != video.Gone {
-		return false, err
-	}
-	a.Log.Warn("a workflow runs for a video that was erased; it is told to end", "video", id)
-	err = a.Temporal.SignalWorkflow(ctx, workflowID, "", string(video.Delete), nil)
+// signal tells a run something. One that has ended meanwhile needs no telling.
+func (a *audit) signal(ctx context.Context, id video.ID, c video.Command) (told bool, err error) {
+	err = a.ask(ctx, func() error { return a.Temporal.SignalWorkflow(ctx, id.WorkflowID(), "", string(c), nil) })
 	if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {
-		return false, nil // it has ended meanwhile
+		return false, nil
 	}
-	return err == nil, unreachableTemporal(err)
+	return err == nil, ofTemporal(err)
+}
+
+// ofTemporal tells a refusal, which may be about one run, from a server that can't be
+// asked.
+func ofTemporal(err error) error {
+	if err == nil {
+		return nil
+	}
+	_, invalid := errors.AsType[*serviceerror.InvalidArgument](err)
+	_, internal := errors.AsType[*serviceerror.Internal](err)
+	_, lost := errors.AsType[*serviceerror.DataLoss](err)
+	if invalid || internal || lost {
+		return video.Errorf(video.Internal, "The Temporal server refuses it.").Because(err)
+	}
+	return unreachableTemporal(err)
 }
 
 func unreachableTemporal(err error) error {
@@ -148,4 +242,15 @@ func unreachableTemporal(err error) error {
 		return nil
 	}
 	return video.Errorf(video.Unavailable, "The Temporal server does not answer.").Because(err)
+}
+
+// isOpen reports whether a status is of an execution that goes on. A paused one does: Temporal
+// holds it, and it takes signals.
+func isOpen(s enums.WorkflowExecutionStatus) bool {
+	switch s {
+	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_PAUSED,
+		enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW: // the chain's last run decides
+		return true
+	}
+	return false
 }

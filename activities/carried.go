@@ -1,10 +1,7 @@
 package activities
 
 import (
-	"encoding/json"
-
 	"github.com/reelflow/reelflow/internal/catalog"
-	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -44,15 +41,9 @@ func resumeStage(v catalog.Video, u catalog.Upload) video.Stage {
 
 // planIn is the plan that a probe has left in the row; the zero plan before one.
 func planIn(v catalog.Video) (video.Plan, error) {
-	if len(v.Media) == 0 {
-		return video.Plan{}, nil
+	found, there, err := findingsIn(v)
+	if err != nil || !there {
+		return video.Plan{}, err
 	}
-	var found findings
-	if err := json.Unmarshal(v.Media, &found); err != nil {
-		return video.Plan{}, video.Errorf(video.Internal, "The findings of the probe can't be read.").Because(err)
-	}
-	if found.Info == (media.Info{}) {
-		return video.Plan{}, nil
-	}
-	return planOf(found.Info), nil
+	return found.plan(), nil
 }

@@ -13,27 +13,66 @@ import (
 // pause or an end it returns once no gateway holds the upload any more: one that
 // is alive stores what has come and lets go within a second, the lease of one that
 // is dead or frozen runs out, for the row keeps it from being renewed.
+//
+// A video that has no row is erased if a ledger says so, the catalog's or the
+// vault's. Otherwise it is unknown, which is an answer and no failure.
 func (a *Activities) Control(ctx context.Context, in workflows.ControlInput) (workflows.ControlRow, error) {
+	row, err := a.writeControl(ctx, in)
+	erased := is(err, video.Gone)
+	if is(err, video.NotFound) {
+		if _, erased, err = a.Vault.Ledger(ctx, in.ID.Hash()); err == nil && !erased {
+			return workflows.ControlRow{Epoch: in.Epoch, Unknown: true}, nil
+		}
+	}
+	if erased {
+		return workflows.ControlRow{Epoch: in.Epoch, Ending: video.ByDeletion, Erased: true}, nil
+	}
+	return row, err
+}
+
+func (a *Activities) writeControl(ctx context.Context, in workflows.ControlInput) (workflows.ControlRow, error) {
 	want := catalog.Control{
-		Video: in.ID, Epoch: in.Epoch, Paused: in.Paused, Ending: in.Ending, Held: in.Held, Draft: in.Draft, Refused: in.Refused,
+		Video: in.ID, Epoch: in.Epoch, Paused: in.Paused, Ending: in.Ending, Held: in.Held, Draft: in.Draft, Refused: in.Refused, Fences: in.Fences,
 	}
 	row, err := a.Catalog.Control(ctx, want, func(v *catalog.Video) {
 		v.Stage, v.Decisions = in.Stage, in.Done
-		v.WaitingFor, v.Overdue, v.PublishAt = in.WaitingFor, in.Overdue, in.PublishAt
+		v.WaitingFor, v.Overdue, v.Trouble, v.Stray = in.WaitingFor, in.Overdue, in.Trouble, in.Stray
+		v.Failure = in.Rejection
+		// Only a life that is scheduled has a date to tell, and one that is past that
+		// has none any more: before, the row keeps what its author asked for.
+		if !in.PublishAt.IsZero() || in.Stage == video.Publishing || in.Stage == video.Published {
+			v.PublishAt = in.PublishAt
+		}
 		if !in.ExpiresAt.IsZero() || in.Stage.OnTheWay() {
 			v.PurgeAt = in.ExpiresAt
 		}
 	})
-	if video.CodeOf(err) == video.Gone || video.CodeOf(err) == video.NotFound {
-		return workflows.ControlRow{Epoch: in.Epoch, Ending: video.ByDeletion, Erased: true}, nil
-	}
 	if err != nil {
 		return workflows.ControlRow{}, err
+	}
+	told := workflows.ControlRow{Epoch: row.Epoch, Ending: row.Ending}
+	if row.Behind {
+		if told.Further, err = a.carried(ctx, row); err != nil {
+			return workflows.ControlRow{}, err
+		}
 	}
 	if in.Paused || in.Ending != "" || in.Draft {
 		err = a.untilLetGo(ctx, in.ID)
 	}
-	return workflows.ControlRow{Epoch: row.Epoch, Ending: row.Ending}, err
+	return told, err
+}
+
+// carried is where a life really stands.
+func (a *Activities) carried(ctx context.Context, row catalog.Control) (*video.Carried, error) {
+	v, err := a.Catalog.Video(ctx, row.Video)
+	if err != nil {
+		return nil, err
+	}
+	u, err := a.Catalog.UploadOf(ctx, row.Video)
+	if err != nil {
+		return nil, err
+	}
+	return carriedOf(v, row, u)
 }
 
 // untilLetGo waits until nobody holds the lease of the upload.

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,10 +16,10 @@ import (
 // copiesAtOnce keeps memory at a few segments while a store's latency is hidden.
 const copiesAtOnce = 4
 
-// CopyAhead copies to the backups what is stored so far of an upload that still
+// CopyAhead copies to the backups what is stored so far: of an upload that still
 // arrives, so that the bytes are soon in more than one place and little is left
-// to do before publication. A store that is down falls behind without holding up
-// the others; CopyReplica waits for it, when it counts.
+// to do before publication, or all of a video that waits for it. A store that is down
+// falls behind without holding up the others; CopyReplica waits for it, when it counts.
 func (a *Activities) CopyAhead(ctx context.Context, in workflows.CopyInput) error {
 	defer heart(ctx)()
 	leg := fence(in.Leg)
@@ -27,15 +28,15 @@ func (a *Activities) CopyAhead(ctx context.Context, in workflows.CopyInput) erro
 	}
 	var stores errgroup.Group // without a common context: each goes as far as it can
 	for _, backup := range a.Stores.Backups {
-		stores.Go(func() error { return a.copyTo(ctx, leg, backup, catalog.ReplicaBehind) })
+		stores.Go(func() error { return a.copyTo(ctx, leg, backup, in.Whole) })
 	}
 	return stores.Wait()
 }
 
 // CopyReplica brings a backup store up to the manifest: whatever is stored in
 // the primary and not there yet is copied and compared with the hash of its
-// sealed bytes, without the key. A copy that is interrupted goes on with the
-// objects still missing.
+// sealed bytes, without the key; then all of it is listed. A copy that is interrupted
+// goes on with the objects still missing.
 func (a *Activities) CopyReplica(ctx context.Context, in workflows.StoreInput) error {
 	defer heart(ctx)()
 	backup, err := a.Stores.ByName(in.Store)
@@ -46,10 +47,10 @@ func (a *Activities) CopyReplica(ctx context.Context, in workflows.StoreInput) e
 	if err := a.Catalog.Enter(ctx, leg, a.publishing); err != nil {
 		return err
 	}
-	if err := a.copyTo(ctx, leg, backup, catalog.ReplicaComplete); err != nil {
+	if err := a.copyTo(ctx, leg, backup, true); err != nil {
 		return err
 	}
-	return a.countReplicas(ctx, leg)
+	return a.countReplicas(ctx, leg, catalog.ReplicaComplete)
 }
 
 func (a *Activities) publishing(v *catalog.Video) {
@@ -60,9 +61,9 @@ func (a *Activities) publishing(v *catalog.Video) {
 	v.Unit, v.Done, v.Total = "replicas", 0, int64(len(a.Stores.Backups))
 }
 
-// copyTo copies to a backup what the primary has and it has not. Then the replica
-// is in the state that is given.
-func (a *Activities) copyTo(ctx context.Context, leg catalog.Leg, backup objects.Store, then string) error {
+// copyTo copies to a backup what the primary has and it has not. Whole says that this
+// is all there will be: then the replica is complete once a listing has shown it.
+func (a *Activities) copyTo(ctx context.Context, leg catalog.Leg, backup objects.Store, whole bool) error {
 	want, missing, err := a.missing(ctx, leg.Video, backup)
 	if err != nil {
 		return err
@@ -79,8 +80,13 @@ func (a *Activities) copyTo(ctx context.Context, leg catalog.Leg, backup objects
 	if err := copies.Wait(); err != nil {
 		return a.unreachable(ctx, leg, replica, err)
 	}
-	replica.State, replica.VerifiedAt = then, time.Now()
-	replica.Objects, replica.Bytes = len(want), total(want)
+	replica.State, replica.Objects, replica.Bytes = catalog.ReplicaBehind, len(want), total(want)
+	if whole {
+		if _, replica.VerifiedAt, err = a.listed(ctx, leg.Video, backup); err != nil {
+			return a.unreachable(ctx, leg, replica, err)
+		}
+		replica.State = catalog.ReplicaComplete
+	}
 	return a.Catalog.SetReplica(ctx, leg, replica)
 }
 
@@ -90,22 +96,51 @@ func (a *Activities) missing(ctx context.Context, id video.ID, backup objects.St
 	if err != nil {
 		return nil, nil, err
 	}
-	there := map[string]bool{}
-	for _, o := range all {
-		if o.Store == backup.Name() {
-			there[o.Key] = true
+	want = ofStore(all, a.Stores.Primary.Name())
+	return want, lacking(want, ofStore(all, backup.Name())), nil
+}
+
+func ofStore(all []catalog.Object, store string) []catalog.Object {
+	return slices.DeleteFunc(slices.Clone(all), func(o catalog.Object) bool { return o.Store != store })
+}
+
+// lacking are the objects that are wanted and not there: a copy has the key of its original.
+func lacking(want, there []catalog.Object) []catalog.Object {
+	keys := map[string]bool{}
+	for _, o := range there {
+		keys[o.Key] = true
+	}
+	return slices.DeleteFunc(slices.Clone(want), func(o catalog.Object) bool { return keys[o.Key] })
+}
+
+// listed compares what the manifest says of a store with a listing of it, and returns
+// what is there and since when that is known. What the bytes are was compared when
+// they were put. The manifest is read first: what it has by then the listing must show.
+func (a *Activities) listed(ctx context.Context, id video.ID, store objects.Store) ([]catalog.Object, time.Time, error) {
+	want, err := a.Catalog.Objects(ctx, id, catalog.Filter{Store: store.Name(), Stored: true})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	type name struct{ key, version string }
+	sizes, at := map[name]int64{}, time.Now()
+	_, err = store.Inventory(ctx, id.Prefix(), func(e objects.Entry) error {
+		switch e.Kind {
+		case objects.Version:
+			sizes[name{e.Key, e.Version}] = e.Size
+		case objects.Object: // the current version, and all there is of a store without versions
+			sizes[name{e.Key, ""}] = e.Size
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	for _, o := range want {
+		if size, there := sizes[name{o.Key, o.Version}]; !there || size != o.Size {
+			return nil, time.Time{}, video.Errorf(video.Internal, "The store %q has lost something of the video, or has it in another size.", store.Name()).At(store.Name())
 		}
 	}
-	for _, o := range all {
-		if o.Store != a.Stores.Primary.Name() {
-			continue
-		}
-		want = append(want, o)
-		if !there[o.Key] {
-			missing = append(missing, o)
-		}
-	}
-	return want, missing, nil
+	return want, at, nil
 }
 
 func (a *Activities) copyObject(ctx context.Context, leg catalog.Leg, to objects.Store, o catalog.Object) error {
@@ -117,10 +152,11 @@ func (a *Activities) copyObject(ctx context.Context, leg catalog.Leg, to objects
 	return a.put(ctx, leg, to, o, body)
 }
 
-// unreachable shows readers that a store is down. The error stays the news: a
-// failure to show it is only logged.
+// unreachable shows readers that the store of a replica is down, if why says so of
+// that one: a copy can also fail because of the primary. It returns why; a failure to
+// show it is only logged.
 func (a *Activities) unreachable(ctx context.Context, leg catalog.Leg, r catalog.Replica, why error) error {
-	if ctx.Err() != nil || video.CodeOf(why) != video.Unavailable {
+	if ctx.Err() != nil || !is(why, video.Unavailable) || video.PlaceOf(why) != r.Store {
 		return why
 	}
 	r.State = catalog.ReplicaUnreachable
@@ -130,18 +166,26 @@ func (a *Activities) unreachable(ctx context.Context, leg catalog.Leg, r catalog
 	return why
 }
 
-func (a *Activities) countReplicas(ctx context.Context, leg catalog.Leg) error {
-	replicas, err := a.Catalog.Replicas(ctx, leg.Video)
+// countReplicas shows how many replicas are done: those that the catalog knows to be
+// in the state, so that an attempt more counts nothing twice.
+func (a *Activities) countReplicas(ctx context.Context, leg catalog.Leg, done string) error {
+	n, err := a.replicasThatAre(ctx, leg.Video, done)
 	if err != nil {
 		return err
 	}
-	var complete int64
+	return a.Catalog.Project(ctx, leg, func(v *catalog.Video) { v.Done = max(v.Done, n) })
+}
+
+// replicasThatAre counts the replicas in a state. The primary counts when it is to be
+// purged, not when it is to be copied from.
+func (a *Activities) replicasThatAre(ctx context.Context, id video.ID, state string) (n int64, err error) {
+	replicas, err := a.Catalog.Replicas(ctx, id)
 	for _, r := range replicas {
-		if r.State == catalog.ReplicaComplete && r.Store != a.Stores.Primary.Name() {
-			complete++
+		if r.State == state && (state == catalog.ReplicaEmpty || r.Store != a.Stores.Primary.Name()) {
+			n++
 		}
 	}
-	return a.Catalog.Project(ctx, leg, func(v *catalog.Video) { v.Done = max(v.Done, complete) })
+	return n, err
 }
 
 func total(all []catalog.Object) (bytes int64) {

@@ -24,7 +24,9 @@ func (r *rig) replica(store string) catalog.Replica {
 	return catalog.Replica{}
 }
 
-func down(objectstest.Op, string) error { return video.Errorf(video.Unavailable, "The store is down.") }
+func down(objectstest.Op, string) error {
+	return video.Errorf(video.Unavailable, "The store is down.").At("backup-b")
+}
 
 // The backups follow an upload; one that is down stays behind alone, and
 // publication finds only the rest to do.
@@ -35,7 +37,7 @@ func TestCopyAheadOfPublication(t *testing.T) {
 	works := r.Stores.Backups[1]
 	r.Stores.Backups[1] = objectstest.Faulty(works, down)
 
-	if err := r.CopyAhead(r.ctx, r.leg(1)); video.CodeOf(err) != video.Unavailable {
+	if err := r.CopyAhead(r.ctx, workflows.CopyInput{Leg: r.leg(1)}); video.CodeOf(err) != video.Unavailable {
 		t.Errorf("with a store down: %v", err)
 	}
 	if found := r.inventory(r.Stores.Backups[0]); found != stored || stored.Objects < 2 {
@@ -69,7 +71,7 @@ func TestCopyAheadRestsInAPause(t *testing.T) {
 	r.uploaded(clip(t), 100_000)
 	_, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(2), State: video.State{Stage: video.Uploading, Paused: true}})
 	r.must(err)
-	if err := r.CopyAhead(r.ctx, r.leg(1)); video.CodeOf(err) != video.Conflict {
+	if err := r.CopyAhead(r.ctx, workflows.CopyInput{Leg: r.leg(1)}); video.CodeOf(err) != video.Conflict {
 		t.Errorf("while paused: %v", err)
 	}
 	if found := r.inventory(r.Stores.Backups[0]); found != (objects.Inventory{}) {
@@ -91,7 +93,7 @@ func TestLateCopierLeavesTheCopyOfALaterLeg(t *testing.T) {
 		overtaken = true
 		return r.CopyReplica(r.ctx, workflows.StoreInput{Leg: r.leg(2), Store: "backup-a"})
 	})}
-	if err := r.CopyAhead(r.ctx, r.leg(1)); video.CodeOf(err) != video.Conflict {
+	if err := r.CopyAhead(r.ctx, workflows.CopyInput{Leg: r.leg(1)}); video.CodeOf(err) != video.Conflict {
 		t.Errorf("the late one ends with %v", err)
 	}
 	want := r.inventory(r.Stores.Primary)

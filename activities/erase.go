@@ -19,15 +19,21 @@ func (a *Activities) Hide(ctx context.Context, in workflows.HideInput) (workflow
 			v.HiddenAt = in.HiddenAt
 		}
 		hidden.HiddenAt = v.HiddenAt
+		if v.Stage == video.Purging || v.Stage == video.Purged {
+			return // another attempt has hidden it, and the purge goes on
+		}
 		v.Stage, v.PurgeAt, v.WaitingFor = video.PendingDeletion, v.HiddenAt.Add(in.Grace), ""
 	})
+	if is(err, video.NotFound) {
+		err = a.mustBeMeant(ctx, in.ID, in.Asked, err)
+	}
 	hidden.PurgeAt = hidden.HiddenAt.Add(in.Grace)
 	return hidden, err
 }
 
 // leave marks the life as ending in the control row, which fences every leg
-// before this one. It is a success when the catalog has forgotten the video
-// already.
+// before this one. It is a success when the video has been erased, and NotFound
+// when the catalog knows nothing of it.
 func (a *Activities) leave(ctx context.Context, leg workflows.Leg, why video.Ending, project func(*catalog.Video)) error {
 	row, err := a.Catalog.ControlOf(ctx, leg.ID)
 	if err == nil {
@@ -35,7 +41,7 @@ func (a *Activities) leave(ctx context.Context, leg workflows.Leg, why video.End
 		row.Epoch, row.Ending, row.Paused, row.Draft = leg.Epoch, why, false, false
 		row, err = a.Catalog.Control(ctx, row, project)
 	}
-	if forgotten(err) {
+	if is(err, video.Gone) {
 		return nil
 	}
 	if err == nil && row.Epoch > leg.Epoch {
@@ -44,27 +50,46 @@ func (a *Activities) leave(ctx context.Context, leg workflows.Leg, why video.End
 	return err
 }
 
-func forgotten(err error) bool {
-	code := video.CodeOf(err)
-	return err != nil && (code == video.Gone || code == video.NotFound)
+// mustBeMeant refuses with why to end a video that the catalog doesn't know, unless a
+// person asked for it or the erasure has begun already: the catalog may be an older
+// one, or not the right one.
+func (a *Activities) mustBeMeant(ctx context.Context, id video.ID, asked bool, why error) error {
+	if asked {
+		return nil
+	}
+	_, begun, err := a.Vault.Ledger(ctx, id.Hash())
+	if err == nil && !begun {
+		err = why
+	}
+	return err
 }
 
 // DestroyKey commits the ledger's record of the erasure beside the vault's root,
-// destroys the key, and gives the catalog and every store within reach a copy
-// of the record. A store that is down gets its copy with its purge.
+// destroys the key, and gives the catalog its copy of the record. Each store gets
+// its copy with its purge.
 func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) error {
-	err := a.leave(ctx, in.Leg, in.Reason, func(v *catalog.Video) {
+	if err := a.checkInstallation(ctx); err != nil {
+		return err
+	}
+	purged, err := a.replicasThatAre(ctx, in.ID, catalog.ReplicaEmpty) // some, if an attempt was thought dead
+	if err != nil {
+		return err
+	}
+	err = a.leave(ctx, in.Leg, in.Reason, func(v *catalog.Video) {
 		v.Stage, v.WaitingFor = video.Purging, ""
-		v.Unit, v.Done, v.Total = "replicas", 0, int64(len(a.Stores.All()))
+		v.Unit, v.Done, v.Total = "replicas", purged, int64(len(a.Stores.All()))
 		if v.HiddenAt.IsZero() {
 			v.HiddenAt = in.HiddenAt
 		}
 	})
+	if is(err, video.NotFound) {
+		err = a.mustBeMeant(ctx, in.ID, in.Asked, err)
+	}
 	if err != nil {
 		return err
 	}
 	u, err := a.Catalog.UploadOf(ctx, in.ID) // by its token, too, the video is known as erased
-	if err != nil && !forgotten(err) {
+	if err != nil && !is(err, video.Gone, video.NotFound) {
 		return err
 	}
 	record, err := a.Vault.Destroy(ctx, vault.Intent{ID: in.ID, TokenHash: u.TokenHash, Reason: string(in.Reason), HiddenAt: in.HiddenAt})
@@ -77,65 +102,76 @@ func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) 
 	})
 }
 
+// erasure is the record in the vault's ledger of an erasure that is past the point of
+// no return. Without one nothing may be removed: that a catalog doesn't know a video
+// proves nothing.
+func (a *Activities) erasure(ctx context.Context, id video.ID) (vault.Record, error) {
+	record, found, err := a.Vault.Ledger(ctx, id.Hash())
+	if err == nil && (!found || record.KeyDestroyedAt.IsZero()) {
+		err = video.Errorf(video.Internal, "The vault's ledger has no complete record of this erasure, so nothing is removed.")
+	}
+	return record, err
+}
+
 // PurgeReplica gives a store its copy of the ledger's record, then erases
 // everything of the video there. The catalog keeps exact books of what was
-// removed over any number of attempts.
+// removed over any number of attempts, as long as it knows the video.
 func (a *Activities) PurgeReplica(ctx context.Context, in workflows.StoreInput) error {
 	defer heart(ctx)()
+	if err := a.checkInstallation(ctx); err != nil {
+		return err
+	}
 	store, err := a.Stores.ByName(in.Store)
 	if err != nil {
 		return err
 	}
+	record, err := a.erasure(ctx, in.ID)
+	if err != nil {
+		return err
+	}
 	leg := wayOut(in.Leg)
-	replica := catalog.Replica{Video: in.ID, Store: in.Store, State: catalog.ReplicaPurging}
-	err = a.Catalog.SetReplica(ctx, leg, replica)
-	if err != nil && !forgotten(err) {
+	books, err := a.Catalog.BeginPurge(ctx, leg, in.Store)
+	if is(err, video.Gone, video.NotFound) {
+		return a.erase(ctx, record, leg.Video, store, nil)
+	}
+	if err != nil {
 		return err
 	}
-	known := err == nil
-	if err := a.erase(ctx, leg, store, known); err != nil {
-		if known {
-			return a.unreachable(ctx, leg, replica, err)
-		}
-		return err
+	err = a.erase(ctx, record, leg.Video, store, func(found objects.Inventory) error {
+		return orForgotten(a.Catalog.Observed(ctx, books, counts(found)))
+	})
+	replica := catalog.Replica{Video: in.ID, Store: in.Store, State: catalog.ReplicaEmpty}
+	if err != nil {
+		return a.unreachable(ctx, leg, replica, err)
 	}
-	if !known {
-		return nil
-	}
-	replica.State = catalog.ReplicaEmpty
 	if err := a.Catalog.SetReplica(ctx, leg, replica); err != nil {
-		return err
+		return orForgotten(err)
 	}
-	return a.Catalog.Project(ctx, leg, func(v *catalog.Video) { v.Done = min(v.Done+1, v.Total) })
+	return orForgotten(a.countReplicas(ctx, leg, catalog.ReplicaEmpty))
 }
 
-func (a *Activities) erase(ctx context.Context, leg catalog.Leg, store objects.Store, known bool) error {
-	if err := a.copyLedger(ctx, leg.Video, store); err != nil {
+// orForgotten lets pass that the catalog has forgotten the video meanwhile: another
+// attempt has closed the receipt.
+func orForgotten(err error) error {
+	if is(err, video.Gone) {
+		return nil
+	}
+	return err
+}
+
+func (a *Activities) erase(ctx context.Context, record vault.Record, id video.ID, store objects.Store, found func(objects.Inventory) error) error {
+	if err := copyLedger(ctx, record, id, store); err != nil {
 		return err
 	}
-	_, err := store.Purge(ctx, leg.Video.Prefix(), objects.Watch{
-		Found: func(found objects.Inventory) error {
-			if !known {
-				return nil
-			}
-			return a.Catalog.Observed(ctx, leg, store.Name(), counts(found))
-		},
-	})
+	_, err := store.Purge(ctx, id.Prefix(), objects.Watch{Found: found})
 	return err
 }
 
 // copyLedger makes sure that a store has its copy of the ledger's record: a store
 // restored from a backup is purged again by it.
-func (a *Activities) copyLedger(ctx context.Context, id video.ID, store objects.Store) error {
-	if _, err := store.Stat(ctx, id.LedgerKey(), ""); err == nil || video.CodeOf(err) != video.NotFound {
+func copyLedger(ctx context.Context, record vault.Record, id video.ID, store objects.Store) error {
+	if _, err := store.Stat(ctx, id.LedgerKey(), ""); !is(err, video.NotFound) {
 		return err
-	}
-	record, found, err := a.Vault.Ledger(ctx, id.Hash())
-	if err != nil {
-		return err
-	}
-	if !found {
-		return video.Errorf(video.Internal, "The ledger has no record of this erasure.")
 	}
 	body, err := json.Marshal(record)
 	if err != nil {
@@ -147,34 +183,38 @@ func (a *Activities) copyLedger(ctx context.Context, id video.ID, store objects.
 
 // CloseReceipt lists every store independently of what the purges said. Only
 // when nothing is found anywhere does the catalog forget the video and keep the
-// receipt; anything found fails with Conflict, and the stores are purged again.
+// receipt; anything found fails with Conflict, and the stores are purged again. Of a
+// video whose rows are gone, with an earlier attempt or with an older catalog, the
+// receipt can't say how much was removed; the first one that was kept is returned.
 func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput) (video.Receipt, error) {
 	defer heart(ctx)()
-	leg := wayOut(in.Leg)
-	_, err := a.Catalog.Video(ctx, in.ID)
-	known := err == nil
-	if err != nil && !forgotten(err) {
+	if err := a.checkInstallation(ctx); err != nil {
 		return video.Receipt{}, err
 	}
-	for _, store := range a.Stores.All() {
-		if err := a.verify(ctx, leg, store, known); err != nil {
-			return video.Receipt{}, err
-		}
-	}
-	if !known {
-		receipt, _, err := a.Catalog.Receipt(ctx, in.ID.Hash())
-		return receipt, err
-	}
-	receipt, err := a.receipt(ctx, in.ID)
+	record, err := a.erasure(ctx, in.ID)
 	if err != nil {
 		return video.Receipt{}, err
 	}
-	return receipt, a.Catalog.Forget(ctx, in.ID, receipt)
+	for _, store := range a.Stores.All() {
+		if err := a.verify(ctx, wayOut(in.Leg), record, store); err != nil {
+			return video.Receipt{}, err
+		}
+	}
+	receipt, err := a.receipt(ctx, in.ID, record)
+	if err != nil {
+		return video.Receipt{}, err
+	}
+	if err := a.Catalog.Forget(ctx, in.ID, receipt); err != nil {
+		return video.Receipt{}, err
+	}
+	kept, _, err := a.Catalog.Receipt(ctx, in.ID.Hash())
+	return kept, err
 }
 
-// verify lists one store. The answer is written down before it is judged.
-func (a *Activities) verify(ctx context.Context, leg catalog.Leg, store objects.Store, known bool) error {
-	if err := a.copyLedger(ctx, leg.Video, store); err != nil {
+// verify lists one store. The answer is written down before it is judged, where
+// there is a row for it.
+func (a *Activities) verify(ctx context.Context, leg catalog.Leg, record vault.Record, store objects.Store) error {
+	if err := copyLedger(ctx, record, leg.Video, store); err != nil {
 		return err
 	}
 	listed, err := store.Inventory(ctx, leg.Video.Prefix(), nil)
@@ -182,25 +222,17 @@ func (a *Activities) verify(ctx context.Context, leg catalog.Leg, store objects.
 		return err
 	}
 	found := counts(listed)
-	if known {
-		if err := a.Catalog.FoundAfter(ctx, leg, store.Name(), found); err != nil {
-			return err
-		}
+	err = a.Catalog.FoundAfter(ctx, leg, store.Name(), found)
+	if err != nil && !is(err, video.Gone, video.NotFound) {
+		return err
 	}
 	if !found.Empty() {
-		return video.Errorf(video.Conflict, "The store %q still holds something of the video.", store.Name())
+		return video.Errorf(video.Conflict, "The store %q still holds something of the video.", store.Name()).At(store.Name())
 	}
 	return nil
 }
 
-func (a *Activities) receipt(ctx context.Context, id video.ID) (video.Receipt, error) {
-	record, found, err := a.Vault.Ledger(ctx, id.Hash())
-	if err != nil {
-		return video.Receipt{}, err
-	}
-	if !found || record.KeyDestroyedAt.IsZero() {
-		return video.Receipt{}, video.Errorf(video.Internal, "The ledger has no complete record of this erasure.")
-	}
+func (a *Activities) receipt(ctx context.Context, id video.ID, record vault.Record) (video.Receipt, error) {
 	replicas, err := a.Catalog.Replicas(ctx, id)
 	if err != nil {
 		return video.Receipt{}, err
@@ -210,11 +242,13 @@ func (a *Activities) receipt(ctx context.Context, id video.ID) (video.Receipt, e
 		HiddenAt: record.HiddenAt, KeyDestroyedAt: record.KeyDestroyedAt,
 	}
 	for _, store := range a.Stores.All() {
+		of := video.StoreReceipt{Store: store.Name()} // found empty by verify
 		for _, r := range replicas {
 			if r.Store == store.Name() {
-				receipt.Stores = append(receipt.Stores, video.StoreReceipt{Store: r.Store, Removed: r.Removed, FoundAfter: r.FoundAfter})
+				of.Removed, of.FoundAfter = r.Removed, r.FoundAfter
 			}
 		}
+		receipt.Stores = append(receipt.Stores, of)
 	}
 	return receipt, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -38,21 +39,73 @@ func (c *codedInbound) ExecuteActivity(ctx context.Context, in *interceptor.Exec
 	if err == nil {
 		return result, nil
 	}
-	if ctx.Err() != nil {
-		return nil, ctx.Err() // canceled, paused or reset: the server knows what to make of it
-	}
 	info := activity.GetInfo(ctx)
-	c.log.Warn("activity failed", "activity", info.ActivityType.Name, "workflow", info.WorkflowExecution.ID,
-		"attempt", info.Attempt, "error", err)
+	log := c.log.With("activity", info.ActivityType.Name, "workflow", info.WorkflowExecution.ID, "attempt", info.Attempt, "error", err)
+	if ctx.Err() != nil {
+		told := interruption(ctx)
+		log.Debug("activity interrupted", "as", told)
+		return nil, told
+	}
+	log.Warn("activity failed")
 	return nil, failure(err)
 }
 
-// failure is what Temporal keeps of an error: a code and a safe sentence.
+// interruption is what Temporal is told of an activity whose context has ended. What
+// the server itself asked for, or timed out, comes back as it is: the server knows
+// what to make of it. Otherwise this worker is stopping or has lost the server, and
+// somebody else is to take the work up: a failure that passes.
+func interruption(ctx context.Context) error {
+	why := context.Cause(ctx)
+	if temporal.IsCanceledError(why) || errors.Is(why, activity.ErrActivityPaused) || errors.Is(why, activity.ErrActivityReset) ||
+		errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return ctx.Err()
+	}
+	return temporal.NewApplicationErrorWithOptions("The worker was stopped; another one goes on.", string(video.Unavailable),
+		temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
+}
+
+// failure is what Temporal keeps of an error: a code, a safe sentence and, as its one
+// detail, the place that failed, if the error names one.
 func failure(err error) error {
 	coded, ok := errors.AsType[*video.Error](err)
 	if !ok {
 		coded = video.Errorf(video.Internal, "Something went wrong; the worker's log says what.")
 	}
-	return temporal.NewApplicationErrorWithOptions(coded.Detail, string(coded.Code),
-		temporal.ApplicationErrorOptions{NonRetryable: coded.Code.Permanent()})
+	options := temporal.ApplicationErrorOptions{NonRetryable: coded.Code.Permanent()}
+	if coded.Place != "" {
+		options.Details = []any{coded.Place}
+	}
+	return temporal.NewApplicationErrorWithOptions(coded.Detail, string(coded.Code), options)
 }
+
+// Quiet is a handler for the log of Temporal's SDK, which calls every activity that
+// didn't end well an error, also one that was paused or canceled, and warns of the
+// heartbeat that it broke off. Interceptor logs activities as what they are, so here
+// both are for debugging.
+func Quiet(h slog.Handler) slog.Handler { return sdkLog{h} }
+
+type sdkLog struct{ slog.Handler }
+
+func (c sdkLog) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == "Activity error." || r.Message == "RecordActivityHeartbeat with error" && wasCanceled(r) {
+		if r.Level = slog.LevelDebug; !c.Enabled(ctx, r.Level) {
+			return nil
+		}
+	}
+	return c.Handler.Handle(ctx, r)
+}
+
+// wasCanceled reports whether the error that is logged is the end of a context.
+func wasCanceled(r slog.Record) (canceled bool) {
+	r.Attrs(func(a slog.Attr) bool {
+		err, _ := a.Value.Any().(error)
+		_, call := errors.AsType[*serviceerror.Canceled](err)
+		canceled = call || errors.Is(err, context.Canceled)
+		return !canceled
+	})
+	return canceled
+}
+
+func (c sdkLog) WithAttrs(attrs []slog.Attr) slog.Handler { return sdkLog{c.Handler.WithAttrs(attrs)} }
+
+func (c sdkLog) WithGroup(name string) slog.Handler { return sdkLog{c.Handler.WithGroup(name)} }

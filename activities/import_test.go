@@ -97,8 +97,9 @@ func (r *rig) importing(length int64) *origin {
 		sealed, err = k.SealColumn(fetch.OriginColumn(r.id), plain)
 		return err
 	}))
+	token := sha256.Sum256([]byte(r.id))
 	r.must(r.Catalog.CreateVideo(r.ctx, catalog.Video{ID: r.id, Owner: "owner", Visibility: "public", Stage: video.Uploading},
-		catalog.Upload{Video: r.id, TokenHash: []byte(r.id), Length: length, Sealed: sealed, Idle: time.Hour}))
+		catalog.Upload{Video: r.id, TokenHash: token[:], Length: length, Sealed: sealed, Idle: time.Hour}))
 	return o
 }
 

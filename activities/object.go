@@ -25,7 +25,8 @@ func newKey(id video.ID, path, extension string) string {
 
 // put writes an object: first into the manifest, then into the store, then it is
 // committed, all under the leg. When the commit is refused the object is taken
-// back; when its outcome is unknown it stays for the purge to find.
+// back; when its outcome is unknown, or the catalog doesn't know the video, it stays
+// for the purge to find.
 func (a *Activities) put(ctx context.Context, leg catalog.Leg, store objects.Store, o catalog.Object, body []byte) error {
 	if len(o.SHA256) == 0 { // a copy has been compared with its hash already
 		sum := sha256.Sum256(body)
@@ -42,13 +43,10 @@ func (a *Activities) put(ctx context.Context, leg catalog.Leg, store objects.Sto
 		return err
 	}
 	err = a.Catalog.Commit(ctx, leg, o)
-	code := video.CodeOf(err)
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, catalog.ErrTwin): // an attempt thought dead was faster
 		return a.takeBack(ctx, store, o, nil)
-	case code == video.Conflict || code == video.Gone:
+	case is(err, video.Conflict, video.Gone):
 		return a.takeBack(ctx, store, o, err)
 	}
 	return err
@@ -59,13 +57,13 @@ func (a *Activities) put(ctx context.Context, leg catalog.Leg, store objects.Sto
 // that a later leg made, which is the same, byte for byte. So it stays while the
 // video lives.
 func (a *Activities) takeBack(ctx context.Context, store objects.Store, o catalog.Object, why error) error {
-	if o.Version == "" && store != a.Stores.Primary && video.CodeOf(why) != video.Gone {
+	if o.Version == "" && store != a.Stores.Primary && !is(why, video.Gone) {
 		return why
 	}
 	ctx, done := detached(ctx)
 	defer done()
 	if err := store.Delete(ctx, o.Key, o.Version); err != nil {
-		a.Log.Error("could not take back what was written too late; the audit will find it", "key", o.Key, "store", store.Name(), "error", err)
+		a.Log.Error("could not take back what was written too late; the purge will find it", "key", o.Key, "store", store.Name(), "error", err)
 	}
 	return why
 }
@@ -94,19 +92,25 @@ func (a *Activities) withKey(ctx context.Context, id video.ID, use func(vault.Ke
 	return use(loan.Key())
 }
 
-// get reads a whole object and checks it against the manifest.
+// get reads a whole object and checks it against the manifest. That a store lacks it
+// is a fault of ours or the store's: NotFound would say that there is no such video.
 func (a *Activities) get(ctx context.Context, store objects.Store, o catalog.Object) ([]byte, error) {
 	body, err := store.Get(ctx, o.Key, o.Version, 0, -1)
+	if is(err, video.NotFound, video.Invalid) {
+		return nil, video.Errorf(video.Internal, "The store %q lacks an object of the video.", store.Name()).At(store.Name()).Because(err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
 	data := make([]byte, o.Size)
-	if _, err := io.ReadFull(body, data); err != nil {
-		return nil, video.Errorf(video.Unavailable, "The store %q broke off.", store.Name()).Because(err)
+	_, err = io.ReadFull(body, data)
+	_, told := errors.AsType[*video.Error](err)
+	if told || ctx.Err() != nil { // else it has ended early
+		return nil, video.Errorf(video.Unavailable, "The store %q broke off.", store.Name()).At(store.Name()).Because(err)
 	}
-	if sum := sha256.Sum256(data); string(sum[:]) != string(o.SHA256) {
-		return nil, video.Errorf(video.Internal, "An object in store %q is not what was stored.", store.Name())
+	if sum := sha256.Sum256(data); err != nil || string(sum[:]) != string(o.SHA256) {
+		return nil, video.Errorf(video.Internal, "An object in the store %q is not what was stored there.", store.Name()).At(store.Name())
 	}
 	return data, nil
 }
@@ -125,16 +129,25 @@ func (a *Activities) getSealed(ctx context.Context, o catalog.Object) ([]byte, e
 	return plain, err
 }
 
-// discard removes objects that are no longer needed from the primary store.
+// discard removes objects that are no longer needed from the primary store. First
+// nobody counts on them any more, all or none; then they are deleted; then their rows
+// go. An attempt that dies in between leaves rows in the state "dropping", with which
+// the next one goes on, and the purge at last.
 func (a *Activities) discard(ctx context.Context, leg catalog.Leg, old []catalog.Object) error {
+	if len(old) == 0 {
+		return nil
+	}
 	ids := make([]int64, len(old))
 	for i, o := range old {
-		if o.State == catalog.ObjectStored {
-			if err := a.Stores.Primary.Delete(ctx, o.Key, o.Version); err != nil {
-				return err
-			}
-		}
 		ids[i] = o.ID
+	}
+	if err := a.Catalog.BeginDrop(ctx, leg, ids); err != nil {
+		return err
+	}
+	for _, o := range old {
+		if err := a.Stores.Primary.Delete(ctx, o.Key, o.Version); err != nil {
+			return err
+		}
 	}
 	return a.Catalog.Drop(ctx, leg, ids)
 }

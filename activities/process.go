@@ -13,49 +13,104 @@ import (
 	"github.com/reelflow/reelflow/workflows"
 )
 
-// findings is what the catalog keeps of a probe: what the API shows, and the
-// facts from which every worker derives the same plan.
+// findings is what the catalog keeps of a probe: what the API shows, the facts, and
+// the plan that was made of them, once. Whatever works on the video later follows
+// the plan that is kept, whichever release of the code it is.
 type findings struct {
 	video.Media
 	Info     media.Info      `json:"info"`
 	Previews *video.Previews `json:"previews,omitempty"`
+
+	Epoch   int64             `json:"epoch"`  // of the leg that found it
+	Ladder  []media.Rendition `json:"ladder"` // never empty
+	Pieces  []media.Piece     `json:"pieces"`
+	Threads int               `json:"threads"` // of each encoder: with other numbers the bytes differ
+
+	// Segments is how many segments each rendition was packaged into.
+	Segments map[string]int `json:"segments,omitempty"`
+}
+
+// planned are the findings of a probe, with a plan as this release makes it.
+func (a *Activities) planned(info media.Info, epoch int64) findings {
+	return findings{
+		Media: described(info), Info: info, Epoch: epoch, Threads: a.Media.Threads,
+		Ladder: media.Ladder(info), Pieces: media.Pieces(info, media.PieceLength(info)),
+	}
+}
+
+// findingsIn are those that a probe has left in the row; false before one.
+func findingsIn(v catalog.Video) (f findings, found bool, err error) {
+	if len(v.Media) == 0 {
+		return findings{}, false, nil
+	}
+	if err := json.Unmarshal(v.Media, &f); err != nil {
+		return findings{}, false, video.Errorf(video.Internal, "The findings of the probe can't be read.").Because(err)
+	}
+	return f, len(f.Ladder) > 0 && len(f.Pieces) > 0, nil
+}
+
+// plan is what the workflow has to know of it.
+func (f findings) plan() video.Plan {
+	return video.Plan{Pieces: len(f.Pieces), Renditions: len(f.Ladder), Audio: f.Info.HasAudio}
 }
 
 // recommendedSide is the short side, in pixels, below which the author is advised.
 const recommendedSide = 1080
 
 // Probe looks at the upload and plans the work. What can't become a video is
-// rejected, with a reason for its author.
+// rejected, with a reason for its author. A plan by which work has been done stays,
+// with all that was found; so does that of an attempt of the same leg, whose answer
+// the workflow may have.
 func (a *Activities) Probe(ctx context.Context, in workflows.Leg) (workflows.Probed, error) {
 	defer heart(ctx)()
 	leg := fence(in)
 	if err := a.Catalog.Enter(ctx, leg, nil); err != nil {
 		return workflows.Probed{}, err
 	}
-	source, err := a.source(ctx, in.ID)
+	found, begun, err := a.begunWith(ctx, in.ID)
 	if err != nil {
 		return workflows.Probed{}, err
 	}
-	info, err := a.Media.Probe(ctx, source)
-	if err != nil {
-		return rejected(err)
+	if !begun {
+		source, err := a.source(ctx, in.ID)
+		if err != nil {
+			return workflows.Probed{}, err
+		}
+		info, err := a.Media.Probe(ctx, source)
+		if err != nil {
+			return rejected(err)
+		}
+		found = a.planned(info, in.Epoch)
 	}
-	plan := planOf(info)
-	facts, err := json.Marshal(findings{Media: described(info), Info: info})
+	facts, err := json.Marshal(found)
 	if err != nil {
 		return workflows.Probed{}, err
 	}
 	err = a.Catalog.Project(ctx, leg, func(v *catalog.Video) {
-		v.Media, v.Warnings = facts, warnings(info)
-		v.Unit, v.Total = "segments", int64(plan.Pieces)
+		if other, there, err := findingsIn(*v); err == nil && there && other.Epoch == in.Epoch {
+			found = other
+		} else {
+			v.Media = facts
+		}
+		v.Warnings = warnings(found.Info)
+		v.Unit, v.Total = "segments", int64(len(found.Pieces))
 	})
-	return workflows.Probed{Plan: plan}, err
+	return workflows.Probed{Plan: found.plan()}, err
 }
 
-func planOf(info media.Info) video.Plan {
-	return video.Plan{
-		Pieces: len(media.Pieces(info, media.PieceLength(info))), Renditions: len(media.Ladder(info)), Audio: info.HasAudio,
+// begunWith returns the findings in the row, and whether anything was made by them:
+// what was made by one plan can't be joined with what is made by another.
+func (a *Activities) begunWith(ctx context.Context, id video.ID) (findings, bool, error) {
+	v, err := a.Catalog.Video(ctx, id)
+	if err != nil {
+		return findings{}, false, err
 	}
+	found, there, err := findingsIn(v)
+	if err != nil || !there {
+		return findings{}, false, nil // unreadable ones are found anew
+	}
+	made, err := a.Catalog.Objects(ctx, id, catalog.Filter{Store: a.Stores.Primary.Name(), Stored: true})
+	return found, len(ofKind(made, catalog.KindPiece, catalog.KindAudio, catalog.KindSegment)) > 0, err
 }
 
 func described(i media.Info) video.Media {
@@ -84,29 +139,45 @@ func rejected(err error) (workflows.Probed, error) {
 // job is what every media activity after the probe begins with.
 type job struct {
 	leg    catalog.Leg
+	found  findings
+	tools  *media.Tools // with the threads of the plan
 	source media.Source
-	info   media.Info
-	made   []catalog.Object // what the manifest has of a kind
+	made   []catalog.Object // what the primary has of it, by the manifest
+	shown  []video.Rendition
 }
 
-func (a *Activities) begin(ctx context.Context, in workflows.Leg, kind string) (job, error) {
-	j := job{leg: fence(in)}
-	if err := a.Catalog.Enter(ctx, j.leg, nil); err != nil {
+func (a *Activities) begin(ctx context.Context, in workflows.Leg) (job, error) {
+	leg := fence(in)
+	if err := a.Catalog.Enter(ctx, leg, nil); err != nil {
 		return job{}, err
 	}
-	v, err := a.Catalog.Video(ctx, in.ID)
+	return a.job(ctx, leg)
+}
+
+// job reads what a leg that was entered works on.
+func (a *Activities) job(ctx context.Context, leg catalog.Leg) (job, error) {
+	j := job{leg: leg}
+	v, err := a.Catalog.Video(ctx, leg.Video)
 	if err != nil {
 		return job{}, err
 	}
-	var found findings
-	if err := json.Unmarshal(v.Media, &found); err != nil {
-		return job{}, video.Errorf(video.Internal, "The findings of the probe are missing.").Because(err)
+	var there bool
+	if j.found, there, err = findingsIn(v); err == nil && !there {
+		err = video.Errorf(video.Internal, "The findings of the probe are missing.")
 	}
-	j.info = found.Info
-	if j.source, err = a.source(ctx, in.ID); err != nil {
+	if err == nil && len(v.Renditions) > 0 {
+		err = json.Unmarshal(v.Renditions, &j.shown)
+	}
+	if err != nil {
 		return job{}, err
 	}
-	j.made, err = a.Catalog.Objects(ctx, in.ID, catalog.Filter{Store: a.Stores.Primary.Name(), Kind: kind, Stored: true})
+	tools := *a.Media
+	tools.Threads = max(1, j.found.Threads)
+	j.tools = &tools
+	if j.source, err = a.source(ctx, leg.Video); err != nil {
+		return job{}, err
+	}
+	j.made, err = a.Catalog.Objects(ctx, leg.Video, catalog.Filter{Store: a.Stores.Primary.Name(), Stored: true})
 	return j, err
 }
 
@@ -120,34 +191,33 @@ func find(all []catalog.Object, rendition string, index int) (catalog.Object, bo
 	return catalog.Object{}, false
 }
 
-// EncodePiece encodes one piece in every rendition, unless the manifest has it
-// in all of them already.
+// EncodePiece encodes one piece in all renditions, unless the manifest has it
+// already.
 func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (workflows.Probed, error) {
 	defer heart(ctx)()
-	j, err := a.begin(ctx, in.Leg, catalog.KindPiece)
+	j, err := a.begin(ctx, in.Leg)
 	if err != nil {
 		return workflows.Probed{}, err
 	}
-	ladder, pieces := media.Ladder(j.info), media.Pieces(j.info, media.PieceLength(j.info))
-	if in.Piece >= len(pieces) {
+	ladder, pieces := j.found.Ladder, j.found.Pieces
+	if in.Piece < 0 || in.Piece >= len(pieces) {
 		return workflows.Probed{}, video.Errorf(video.Internal, "The plan has no piece %d.", in.Piece)
 	}
-	if a.encoded(j.made, ladder, in.Piece) {
-		return workflows.Probed{}, nil
+	if !encoded(ofKind(j.made, catalog.KindPiece), ladder, in.Piece) {
+		err = j.tools.EncodePiece(ctx, j.source, j.found.Info, ladder, pieces[in.Piece], nil, func(rendition string, file io.ReadSeeker, size int64) error {
+			return a.keep(ctx, j.leg, catalog.Object{
+				Key:  newKey(in.ID, fmt.Sprintf("piece/%s/%d", rendition, in.Piece), ".mp4"),
+				Kind: catalog.KindPiece, Rendition: rendition, Index: in.Piece,
+			}, file)
+		})
 	}
-	err = a.Media.EncodePiece(ctx, j.source, j.info, ladder, pieces[in.Piece], nil, func(rendition string, file io.ReadSeeker, size int64) error {
-		return a.keep(ctx, j.leg, catalog.Object{
-			Key:  newKey(in.ID, fmt.Sprintf("piece/%s/%d", rendition, in.Piece), ".mp4"),
-			Kind: catalog.KindPiece, Rendition: rendition, Index: in.Piece,
-		}, file)
-	})
 	if err != nil {
 		return rejected(err)
 	}
 	return workflows.Probed{}, a.countPieces(ctx, j.leg, ladder[0].Name)
 }
 
-func (a *Activities) encoded(made []catalog.Object, ladder []media.Rendition, piece int) bool {
+func encoded(made []catalog.Object, ladder []media.Rendition, piece int) bool {
 	for _, r := range ladder {
 		if _, ok := find(made, r.Name, piece); !ok {
 			return false
@@ -184,11 +254,11 @@ func (a *Activities) countPieces(ctx context.Context, leg catalog.Leg, rendition
 // EncodeAudio encodes the sound, unless the manifest has it already.
 func (a *Activities) EncodeAudio(ctx context.Context, in workflows.Leg) (workflows.Probed, error) {
 	defer heart(ctx)()
-	j, err := a.begin(ctx, in, catalog.KindAudio)
-	if err != nil || len(j.made) > 0 {
+	j, err := a.begin(ctx, in)
+	if err != nil || len(ofKind(j.made, catalog.KindAudio)) > 0 {
 		return workflows.Probed{}, err
 	}
-	err = a.Media.EncodeAudio(ctx, j.source, j.info, func(_ string, file io.ReadSeeker, size int64) error {
+	err = j.tools.EncodeAudio(ctx, j.source, j.found.Info, func(_ string, file io.ReadSeeker, size int64) error {
 		return a.keep(ctx, j.leg, catalog.Object{Key: newKey(in.ID, "audio/whole", ".mp4"), Kind: catalog.KindAudio}, file)
 	})
 	if err != nil {

@@ -116,6 +116,18 @@ func (r *rig) processed() {
 	r.must(err)
 }
 
+// publish publishes in a leg, with all backups.
+func (r *rig) publish(epoch int64) error {
+	return r.Publish(r.ctx, workflows.PublishInput{Leg: r.leg(epoch), Backups: r.backups()})
+}
+
+func (r *rig) backups() (names []string) {
+	for _, store := range r.Stores.Backups {
+		names = append(names, store.Name())
+	}
+	return names
+}
+
 // inventory lists everything of the video in a store.
 func (r *rig) inventory(store objects.Store) objects.Inventory {
 	r.t.Helper()

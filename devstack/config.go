@@ -41,6 +41,8 @@ func dynamicConfig() dynamicconfig.StaticClient {
 		// A cancelled activity hears of it by a push from the server, within a fraction of a second, not at its next heartbeat.
 		dynamicconfig.WorkerCommandsEnabled.Key():             true,
 		dynamicconfig.EnableCancelActivityWorkerCommand.Key(): true,
+		// The UI's button Pause, and "temporal workflow pause".
+		dynamicconfig.WorkflowPauseEnabled.Key(): true,
 		// Tasks are dispatched in turn among fairness keys.
 		dynamicconfig.MatchingEnableFairness.Key(): true,
 		// Search attributes can be used as soon as they are registered.

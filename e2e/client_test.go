@@ -29,6 +29,7 @@ type status struct {
 	Paused  bool     `json:"paused"`
 	Ending  string   `json:"ending"`
 	Actions []string `json:"actions"`
+	Waiting string   `json:"waiting_for"`
 }
 
 func (p plain) status() status {

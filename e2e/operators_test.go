@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,37 +19,59 @@ import (
 // audited is a stack whose audit comes every second and waits for nothing.
 var audited = stack.Options{Env: []string{"REELFLOW_AUDIT_EVERY=1s", "REELFLOW_AUDIT_SETTLE=3s"}}
 
-// What an operator does in the Temporal UI goes round the purge: the audit comes
-// behind it, in every stage. Nothing is left, and the id stays gone.
+// Terminate, in the Temporal UI, stops a workflow and ends no life: the audit begins it
+// again where it stood, before publication paused, until a person decides.
 func TestTerminated(t *testing.T) {
 	t.Parallel()
 	r := start(t, audited)
 	me := r.as("me")
 	c := r.temporal()
 	terminate := func(id video.ID) { r.must(c.TerminateWorkflow(r.ctx, id.WorkflowID(), "", "by an operator")) }
-
 	published := r.upload(me, clip(t, 4, 270, false)).ID
 	r.stage(me, published, video.Published, 2*time.Minute)
 	terminate(published)
-
-	begun, sent := r.uploading(me)
+	begun, _ := r.uploading(me)
 	terminate(begun.ID)
-	if err := within(sent, time.Minute); video.CodeOf(err) != video.Gone {
-		t.Errorf("the client's upload ended with %v, want gone", err)
-	}
-
 	processing := r.upload(me, clip(t, 6, 540, true)).ID
 	r.until("an encoder runs", time.Minute, func() bool { return r.encoders() > 0 })
 	terminate(processing)
 
-	for _, id := range []video.ID{published, begun.ID, processing} {
-		r.staysGone(id)
+	r.lives(published, video.Published)
+	r.plays(me, published)
+	for id, stage := range map[video.ID]video.Stage{begun.ID: video.Uploading, processing: video.Processing} {
+		r.lives(id, stage)
+		r.until("it waits for a person", time.Minute, func() bool {
+			v, err := me.Video(r.ctx, id)
+			return err == nil && v.Paused && strings.Contains(v.WaitingFor, "terminated") && r.plain(string(id)).status().Paused
+		})
 	}
 	r.until("no encoder runs", time.Minute, func() bool { return r.encoders() == 0 })
+	r.ask(me, processing, video.Resume)
+	r.stage(me, processing, video.Published, 2*time.Minute)
+	r.plays(me, processing)
+	r.ask(me, begun.ID, video.Cancel)
+	r.staysGone(begun.ID)
+	r.must(me.Delete(r.ctx, published))
+	r.staysGone(published)
 }
 
-// A published video whose workflow is deleted goes the same way; one deleted
-// after the purge leaves the id gone all the same.
+// lives waits until a video is in its stage, and has an open workflow that says the same.
+func (r *rig) lives(id video.ID, stage video.Stage) {
+	r.t.Helper()
+	c := r.temporal()
+	r.until(fmt.Sprintf("%s lives at %s", id, stage), time.Minute, func() bool {
+		v, err := r.as("me").Video(r.ctx, id)
+		if err != nil || v.Stage != stage {
+			return false
+		}
+		d, err := c.DescribeWorkflowExecution(r.ctx, id.WorkflowID(), "")
+		return err == nil && d.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING &&
+			r.plain(string(id)).status().Stage == string(stage)
+	})
+}
+
+// A workflow that is deleted is as one that was lost: the life goes on where it stood. One
+// deleted after the purge leaves the id gone all the same.
 func TestExecutionDeleted(t *testing.T) {
 	t.Parallel()
 	r := start(t, audited)
@@ -61,6 +85,8 @@ func TestExecutionDeleted(t *testing.T) {
 	id := r.upload(me, clip(t, 4, 270, false)).ID
 	r.stage(me, id, video.Published, 2*time.Minute)
 	remove(id)
+	r.lives(id, video.Published)
+	r.must(me.Delete(r.ctx, id))
 	r.staysGone(id)
 	remove(id)
 	r.staysGone(id)

@@ -31,6 +31,12 @@ func describe(v client.Video) string {
 	if v.Overdue {
 		p.line("overdue", "the purge takes longer than promised; it goes on until it is done")
 	}
+	if v.Trouble {
+		p.line("trouble", "its work fails, or nobody can do it; it goes on as soon as that is mended")
+	}
+	if v.Stray {
+		p.line("stray", "its workflow was terminated; it waits until somebody resumes, cancels or deletes it")
+	}
 	p.line("publishes", moment(v.PublishAt))
 	p.line(endOf(v))
 	if v.Upload != nil && (v.Stage == video.Uploading || setAside(v)) {

@@ -305,6 +305,10 @@ func (g *fakeGateway) command(w http.ResponseWriter, r *http.Request, v *fakeVid
 	}
 	var request video.CommandRequest
 	json.NewDecoder(r.Body).Decode(&request)
+	if command == video.Cancel && v.title == "stuck" {
+		g.answer(w, r, 202, v) // on record, and its workflow can't answer
+		return
+	}
 	v.obey(command, request)
 	g.answer(w, r, 200, v)
 }

@@ -46,6 +46,8 @@ type commandLine struct {
 	Receipt receiptCommand `cmd:"" help:"Print the receipt of an erasure."`
 	Verify  verifyCommand  `cmd:"" help:"Check the receipt of an erasure."`
 
+	Adopt adoptCommand `cmd:"" help:"Make a place belong to this installation: catalog, vault, temporal or a store's name (operators, with the settings of a gateway)."`
+
 	Run  runCommand  `cmd:"" hidden:"" help:"Run everything on this machine; make run does."`
 	Demo demoCommand `cmd:"" hidden:"" help:"Show a whole life on throw-away data; make demo does."`
 }

@@ -13,14 +13,11 @@ import (
 	"go.temporal.io/sdk/client"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/config"
 	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/gateway"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
 	"github.com/reelflow/reelflow/internal/ledger"
-	"github.com/reelflow/reelflow/internal/objects"
-	"github.com/reelflow/reelflow/internal/vault"
 )
 
 type serveCommand struct{}
@@ -28,64 +25,59 @@ type serveCommand struct{}
 // Run serves until it is told to stop. Requests under way have a moment to end;
 // an upload that doesn't keeps every byte stored and goes on elsewhere.
 func (serveCommand) Run(s *shell) error {
-	g, done, err := openGateway(s)
+	o, err := openGateway(s)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer o.close()
 	listener, err := net.Listen("tcp", s.HTTPAddr)
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --http-addr (REELFLOW_HTTP_ADDR)", err)
 	}
 	fmt.Fprintf(s.out, "ready http://%s\n", listener.Addr())
-	return serve(s.ctx, listener, g)
+	return o.serve(s.ctx, listener)
 }
 
-// openGateway connects to everything. Temporal is connected to when it is first
-// needed: reading works without it.
-func openGateway(s *shell) (_ *gateway.Gateway, done func(), err error) {
-	var closers []func()
-	done = func() {
-		for i := len(closers) - 1; i >= 0; i-- {
-			closers[i]()
-		}
+// opened is a gateway with what it was made of.
+type opened struct {
+	*places
+	temporal client.Client
+	gateway  *gateway.Gateway
+}
+
+func (o *opened) close() {
+	if o.temporal != nil {
+		o.temporal.Close()
 	}
+	o.places.close()
+}
+
+// openGateway connects to everything, once it was found to belong together. Temporal
+// is connected to when it is first needed: reading works without it.
+func openGateway(s *shell) (_ *opened, err error) {
+	log := s.Logger(os.Stderr)
+	p, err := openPlaces(s, log)
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{places: p}
 	defer func() {
 		if err != nil {
-			done()
+			o.close()
 		}
 	}()
-	log := s.Logger(os.Stderr)
-	rows, err := catalog.Open(s.ctx, string(s.DatabaseURL))
-	if err != nil {
-		return nil, nil, err
+	if o.temporal, err = p.connect(s, log, false); err != nil {
+		return nil, err
 	}
-	closers = append(closers, func() { rows.Close() })
-	keys, err := vault.OpenURL(string(s.Vault))
-	if err != nil {
-		return nil, nil, err
+	if err := p.installation.Compare(s.ctx); err != nil {
+		return nil, err
 	}
-	closers = append(closers, func() { keys.Close() })
 	// A catalog restored from a backup has again what was erased since.
-	if _, err := ledger.Apply(s.ctx, keys, rows); err != nil {
-		return nil, nil, err
+	if _, err := ledger.Apply(s.ctx, p.keys, p.rows); err != nil {
+		return nil, err
 	}
-	stores, err := objects.OpenAll(string(s.Primary), s.Backups.Strings())
-	if err != nil {
-		return nil, nil, err
-	}
-	options, err := config.Temporal(log)
-	if err != nil {
-		return nil, nil, err
-	}
-	options.Identity = "gateway" // it goes into every history: no machine, no person
-	temporal, err := client.NewLazyClient(options)
-	if err != nil {
-		return nil, nil, err
-	}
-	closers = append(closers, temporal.Close)
-	g, err := gateway.New(gatewaySettings(s.Config), rows, keys, stores, temporal, log)
-	return g, done, err
+	o.gateway, err = gateway.New(gatewaySettings(s.Config), p.rows, p.keys, p.installation.Stores(), o.temporal, log)
+	return o, err
 }
 
 func gatewaySettings(c *config.Config) gateway.Settings {
@@ -108,14 +100,17 @@ const (
 	shutdownTimeout = 8 * time.Second
 )
 
-// serve ends when ctx does, or when either the server or the gateway's own work fails.
-func serve(ctx context.Context, listener net.Listener, g *gateway.Gateway) error {
+// serve ends when ctx does, when either the server or the gateway's own work fails, or
+// when a place is found not to belong here.
+func (o *opened) serve(ctx context.Context, listener net.Listener) error {
+	g := o.gateway
 	// No timeout for whole requests: an upload and a stream of events may take
 	// hours. Whoever sends slowly is bounded by the head's timeout, and by the
 	// gateway, which expects an upload's bytes to move.
 	server := &http.Server{Handler: g.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return g.Run(ctx) })
+	group.Go(func() error { return o.installation.Wait(ctx) })
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

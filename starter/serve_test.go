@@ -30,17 +30,17 @@ func TestServeStopsWhenItIsTold(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	g, done, err := openGateway(&shell{Config: &cli.Config, ctx: ctx})
+	o, err := openGateway(&shell{Config: &cli.Config, ctx: ctx})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer done()
+	defer o.close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- serve(ctx, listener, g) }()
+	go func() { served <- o.serve(ctx, listener) }()
 	answer, err := http.Get("http://" + listener.Addr().String() + "/healthz")
 	if err != nil || answer.StatusCode != http.StatusOK {
 		t.Fatalf("%v %v", answer, err)
@@ -82,17 +82,17 @@ func TestServeByTheWordOfAnIssuer(t *testing.T) {
 		kong.Writers(io.Discard, io.Discard)); err != nil {
 		t.Fatal(err)
 	}
-	g, done, err := openGateway(&shell{Config: &cli.Config, ctx: t.Context()})
+	o, err := openGateway(&shell{Config: &cli.Config, ctx: t.Context()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer done()
+	defer o.close()
 	ask := func(token, method, path string) int {
 		r := httptest.NewRequest(method, path, strings.NewReader("{}"))
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", "Bearer "+token)
 		w := httptest.NewRecorder()
-		g.Handler().ServeHTTP(w, r)
+		o.gateway.Handler().ServeHTTP(w, r)
 		return w.Code
 	}
 	ann := fake.Token("reelflow", issuertest.Claims{"sub": "ann"})

@@ -19,10 +19,10 @@ import (
 
 // dial connects to Temporal and waits for as long as it isn't there. The
 // worker's identity goes into every history: it names no machine and no person.
-func dial(ctx context.Context, c *config.Config, log *slog.Logger) (client.Client, string, error) {
+func dial(ctx context.Context, c *config.Config, log *slog.Logger) (_ client.Client, namespace, address string, err error) {
 	options, err := config.Temporal(log)
 	if err != nil {
-		return nil, "", err
+		return nil, "", "", err
 	}
 	options.Identity = fmt.Sprintf("worker-%s-%08x", c.Role, rand.Uint32())
 	for attempt := 0; ; attempt++ {
@@ -31,17 +31,17 @@ func dial(ctx context.Context, c *config.Config, log *slog.Logger) (client.Clien
 		cancel()
 		if err == nil {
 			log.Info("connected to Temporal", "address", options.HostPort, "namespace", options.Namespace, "identity", options.Identity)
-			return temporal, options.Namespace, nil
+			return temporal, options.Namespace, options.HostPort, nil
 		}
 		if refused(err) {
-			return nil, "", fmt.Errorf("temporal at %s: %w", options.HostPort, err)
+			return nil, "", "", fmt.Errorf("temporal at %s: %w", options.HostPort, err)
 		}
 		if attempt%10 == 0 {
 			log.Warn("waiting for Temporal", "address", options.HostPort, "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return nil, "", fmt.Errorf("temporal at %s was not reached: %w", options.HostPort, err)
+			return nil, "", "", fmt.Errorf("temporal at %s was not reached: %w", options.HostPort, err)
 		case <-time.After(time.Second):
 		}
 	}
@@ -61,6 +61,7 @@ var attributes = map[string]enumspb.IndexedValueType{
 	video.OwnerAttribute:   enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 	video.PausedAttribute:  enumspb.INDEXED_VALUE_TYPE_BOOL,
 	video.OverdueAttribute: enumspb.INDEXED_VALUE_TYPE_BOOL,
+	video.TroubleAttribute: enumspb.INDEXED_VALUE_TYPE_BOOL,
 }
 
 // registerAttributes adds the search attributes that the namespace lacks. Several

@@ -15,6 +15,7 @@ import (
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/config"
 	"github.com/reelflow/reelflow/internal/fetch"
+	"github.com/reelflow/reelflow/internal/identity"
 	"github.com/reelflow/reelflow/internal/ledger"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -33,12 +34,15 @@ const (
 type Worker struct {
 	temporal   client.Client
 	namespace  string
+	address    string // of Temporal
 	catalog    *catalog.Catalog
 	vault      vault.Vault
 	workers    []worker.Worker
 	log        *slog.Logger
 	cancelWork context.CancelFunc // cancels every activity under way
 	failed     chan error         // told of a worker that can't go on
+
+	installation *identity.Installation
 }
 
 // open connects to everything that the role needs, and waits for Temporal where
@@ -56,14 +60,11 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 	if w.vault, err = vault.OpenURL(string(c.Vault)); err != nil {
 		return nil, err
 	}
-	if _, err := ledger.Apply(ctx, w.vault, w.catalog); err != nil {
-		return nil, err
-	}
 	stores, err := objects.OpenAll(string(c.Primary), c.Backups.Strings())
 	if err != nil {
 		return nil, err
 	}
-	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Stores: stores, Log: log, Settling: c.AuditSettle}
+	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Log: log, Settling: c.AuditSettle, Policy: c.Policy()}
 	if takes(c.Role, "transfer") {
 		a.Fetch = fetch.New(fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes})
 	}
@@ -72,10 +73,18 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 			return nil, err
 		}
 	}
-	if w.temporal, w.namespace, err = dial(ctx, c, log); err != nil {
+	if w.temporal, w.namespace, w.address, err = dial(ctx, c, log); err != nil {
 		return nil, err
 	}
 	a.Temporal = w.temporal
+	if err := w.compare(ctx, c, stores); err != nil {
+		return nil, err
+	}
+	a.Stores, a.Identity = w.installation.Stores(), w.installation
+	// Only a ledger that belongs here may bury anything.
+	if _, err := ledger.Apply(ctx, w.vault, w.catalog); err != nil {
+		return nil, err
+	}
 	if err := registerAttributes(ctx, w.temporal, w.namespace); err != nil {
 		return nil, err
 	}
@@ -85,6 +94,23 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 		}
 	}
 	return w, w.build(ctx, c, a)
+}
+
+// compare makes sure that the places of the settings belong together before anything
+// is done with them.
+func (w *Worker) compare(ctx context.Context, c *config.Config, stores objects.Set) error {
+	w.installation = identity.New(identity.Places{
+		Catalog: w.catalog, Vault: w.vault, Stores: stores, Log: w.log,
+		CatalogAt: c.DatabaseURL.String(), VaultAt: c.Vault.String(),
+	})
+	w.installation.SetTemporal(identity.Temporal{
+		Client: w.temporal, Namespace: w.namespace, Address: w.address,
+		AuditEvery: c.AuditEvery, Makes: true,
+	})
+	if err := w.installation.Compare(ctx); err != nil {
+		return err
+	}
+	return w.installation.AwaitTemporal(ctx)
 }
 
 // tools finds ffmpeg, clears away what killed workers left, and lets ffmpeg prove
@@ -110,7 +136,8 @@ func tools(ctx context.Context, c *config.Config, log *slog.Logger) (*media.Tool
 }
 
 // Run takes work until ctx ends, and calls ready once it does. It returns when
-// the work under way has ended or was handed back; nil if it was told to stop.
+// the work under way has ended or was handed back: nil if it was told to stop, and an
+// *identity.Mismatch if a place was found not to belong here.
 func (w *Worker) Run(ctx context.Context, ready func()) error {
 	for _, each := range w.workers {
 		if err := each.Start(); err != nil {
@@ -119,11 +146,16 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 		}
 	}
 	ready()
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	mismatch := make(chan error, 1)
+	go func() { mismatch <- w.installation.Wait(watching) }()
 	var err error
 	select {
 	case <-ctx.Done():
 		w.log.Info("stopping")
 	case err = <-w.failed:
+	case err = <-mismatch: // nil when ctx has ended
 	}
 	w.stop()
 	return err

@@ -50,8 +50,9 @@ type Activities interface {
 
 	// CopyReplica brings one backup store up to the manifest.
 	CopyReplica(context.Context, StoreInput) error
-	// Publish makes the video visible everywhere at one moment.
-	Publish(context.Context, Leg) error
+	// Publish makes the video visible everywhere at one moment, if the primary and each
+	// backup hold all that the plan asks for.
+	Publish(context.Context, PublishInput) error
 
 	// Hide makes the video invisible, for a deletion, and says since when it is and
 	// until when its grace runs.
@@ -161,6 +162,12 @@ type StoreInput struct {
 type CopyInput struct {
 	Leg
 	Whole bool `json:"whole,omitempty"`
+}
+
+// PublishInput names the backups that must have all of the video.
+type PublishInput struct {
+	Leg
+	Backups []string `json:"backups,omitempty"`
 }
 
 // HideInput says when the workflow heard of a deletion, and how long its grace is.

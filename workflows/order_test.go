@@ -198,12 +198,15 @@ func TestContinueAsNewForgetsNothing(t *testing.T) {
 		f.silent = true
 		f.at(5*time.Millisecond, func() { f.signals(video.Pause)() })
 		f.at(10*time.Millisecond, func() {
-			f.SetContinueAsNewSuggested(true)
 			f.SignalWorkflow(video.UploadedSignal, nil)
-			f.signals(video.Resume)()
+			f.signals(video.Hold)()
+		})
+		f.at(15*time.Millisecond, func() {
+			f.SetContinueAsNewSuggested(true)
+			f.signals(video.Hold)()
 		})
 		f.run()
-		if next := f.renewed(); !next.Carried.Uploaded || next.Carried.Paused {
+		if next := f.renewed(); !next.Carried.Uploaded || !next.Carried.Paused || !next.Carried.Held {
 			t.Errorf("carried %+v", next.Carried)
 		}
 	})
@@ -224,9 +227,10 @@ func TestContinueAsNewForgetsNothing(t *testing.T) {
 		f := newFilm(t)
 		f.in.Policy.PublishDelay = 3 * time.Hour
 		f.at(time.Hour, func() { f.signals(video.Pause)() })
-		f.at(4*time.Hour, func() {
+		f.at(4*time.Hour, func() { f.signals(video.Resume)() })
+		f.at(4*time.Hour+time.Second, func() {
 			f.SetContinueAsNewSuggested(true)
-			f.signals(video.Resume)()
+			f.signals(video.Hold)()
 		})
 		f.run()
 		next := f.renewed()

@@ -19,7 +19,7 @@ func (l *life) publish() error {
 	published := false
 	for !published {
 		err := l.leg(func(ctx workflow.Context, leg Leg) error {
-			return l.run(ctx, "Publish", "publish", leg, nil)
+			return l.run(ctx, "Publish", "publish", PublishInput{leg, l.in.Backups}, nil)
 		})
 		if err != nil {
 			return err

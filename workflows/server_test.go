@@ -147,8 +147,8 @@ func (ws *worlds) register(w worker.ActivityRegistry) {
 		"Package":      func(c context.Context, in Leg) (Probed, error) { return ws.of(in.ID).Package(c, in) },
 		"CopyAhead":    func(c context.Context, in CopyInput) error { return ws.of(in.ID).CopyAhead(c, in) },
 		"CopyReplica":  func(c context.Context, in StoreInput) error { return ws.of(in.ID).CopyReplica(c, in) },
-		"Publish":      func(c context.Context, in Leg) error { return ws.of(in.ID).Publish(c, in) },
 		"Hide":         func(c context.Context, in HideInput) (Hidden, error) { return ws.of(in.ID).Hide(c, in) },
+		"Publish":      func(c context.Context, in PublishInput) error { return ws.of(in.ID).Publish(c, in) },
 		"DestroyKey":   func(c context.Context, in DestroyInput) error { return ws.of(in.ID).DestroyKey(c, in) },
 		"PurgeReplica": func(c context.Context, in StoreInput) error { return ws.of(in.ID).PurgeReplica(c, in) },
 		"CloseReceipt": func(c context.Context, in DestroyInput) (video.Receipt, error) {

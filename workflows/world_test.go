@@ -266,7 +266,9 @@ func (w *world) CopyReplica(ctx context.Context, in StoreInput) error {
 	return at(in.Store, w.do(ctx, "CopyReplica", in.Leg))
 }
 
-func (w *world) Publish(ctx context.Context, leg Leg) error { return w.do(ctx, "Publish", leg) }
+func (w *world) Publish(ctx context.Context, in PublishInput) error {
+	return w.do(ctx, "Publish", in.Leg)
+}
 
 func (w *world) Hide(ctx context.Context, in HideInput) (Hidden, error) {
 	err := w.asked(in.Asked, w.do(ctx, "Hide", in.Leg))

@@ -18,7 +18,9 @@
 // comes here, and dies with its key.
 //
 // Errors are video.Errors: Conflict when a write was fenced off, Gone when the
-// video is on its way out or erased, NotFound, Invalid, and Unavailable when the
+// video is on its way out or erased, NotFound when neither the rows nor the ledger
+// know it - which may be the fault of this catalog, restored from a backup or not the
+// right one, and so is never the end of a video -, Invalid, and Unavailable when the
 // database could not be asked. After Unavailable the outcome is unknown; every
 // method may be called again with the same arguments.
 package catalog
@@ -39,6 +41,10 @@ type Catalog struct {
 	read     *gorm.DB // the same as write on PostgreSQL
 	scrubber *gorm.DB // SQLite only: empties the write-ahead log of what was deleted
 	clock    clock
+
+	// BeforeWrite, unless nil, is called with the context of a write before its
+	// transaction begins. Tests hold a writer there; it is set before the first use.
+	BeforeWrite func(context.Context)
 }
 
 // Close ends all connections.
@@ -70,6 +76,9 @@ func (c *Catalog) Ready(ctx context.Context) error {
 // transact runs work in a transaction of its own. Whoever locks more than one row
 // of a video locks the control row first.
 func (c *Catalog) transact(ctx context.Context, work func(tx *gorm.DB) error) error {
+	if c.BeforeWrite != nil {
+		c.BeforeWrite(ctx)
+	}
 	return fault(c.write.WithContext(ctx).Transaction(work))
 }
 

@@ -36,27 +36,55 @@ type Control struct {
 	Draft   bool  // kept to be taken up again although it was canceled
 	Refused int   // signals that were refused
 	Writer  int64 // the latest attempt at exclusive work; see Leg.Writer
+
+	// Fences, of what is wanted, says that its epoch is new: a row that has it already was
+	// written by another run, unless it says the same.
+	Fences bool `gorm:"-"`
+	// Behind, of what Control returns, says that the row is further than what was wanted,
+	// and was left as it is.
+	Behind bool `gorm:"-"`
 }
 
-// Enter begins a leg: it claims the epoch and applies the projection (nil for
-// none) in one transaction. It fails with Conflict when a later leg has begun or
-// the video is paused, and Gone when it is ending, erased or was never there.
+// Enter begins a leg: it claims the epoch and applies the projection in one
+// transaction; without one (nil) the video's row stays as it is. It fails with
+// Conflict when a later leg has begun or the video is paused, Gone when it is ending
+// or erased, and NotFound when neither this catalog nor its ledger knows it.
 // Entering the same leg again is a success.
 func (c *Catalog) Enter(ctx context.Context, leg Leg, project func(*Video)) error {
-	return c.transact(ctx, func(tx *gorm.DB) error {
-		row, err := lockControl(tx, leg.Video)
-		if err != nil {
-			return gone(err)
-		}
-		if err := row.admit(tx, leg); err != nil {
+	_, err := c.enter(ctx, leg, project, 0)
+	return err
+}
+
+// EnterExclusive is Enter for work that attempts must not share, because it deletes
+// before it writes. It returns the leg with the number of this attempt: with it
+// nothing of an earlier attempt is written any more, and nothing of this one once a
+// later attempt has entered.
+func (c *Catalog) EnterExclusive(ctx context.Context, leg Leg, project func(*Video)) (Leg, error) {
+	row, err := c.enter(ctx, leg, project, 1)
+	leg.Writer = row.Writer
+	return leg, err
+}
+
+func (c *Catalog) enter(ctx context.Context, leg Leg, project func(*Video), writers int64) (row Control, err error) {
+	err = c.transact(ctx, func(tx *gorm.DB) error {
+		if row, err = lockControl(tx, leg.Video); err != nil {
 			return err
 		}
-		row.Epoch = leg.Epoch
-		if err := tx.Model(&row).Update("epoch", row.Epoch).Error; err != nil {
+		if err := row.mustAdmit(tx, leg); err != nil {
 			return err
+		}
+		if row.Epoch != leg.Epoch || writers > 0 {
+			row.Epoch, row.Writer = leg.Epoch, row.Writer+writers
+			if err := tx.Model(&row).Select("epoch", "writer").Updates(&row).Error; err != nil {
+				return err
+			}
+		}
+		if project == nil {
+			return nil
 		}
 		return row.project(tx, project)
 	})
+	return row, err
 }
 
 // EnterEnding is Enter for work of the way out; see Leg.Ending. It fails with
@@ -81,17 +109,17 @@ func (c *Catalog) fenced(ctx context.Context, leg Leg, work func(tx *gorm.DB, ro
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockControl(tx, leg.Video)
 		if err != nil {
-			return gone(err)
+			return err
 		}
-		if err := row.present(tx, leg); err != nil {
+		if err := row.mustBeCurrent(tx, leg); err != nil {
 			return err
 		}
 		return work(tx, row)
 	})
 }
 
-// admit says why a leg can't begin, or nil.
-func (row Control) admit(tx *gorm.DB, leg Leg) error {
+// mustAdmit says why a leg can't begin, or nil.
+func (row Control) mustAdmit(tx *gorm.DB, leg Leg) error {
 	if leg.Ending {
 		if row.Ending == "" {
 			return video.Errorf(video.Conflict, "The video is not on its way out.")
@@ -105,13 +133,16 @@ func (row Control) admit(tx *gorm.DB, leg Leg) error {
 	return nil
 }
 
-// present says why a leg may not write, or nil.
-func (row Control) present(tx *gorm.DB, leg Leg) error {
-	if err := row.admit(tx, leg); err != nil {
+// mustBeCurrent says why a leg may not write, or nil.
+func (row Control) mustBeCurrent(tx *gorm.DB, leg Leg) error {
+	if err := row.mustAdmit(tx, leg); err != nil {
 		return err
 	}
 	if leg.Epoch != row.Epoch {
 		return video.Errorf(video.Conflict, "This step of the work has not begun.")
+	}
+	if leg.Writer != 0 && leg.Writer != row.Writer {
+		return video.Errorf(video.Conflict, "A later attempt at this step of the work has begun.")
 	}
 	return nil
 }
@@ -148,14 +179,6 @@ func fenced() *video.Error {
 	return video.Errorf(video.Conflict, "A later step of the work has begun.")
 }
 
-// gone makes a missing row final: whoever still works on the video must stop.
-func gone(err error) error {
-	if video.CodeOf(err) == video.NotFound {
-		return video.Errorf(video.Gone, "There is no such video any more.").Because(err)
-	}
-	return err
-}
-
 // forUpdate locks the rows that are read until the transaction ends. SQLite has
 // no such clause and needs none: its transactions hold the write lock from the start.
 var forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}
@@ -165,11 +188,13 @@ func lockControl(tx *gorm.DB, id video.ID) (Control, error) {
 }
 
 // project applies a projection to the video's row. What mirrors the control row,
-// names the video or counts its changes is not the projection's to change.
+// names the video, counts its changes or was asked by a person is not the
+// projection's to change: a video stays hidden, and a cancel stays on record until
+// the row shows that it was taken up.
 func (row Control) project(tx *gorm.DB, project func(*Video)) error {
 	before, err := only[Video](tx.Clauses(forUpdate).Where("id = ?", row.Video), tx, row.Video)
 	if err != nil {
-		return gone(err)
+		return err
 	}
 	v := before
 	if project != nil {
@@ -180,6 +205,7 @@ func (row Control) project(tx *gorm.DB, project func(*Video)) error {
 		v.Stage = video.Purged // it is erased once more after a restore; see ApplyLedger
 	}
 	v.Paused, v.Ending, v.Held = row.Paused, row.Ending, row.Held
+	v.keepWishes(before)
 	v.Revision = before.Revision + 1
 	return tx.Select("*").Updates(&v).Error
 }
@@ -191,10 +217,12 @@ func touch(tx *gorm.DB, id video.ID) error {
 
 // Control writes the control row, and with it the projection (nil for none). It
 // returns the row as it stands afterwards. An epoch lower than the row's changes
-// nothing: a workflow that was reset learns from the answer which epoch to go on
-// above. So does a command that comes late, if each takes a higher epoch than the
-// one before. An ending "deleted", or any ending once the ledger has the video,
-// stays. It fails with NotFound or Gone when there is no such video.
+// nothing, nor does a new one that the row has already: a workflow that was reset, or
+// restored with Temporal's database, learns from the answer that it is Behind. So does a
+// command that comes late, if each takes a higher epoch than the one before. An ending "deleted", or any ending once the ledger has the video,
+// stays. So does a person's deletion: the life of a video that was hidden ends by it,
+// whatever is wanted, and a workflow that has not heard of it learns so from the
+// answer. It fails with NotFound or Gone when there is no such video.
 func (c *Catalog) Control(ctx context.Context, want Control, project func(*Video)) (Control, error) {
 	now := want
 	err := c.transact(ctx, func(tx *gorm.DB) error {
@@ -202,11 +230,18 @@ func (c *Catalog) Control(ctx context.Context, want Control, project func(*Video
 		if err != nil {
 			return err
 		}
-		if now = row; want.Epoch < row.Epoch {
-			return nil
-		}
-		if now, err = row.become(tx, want); err != nil {
+		now, err = row.become(tx, want)
+		if err != nil {
 			return err
+		}
+		behind, err := row.isFurther(tx, now, project)
+		if err != nil {
+			return err
+		}
+		if behind {
+			now = row
+			now.Behind = true
+			return nil
 		}
 		if err := tx.Select("*").Updates(&now).Error; err != nil {
 			return err
@@ -216,9 +251,36 @@ func (c *Catalog) Control(ctx context.Context, want Control, project func(*Video
 	return now, err
 }
 
+// isFurther reports whether the row is further than a run that wants it so: its epoch is
+// higher, or the same although that was to be a new one, and the row says something else.
+func (row Control) isFurther(tx *gorm.DB, want Control, project func(*Video)) (bool, error) {
+	if want.Epoch != row.Epoch || !want.Fences {
+		return want.Epoch < row.Epoch, nil
+	}
+	if want.Paused != row.Paused || want.Ending != row.Ending || want.Held != row.Held || want.Draft != row.Draft {
+		return true, nil
+	}
+	v, err := only[Video](tx.Where("id = ?", row.Video), tx, row.Video)
+	stage := v.Stage
+	if project != nil {
+		project(&v)
+	}
+	return v.Stage != stage, err
+}
+
 // become returns what is wanted, but for an end that can't be taken back.
 func (row Control) become(tx *gorm.DB, want Control) (Control, error) {
 	want.Writer = row.Writer
+	if row.Ending == "" || want.Ending == "" {
+		v, err := lockWishes(tx, row.Video)
+		if err != nil {
+			return want, err
+		}
+		if !v.HiddenAt.IsZero() {
+			want.Ending, want.Draft = video.ByDeletion, false
+			return want, nil
+		}
+	}
 	if row.Ending == "" || want.Ending == row.Ending {
 		return want, nil
 	}

@@ -57,9 +57,19 @@ func check(t *testing.T, err error, code video.Code) {
 func TestLegOfAVideoThatIsNotThere(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		leg := catalog.Leg{Video: video.NewID(), Epoch: 1}
-		refused(t, "enter", b.Enter(t.Context(), leg, nil), video.Gone)
-		_, err := b.Control(t.Context(), catalog.Control{Video: leg.Video}, nil)
-		refused(t, "control", err, video.NotFound)
+		everything := func(code video.Code) {
+			t.Helper()
+			for what, err := range b.everyWrite(t, leg) {
+				refused(t, what, err, code)
+			}
+			_, err := b.Control(t.Context(), catalog.Control{Video: leg.Video}, nil)
+			refused(t, "control", err, code)
+			_, err = b.Objects(t.Context(), leg.Video, catalog.Filter{})
+			refused(t, "objects", err, code)
+		}
+		everything(video.NotFound) // which may be this catalog's fault: no end of anything
+		must(t, b.RecordLedger(t.Context(), catalog.Ledger{VideoSHA256: leg.Video.Hash(), Reason: video.ByDeletion}))
+		everything(video.Gone)
 
 		// A row that came back with a backup: the ledger still knows better.
 		back := catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
@@ -67,6 +77,109 @@ func TestLegOfAVideoThatIsNotThere(t *testing.T) {
 		refused(t, "enter an erased video", b.Enter(t.Context(), back, nil), video.Gone)
 		b.control(t, catalog.Control{Video: back.Video, Epoch: 1, Ending: video.ByDeletion})
 		must(t, b.EnterEnding(t.Context(), back, nil))
+	})
+}
+
+// everyWrite tries whatever a leg may write, and says what came of it.
+func (b *bench) everyWrite(t *testing.T, leg catalog.Leg) map[string]error {
+	t.Helper()
+	ctx := t.Context()
+	_, intend := b.Intend(ctx, leg, []catalog.Object{piece(1)})
+	_, exclusive := b.EnterExclusive(ctx, leg, nil)
+	_, purge := b.BeginPurge(ctx, leg, "a")
+	return map[string]error{
+		"enter": b.Enter(ctx, leg, nil), "enter alone": exclusive, "intend": intend,
+		"commit":  b.Commit(ctx, leg, written(catalog.Object{ID: 1}, "late")),
+		"project": b.Project(ctx, leg, nil), "begin to drop": b.BeginDrop(ctx, leg, []int64{1}), "drop": b.Drop(ctx, leg, []int64{1}),
+		"replica": b.SetReplica(ctx, leg, catalog.Replica{Store: "a"}), "purge": purge, "found after": b.FoundAfter(ctx, leg, "a", video.Counts{}),
+	}
+}
+
+// Of two attempts at exclusive work the later one alone may write; work that
+// attempts share doesn't mind.
+func TestTheLatestAttemptWrites(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
+		first, err := b.EnterExclusive(ctx, leg, nil)
+		must(t, err)
+		o := b.intended(t, first, piece(0))
+		stored := written(b.intended(t, first, piece(1)), "before")
+		must(t, b.Commit(ctx, first, stored))
+		second, err := b.EnterExclusive(ctx, leg, nil)
+		must(t, err)
+		if first.Writer == 0 || second.Writer <= first.Writer {
+			t.Fatalf("attempts %d and %d", first.Writer, second.Writer)
+		}
+		before := b.video(t, leg.Video).Revision
+		tried := b.everyWrite(t, first)
+		delete(tried, "enter") // the leg itself goes on
+		delete(tried, "enter alone")
+		tried["commit"] = b.Commit(ctx, first, written(o, "late"))
+		tried["begin to drop"] = b.BeginDrop(ctx, first, []int64{stored.ID})
+		for what, err := range tried {
+			refused(t, what, err, video.Conflict)
+		}
+		must(t, b.Commit(ctx, first, stored)) // it was, and is: its answer may have been lost
+		if after := b.video(t, leg.Video).Revision; after != before {
+			t.Errorf("the video went from revision %d to %d", before, after)
+		}
+		must(t, b.Project(ctx, leg, nil))
+		row, err := b.ControlOf(ctx, leg.Video)
+		must(t, err)
+		if again := b.control(t, catalog.Control{Video: leg.Video, Epoch: 1}); again != row {
+			t.Errorf("a control row took the number of the attempt away: %+v, before %+v", again, row)
+		}
+	})
+}
+
+// What begins to be dropped counts no more, makes room, and can't be stored after all;
+// what is stored can't be dropped at once.
+func TestDropInTwoSteps(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
+		must(t, b.Enter(ctx, leg, nil))
+		o := written(b.intended(t, leg, piece(0)), "one")
+		must(t, b.Commit(ctx, leg, o))
+		must(t, b.Drop(ctx, leg, []int64{o.ID}))
+		stored := func(want int) {
+			t.Helper()
+			some, err := b.Objects(ctx, leg.Video, catalog.Filter{Stored: true})
+			must(t, err)
+			held, err := b.Holdings(ctx, leg.Video)
+			must(t, err)
+			if len(some) != want || held["primary"].Objects != want {
+				t.Errorf("%d are stored, %d held, want %d", len(some), held["primary"].Objects, want)
+			}
+		}
+		stored(1)
+		for range 2 {
+			must(t, b.BeginDrop(ctx, leg, []int64{o.ID, 404}))
+			stored(0)
+		}
+		refused(t, "commit", b.Commit(ctx, leg, o), video.Conflict)
+		must(t, b.Commit(ctx, leg, written(b.intended(t, leg, piece(0)), "another")))
+		stored(1)
+		must(t, b.Drop(ctx, leg, []int64{o.ID}))
+		if all, err := b.Objects(ctx, leg.Video, catalog.Filter{}); err != nil || len(all) != 1 {
+			t.Errorf("%d rows are left, %v", len(all), err)
+		}
+	})
+}
+
+// Whoever follows the video isn't woken by work that begins and changes nothing.
+func TestEnterAloneChangesNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		leg := catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
+		before := b.video(t, leg.Video)
+		must(t, b.Enter(t.Context(), leg, nil))
+		_, err := b.EnterExclusive(t.Context(), leg, nil)
+		must(t, err)
+		if after := b.video(t, leg.Video); after.Revision != before.Revision {
+			t.Errorf("the video went from revision %d to %d", before.Revision, after.Revision)
+		}
+		if row, err := b.ControlOf(t.Context(), leg.Video); err != nil || row.Epoch != 1 {
+			t.Errorf("the leg was not entered: %+v, %v", row, err)
+		}
 	})
 }
 
@@ -108,13 +221,14 @@ func TestLateWritesAreRefused(t *testing.T) {
 				refused(t, "intend", err, code)
 				refused(t, "drop", b.Drop(ctx, leg, []int64{o.ID}), code)
 				refused(t, "replica", b.SetReplica(ctx, leg, catalog.Replica{Store: "a"}), code)
-				refused(t, "observed", b.Observed(ctx, leg, "a", video.Counts{}), code)
+				_, err = b.BeginPurge(ctx, leg, "a")
+				refused(t, "purge", err, code)
 
 				if after, _ := b.Video(ctx, leg.Video); after.Revision != before.Revision {
 					t.Errorf("the video went from revision %d to %d", before.Revision, after.Revision)
 				}
 				stored, err := b.Objects(ctx, leg.Video, catalog.Filter{Stored: true})
-				if err != nil || len(stored) != 0 {
+				if len(stored) != 0 || err != nil && name != "forgotten" {
 					t.Errorf("stored: %v, %v", stored, err)
 				}
 			})
@@ -164,7 +278,7 @@ func TestTwins(t *testing.T) {
 		if refused(t, "the twin", err, video.Unavailable); !errors.Is(err, catalog.ErrTwin) {
 			t.Errorf("%v is not ErrTwin", err)
 		}
-		must(t, b.Drop(ctx, leg, []int64{one.ID, 404}))
+		must(t, b.BeginDrop(ctx, leg, []int64{one.ID, 404}))
 		must(t, b.Commit(ctx, leg, written(other, "other")))
 	})
 }
@@ -180,8 +294,19 @@ func TestControl(t *testing.T) {
 			t.Fatalf("got %+v", row)
 		}
 		// A workflow that was reset knows a lower epoch only: it changes nothing and learns.
-		if row := b.control(t, at(2)); row != paused {
+		further := paused
+		further.Behind = true
+		if row := b.control(t, at(2)); row != further {
 			t.Errorf("after a lower epoch: %+v", row)
+		}
+		// Nor does a new epoch that another run has reached, unless it says the same.
+		same, other := paused, at(7)
+		same.Fences, other.Fences = true, true
+		if row := b.control(t, other); row != further {
+			t.Errorf("after another row of the same epoch: %+v", row)
+		}
+		if row := b.control(t, same); row.Behind {
+			t.Errorf("the same row again: %+v", row)
 		}
 		if v := b.video(t, id); !v.Paused {
 			t.Error("the video does not mirror the row")

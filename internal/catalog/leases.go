@@ -38,7 +38,8 @@ func (u Upload) heldBy(lease Lease) error {
 // Acquire takes the lease of an upload for a time when it is free or has expired,
 // and returns its epoch. ok is false while somebody holds it, the same holder
 // included: then Want it and try again. It fails with Conflict when the video is
-// paused, a draft or its upload complete, and Gone when it is ending or gone.
+// paused, a draft, to be canceled or its upload complete, and Gone when it is hidden,
+// ending or gone.
 // Every call that succeeds begins a new lease. A holder's name must be of one run
 // of its process, so that a gateway that was restarted does not hold what it
 // knows nothing of.
@@ -64,21 +65,26 @@ func (c *Catalog) Want(ctx context.Context, id video.ID) error {
 }
 
 // Beat renews the leases of a holder for a time, in one statement, and returns
-// them with what has been asked of them. It renews none of a video that is paused,
-// a draft or ending, nor one that has expired: so a lease that Leased no longer
+// them with what has been asked of them: a cancel that is on record counts as a pause
+// until the workflow has taken it up, a deletion as an ending. It renews none of a
+// video that is paused, a draft or ending, nor one that has expired: so a lease that Leased no longer
 // finds does not come back when its holder does. One that is missing from the
 // answer was lost. One that the holder has not heard of in two beats is of an
 // Acquire whose answer was lost: Unlease it.
 func (c *Catalog) Beat(ctx context.Context, holder string, ttl time.Duration) ([]Held, error) {
 	// SQLite can return nothing of a joined table, but what a subquery finds.
-	const renew = `UPDATE uploads SET lease_until = CASE
-			WHEN EXISTS (SELECT 1 FROM controls WHERE controls.video = uploads.video AND NOT paused AND NOT draft AND ending = '')
+	const (
+		from  = ` FROM controls JOIN videos ON videos.id = controls.video WHERE controls.video = uploads.video`
+		renew = `UPDATE uploads SET lease_until = CASE
+			WHEN EXISTS (SELECT 1` + from + ` AND NOT controls.paused AND NOT controls.draft AND controls.ending = ''
+				AND videos.hidden_at IS NULL AND videos.cancel_asked_at IS NULL)
 			THEN ? ELSE lease_until END
 		WHERE holder = ? AND lease_until >= ?
 		RETURNING video, lease_epoch, wanted,
-		(SELECT paused FROM controls WHERE controls.video = uploads.video) AS paused,
-		(SELECT ending FROM controls WHERE controls.video = uploads.video) AS ending,
-		(SELECT draft FROM controls WHERE controls.video = uploads.video) AS draft`
+		(SELECT controls.paused OR videos.cancel_asked_at IS NOT NULL` + from + `) AS paused,
+		(SELECT CASE WHEN controls.ending = '' AND videos.hidden_at IS NOT NULL THEN 'deleted' ELSE controls.ending END` + from + `) AS ending,
+		(SELECT controls.draft` + from + `) AS draft`
+	)
 	var held []Held
 	err := c.write.WithContext(ctx).Raw(renew, c.clock(ttl), holder, c.clock(0)).Scan(&held).Error
 	return held, fault(err)

@@ -51,7 +51,7 @@ func inLedger(db *gorm.DB, id video.ID) (bool, error) {
 // RecordLedger records an erasure. The first record stays; a time of the key's
 // destruction and the hash of the token are added when it had none.
 func (c *Catalog) RecordLedger(ctx context.Context, l Ledger) error {
-	return fault(record(c.write.WithContext(ctx), l))
+	return c.transact(ctx, func(tx *gorm.DB) error { return record(tx, l) })
 }
 
 func record(db *gorm.DB, l Ledger) error {

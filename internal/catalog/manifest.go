@@ -25,8 +25,9 @@ const (
 
 // The states of an object.
 const (
-	ObjectWriting = "writing" // meant to be written; it may lie in the store or not
-	ObjectStored  = "stored"
+	ObjectWriting  = "writing" // meant to be written; it may lie in the store or not
+	ObjectStored   = "stored"
+	ObjectDropping = "dropping" // no longer counted; to be deleted from the store, or deleted already
 )
 
 // Object is one line of the manifest: an object in a store, recorded before it is written.
@@ -94,12 +95,13 @@ func (o Object) intended(id video.ID, epoch int64) Object {
 // returned, completed with version, sizes, hash, IV and duration. Repeating it is a success, also when the leg is over by then.
 // It fails with Conflict or Gone when the leg is no longer the present one: then
 // the writer deletes what it wrote. After any other error but ErrTwin it must
-// not, because the row may have been written.
+// not, because the row may have been written: after NotFound, too, which an older
+// or another catalog answers.
 func (c *Catalog) Commit(ctx context.Context, leg Leg, o Object) error {
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockControl(tx, leg.Video)
 		if err != nil {
-			return gone(err)
+			return err
 		}
 		intent, err := intentOf(tx, leg.Video, o.ID)
 		if err != nil {
@@ -108,7 +110,7 @@ func (c *Catalog) Commit(ctx context.Context, leg Leg, o Object) error {
 		if intent.isStoredAs(o) {
 			return nil
 		}
-		if err := row.present(tx, leg); err != nil {
+		if err := row.mustBeCurrent(tx, leg); err != nil {
 			return err
 		}
 		if intent.Epoch != leg.Epoch {
@@ -139,8 +141,11 @@ func (intent Object) isStoredAs(o Object) bool {
 // store turns the intent into a stored object with what the write has shown. The
 // caller holds the lock of the control row, so no twin can come in between.
 func (intent Object) store(tx *gorm.DB, o Object) error {
-	if intent.State == ObjectStored {
+	switch intent.State {
+	case ObjectStored:
 		return video.Errorf(video.Conflict, "This object has been stored with other content.")
+	case ObjectDropping:
+		return video.Errorf(video.Conflict, "This object is being dropped.")
 	}
 	var twins int64
 	place := map[string]any{
@@ -161,25 +166,48 @@ func (intent Object) store(tx *gorm.DB, o Object) error {
 }
 
 // Objects returns the manifest of a video ordered by kind, rendition, index and
-// offset; empty when there is nothing or no such video.
+// offset. It fails with NotFound or Gone when there is no such video: that nothing is
+// known of it doesn't mean that it has nothing.
 func (c *Catalog) Objects(ctx context.Context, id video.ID, f Filter) ([]Object, error) {
-	rows := c.read.WithContext(ctx).Where("video = ?", id).
+	db := c.read.WithContext(ctx)
+	rows := db.Where("video = ?", id).
 		Where(&Object{Store: f.Store, Kind: f.Kind, Rendition: f.Rendition}) // empty fields are left out
 	if f.Stored {
 		rows = rows.Where("state = ?", ObjectStored)
 	}
 	var objects []Object
 	err := rows.Order("kind, rendition, number, start, id").Find(&objects).Error
+	if err == nil && len(objects) == 0 {
+		_, err = only[Control](db.Where("video = ?", id), db, id)
+	}
 	return objects, fault(err)
 }
 
-// Drop removes the rows of objects that have been deleted from their store.
-// It fails as Project does; ids that are not there are no error.
+// BeginDrop takes objects out of what is stored, before they are deleted from their
+// store: from then on nobody counts on them, so that a writer that is fenced off
+// between the two deletes nothing that counts. It fails as Project does; ids that are
+// not there, or not stored, are no error.
+func (c *Catalog) BeginDrop(ctx context.Context, leg Leg, ids []int64) error {
+	return c.eachChunk(ctx, leg, ids, func(rows *gorm.DB) error {
+		return rows.Model(&Object{}).Where("state = ?", ObjectStored).Update("state", ObjectDropping).Error
+	})
+}
+
+// Drop removes the rows of objects that have been deleted from their store, or were
+// never put there. What is stored stays: BeginDrop first. It fails as Project does;
+// ids that are not there are no error.
 func (c *Catalog) Drop(ctx context.Context, leg Leg, ids []int64) error {
+	return c.eachChunk(ctx, leg, ids, func(rows *gorm.DB) error {
+		return rows.Where("state <> ?", ObjectStored).Delete(&Object{}).Error
+	})
+}
+
+// eachChunk changes rows of the manifest in one transaction, under the fence.
+func (c *Catalog) eachChunk(ctx context.Context, leg Leg, ids []int64, change func(rows *gorm.DB) error) error {
 	return c.fenced(ctx, leg, func(tx *gorm.DB, _ Control) error {
 		// Databases limit the parameters of a statement.
 		for chunk := range slices.Chunk(ids, 500) {
-			if err := tx.Where("video = ? AND id IN ?", leg.Video, chunk).Delete(&Object{}).Error; err != nil {
+			if err := change(tx.Where("video = ? AND id IN ?", leg.Video, chunk)); err != nil {
 				return err
 			}
 		}

@@ -72,7 +72,7 @@ func TestProcesses(t *testing.T) {
 			id := b.upload(t, 1)
 			must(t, b.Enter(t.Context(), catalog.Leg{Video: id, Epoch: 1}, nil))
 			inProcesses(t, processes, url, id)
-			if v := b.video(t, id); v.Done != processes*childSteps || v.Revision != 2+processes*childSteps {
+			if v := b.video(t, id); v.Done != processes*childSteps || v.Revision != 1+processes*childSteps {
 				t.Errorf("%d of %d steps, revision %d", v.Done, processes*childSteps, v.Revision)
 			}
 		})

@@ -30,7 +30,8 @@ type Replica struct {
 	Bytes      int64
 	VerifiedAt time.Time `gorm:"serializer:instant"`
 
-	// The books of the purge; only Observed and FoundAfter write them.
+	// The books of the purge; only BeginPurge, Observed and FoundAfter write them.
+	Purger     int64        // the latest attempt at it; see Purge
 	Listed     video.Counts `gorm:"embedded;embeddedPrefix:listed_"`      // by the last listing
 	Removed    video.Counts `gorm:"embedded;embeddedPrefix:removed_"`     // so far
 	FoundAfter video.Counts `gorm:"embedded;embeddedPrefix:found_after_"` // by the independent listing at the end
@@ -51,13 +52,39 @@ func (c *Catalog) SetReplica(ctx context.Context, leg Leg, r Replica) error {
 	})
 }
 
+// Purge is one attempt at the purge of a store. Attempts may delete side by side, but
+// only the latest keeps the books: a listing of an earlier one, recorded late, would
+// count anew what has been removed since.
+type Purge struct {
+	leg    Leg
+	store  string
+	purger int64
+}
+
+// BeginPurge shows that the purge of a store is under way, and takes over its books.
+// It fails as Project does.
+func (c *Catalog) BeginPurge(ctx context.Context, leg Leg, store string) (Purge, error) {
+	p := Purge{leg: leg, store: store}
+	err := c.book(ctx, leg, store, func(row *Replica) {
+		row.State, row.Objects, row.Bytes, row.VerifiedAt = ReplicaPurging, 0, 0, time.Time{}
+		row.Purger++
+		p.purger = row.Purger
+	})
+	return p, err
+}
+
 // Observed enters a listing made by the purge into its books: what was listed
 // before and is not found now has been removed. So a pass that died between
 // deleting and recording is still counted, once. List and call it before the
 // first deletion and after each; repeating it changes nothing. It fails as
-// Project does.
-func (c *Catalog) Observed(ctx context.Context, leg Leg, store string, found video.Counts) error {
-	return c.book(ctx, leg, store, func(row *Replica) {
+// Project does, and with Conflict once a later attempt has begun.
+func (c *Catalog) Observed(ctx context.Context, p Purge, found video.Counts) error {
+	var overtaken error
+	err := c.book(ctx, p.leg, p.store, func(row *Replica) {
+		if row.Purger != p.purger {
+			overtaken = video.Errorf(video.Conflict, "A later attempt at this purge has begun.")
+			return
+		}
 		add := func(removed *int, listed, found int) { *removed += max(listed-found, 0) }
 		add(&row.Removed.Objects, row.Listed.Objects, found.Objects)
 		add(&row.Removed.Versions, row.Listed.Versions, found.Versions)
@@ -65,6 +92,10 @@ func (c *Catalog) Observed(ctx context.Context, leg Leg, store string, found vid
 		add(&row.Removed.Multiparts, row.Listed.Multiparts, found.Multiparts)
 		row.Listed = found
 	})
+	if err == nil {
+		err = overtaken
+	}
+	return err
 }
 
 // FoundAfter records the independent listing at the end of a purge; nothing

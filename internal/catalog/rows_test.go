@@ -21,7 +21,7 @@ func TestRoundTrip(t *testing.T) {
 		v := catalog.Video{
 			ID: video.NewID(), Owner: "aa", Sealed: []byte{0, 255}, Visibility: "unlisted", AllowDownload: true, KeepDraft: true, Review: true,
 			Stage: video.Draft, Decisions: []video.Command{video.Approve},
-			PublishAt: at(1), CreatedAt: at(2), PublishedAt: at(3), HiddenAt: at(4), PurgeAt: at(5),
+			PublishAt: at(1), CreatedAt: at(2), PublishedAt: at(3), HiddenAt: at(4), PurgeAt: at(5), CancelAskedAt: at(6), CancelKeeps: true,
 			WaitingFor: "w", Overdue: true, Media: []byte(`{}`), Renditions: []byte(`[]`), Warnings: []string{"a", "b"},
 			Failure: &video.Rejection{Code: "damaged", Message: "m"}, Unit: "segments", Done: 1, Total: 1 << 40,
 		}
@@ -30,7 +30,7 @@ func TestRoundTrip(t *testing.T) {
 		must(t, b.CreateVideo(t.Context(), v, u))
 
 		v.Revision = 1
-		for _, moment := range []*time.Time{&v.PublishAt, &v.CreatedAt, &v.PublishedAt, &v.HiddenAt, &v.PurgeAt} {
+		for _, moment := range []*time.Time{&v.PublishAt, &v.CreatedAt, &v.PublishedAt, &v.HiddenAt, &v.PurgeAt, &v.CancelAskedAt} {
 			*moment = moment.UTC().Truncate(time.Microsecond)
 		}
 		if got := b.video(t, v.ID); !reflect.DeepEqual(got, v) {
@@ -41,7 +41,7 @@ func TestRoundTrip(t *testing.T) {
 		if age := time.Since(got.LastByteAt); age < -time.Second || age > time.Minute || !got.ExpiresAt.After(got.LastByteAt) {
 			t.Errorf("last byte %v ago, expires at %v", age, got.ExpiresAt)
 		}
-		u.Stage, u.LastByteAt, u.ExpiresAt = v.Stage, got.LastByteAt, got.ExpiresAt
+		u.Stage, u.Ending, u.LastByteAt, u.ExpiresAt = v.Stage, video.ByDeletion, got.LastByteAt, got.ExpiresAt // it is hidden
 		if !reflect.DeepEqual(got, u) {
 			t.Errorf("got  %+v\nwant %+v", got, u)
 		}

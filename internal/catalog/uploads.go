@@ -38,7 +38,8 @@ type Upload struct {
 	LeaseUntil time.Time `gorm:"serializer:instant"`
 	Wanted     bool      // another gateway asks the holder to let go
 
-	// Read together with the row, never written with it.
+	// Read together with the row, never written with it. Ending and Draft are as a
+	// person has asked, also before the workflow has taken it up.
 	Paused bool         `gorm:"->"`
 	Ending video.Ending `gorm:"->"`
 	Draft  bool         `gorm:"->"`
@@ -76,7 +77,12 @@ func (c *Catalog) UploadOf(ctx context.Context, id video.ID) (Upload, error) {
 }
 
 func withControl(db *gorm.DB) *gorm.DB {
-	return db.Select("uploads.*, controls.paused, controls.ending, controls.draft, videos.stage").
+	const ending = `CASE WHEN controls.ending <> '' THEN controls.ending
+		WHEN videos.hidden_at IS NOT NULL THEN 'deleted'
+		WHEN videos.cancel_asked_at IS NOT NULL AND NOT videos.cancel_keeps THEN 'canceled' ELSE '' END AS ending`
+	const draft = `videos.hidden_at IS NULL AND CASE WHEN videos.cancel_asked_at IS NULL
+		THEN controls.draft ELSE videos.cancel_keeps END AS draft`
+	return db.Select("uploads.*, controls.paused, videos.stage, " + ending + ", " + draft).
 		Joins("JOIN controls ON controls.video = uploads.video").
 		Joins("JOIN videos ON videos.id = uploads.video")
 }
@@ -91,9 +97,12 @@ func (c *Catalog) receiving(ctx context.Context, id video.ID, work func(tx *gorm
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockControl(tx, id)
 		if err != nil {
-			return gone(err)
+			return err
 		}
 		if err := row.open(tx); err != nil {
+			return err
+		}
+		if err := checkWishes(tx, id); err != nil {
 			return err
 		}
 		u, err := lockUnfinished(tx, id)
@@ -109,31 +118,38 @@ func lockUnfinished(tx *gorm.DB, id video.ID) (Upload, error) {
 	if err == nil && !u.FinishedAt.IsZero() {
 		err = video.Errorf(video.Conflict, "The upload is complete.")
 	}
-	return u, gone(err)
+	return u, err
 }
 
 // lockHeldUpload locks the control row and the upload, and says why the holder of
-// a lease may not add to it, or nil. A pause lets the holder store what has come
-// to it already, for as long as the lease lasts: nobody renews it any more, and
-// the pause is answered after its end.
+// a lease may not add to it, or nil. A pause, as a cancel that is on record, lets the
+// holder store what has come to it already, for as long as the lease lasts: nobody
+// renews it any more, and the pause is answered after its end.
 func (c *Catalog) lockHeldUpload(tx *gorm.DB, lease Lease) (Upload, error) {
 	row, err := lockControl(tx, lease.Video)
 	if err != nil {
-		return Upload{}, gone(err)
+		return Upload{}, err
 	}
 	if err := row.going(tx); err != nil {
 		return Upload{}, err
+	}
+	stopped := checkWishes(tx, lease.Video)
+	if unless(stopped, video.Conflict) != nil {
+		return Upload{}, stopped
+	}
+	if row.Paused {
+		stopped = video.Errorf(video.Conflict, "The video is paused.")
 	}
 	u, err := lockUnfinished(tx, lease.Video)
 	if err != nil {
 		return Upload{}, err
 	}
-	if err := u.heldBy(lease); err != nil || !row.Paused {
+	if err := u.heldBy(lease); err != nil || stopped == nil {
 		return u, err
 	}
 	running, err := c.unexpired(tx, lease.Video)
 	if err == nil && !running {
-		err = video.Errorf(video.Conflict, "The video is paused.")
+		err = stopped
 	}
 	return u, err
 }
@@ -173,7 +189,7 @@ func (c *Catalog) cameIn(u Upload) map[string]any {
 func (c *Catalog) CommitSegment(ctx context.Context, lease Lease, o Object, hashState []byte) error {
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		if _, err := lockControl(tx, lease.Video); err != nil {
-			return gone(err)
+			return err
 		}
 		intent, err := intentOf(tx, lease.Video, o.ID)
 		if err != nil {
@@ -270,11 +286,11 @@ func (c *Catalog) FinishUpload(ctx context.Context, id video.ID, sealedSHA256 []
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockControl(tx, id)
 		if err != nil {
-			return gone(err)
+			return err
 		}
 		u, err := lockUpload(tx, id)
 		if err != nil || !u.FinishedAt.IsZero() {
-			return gone(err)
+			return err
 		}
 		if err := row.open(tx); err != nil {
 			return err
@@ -320,6 +336,7 @@ func (c *Catalog) Unannounced(ctx context.Context, limit int) ([]video.ID, error
 	err := c.read.WithContext(ctx).Model(&Upload{}).
 		Joins("JOIN controls ON controls.video = uploads.video").
 		Where("NOT uploads.announced AND uploads.received = uploads.length").
+		Joins("JOIN videos ON videos.id = uploads.video AND videos.hidden_at IS NULL").
 		Where("NOT controls.paused AND NOT controls.draft AND controls.ending = ''").
 		Where("uploads.finished_at IS NOT NULL OR uploads.holder = '' OR uploads.lease_until < ?", c.clock(0)).
 		Order("uploads.video").Limit(limit).Pluck("uploads.video", &ids).Error

@@ -39,9 +39,10 @@ type Video struct {
 	// heard of the deletion yet.
 	HiddenAt time.Time `gorm:"serializer:instant"`
 	PurgeAt  time.Time `gorm:"serializer:instant"`
-	// CancelAskedAt closes the gate of the upload until the workflow takes up the
-	// cancel, or refuses it, with the next control row.
+	// CancelAskedAt closes the gate of the upload until a row shows that the workflow
+	// has taken up the cancel, or can't any more. CancelKeeps: it is to leave a draft.
 	CancelAskedAt time.Time `gorm:"serializer:instant"`
+	CancelKeeps   bool
 
 	WaitingFor string
 	Overdue    bool
@@ -60,9 +61,19 @@ type Video struct {
 	Revision int64
 }
 
-// State is what decides which commands the video can take.
+// State is what decides which commands the video can take, and who sees it. From the
+// moment at which a person has deleted a video it is that of a deleted one, although
+// its workflow may not know yet.
 func (v Video) State() video.State {
-	return video.State{Stage: v.Stage, Paused: v.Paused, Ending: v.Ending, Held: v.Held, Done: v.Decisions}
+	s := video.State{Stage: v.Stage, Paused: v.Paused, Ending: v.Ending, Held: v.Held, Done: v.Decisions}
+	if !v.DeletionAsked() {
+		return s
+	}
+	s.Ending, s.Paused = video.ByDeletion, false
+	if s.Stage == video.Published {
+		s.Stage = video.PendingDeletion
+	}
+	return s
 }
 
 // Query selects videos. Empty fields don't restrict.
@@ -144,10 +155,10 @@ func (c *Catalog) Videos(ctx context.Context, q Query) (page []Video, next strin
 		rows = rows.Where("owner = ?", q.Owner)
 	}
 	if len(q.Stages) > 0 {
-		rows = rows.Where("stage IN ?", q.Stages)
+		rows = rows.Where(c.inStages(q.Stages))
 	}
 	if q.PublicOnly {
-		rows = rows.Where("stage = ? AND visibility = ?", video.Published, VisibilityPublic)
+		rows = rows.Where("stage = ? AND visibility = ? AND hidden_at IS NULL", video.Published, VisibilityPublic)
 	}
 	if q.Cursor != "" {
 		at, id, err := parseCursor(q.Cursor)
@@ -169,6 +180,16 @@ func (c *Catalog) Videos(ctx context.Context, q Query) (page []Video, next strin
 		next = cursor(page[limit-1])
 	}
 	return page, next, nil
+}
+
+// inStages selects videos by the stage that State shows; a draft that was deleted is
+// in no list of drafts.
+func (c *Catalog) inStages(stages []video.Stage) *gorm.DB {
+	in := c.read.Where("stage IN ? AND (hidden_at IS NULL OR stage NOT IN ?)", stages, []video.Stage{video.Published, video.Draft})
+	if slices.Contains(stages, video.PendingDeletion) {
+		in = in.Or("stage = ? AND hidden_at IS NOT NULL", video.Published)
+	}
+	return in
 }
 
 // cursor names a place in a list, newest first: what comes after this video. It

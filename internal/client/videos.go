@@ -21,6 +21,8 @@ type Video struct {
 	Ending     video.Ending     `json:"ending"`
 	WaitingFor string           `json:"waiting_for"`
 	Overdue    bool             `json:"overdue"`
+	Trouble    bool             `json:"trouble"` // its work fails, or nobody can do it
+	Stray      bool             `json:"stray"`   // its workflow was terminated; for operators
 	Title      string           `json:"title"`
 	CreatedAt  time.Time        `json:"created_at"`
 	PublishAt  time.Time        `json:"publish_at"`

@@ -39,7 +39,7 @@ type Config struct {
 	PublishDelay   time.Duration `name:"publish-delay" env:"REELFLOW_PUBLISH_DELAY" default:"0s" group:"Lives" help:"Least time between upload and publication."`
 	OperatorWindow time.Duration `name:"operator-window" env:"REELFLOW_OPERATOR_WINDOW" default:"72h" group:"Lives" help:"How long operators can look at the workflow of an erased video."`
 	AuditEvery     time.Duration `name:"audit-every" env:"REELFLOW_AUDIT_EVERY" default:"1h" group:"Lives" help:"How often the audit looks for what was left behind; at least 1s."`
-	AuditSettle    time.Duration `name:"audit-settle" env:"REELFLOW_AUDIT_SETTLE" default:"30s" group:"Lives" help:"How long after its birth a video may be without a workflow before the audit purges it."`
+	AuditSettle    time.Duration `name:"audit-settle" env:"REELFLOW_AUDIT_SETTLE" default:"30s" group:"Lives" help:"How long after its birth a video may be without a workflow before the audit asks why."`
 
 	MaxBytes    int64         `name:"max-bytes" env:"REELFLOW_MAX_BYTES" default:"287600000" group:"Limits" help:"Largest upload, in bytes."`
 	MaxDuration time.Duration `name:"max-duration" env:"REELFLOW_MAX_DURATION" default:"10m" group:"Limits" help:"Longest video."`

@@ -168,30 +168,57 @@ func (g *Gateway) registerCommands() {
 		if c == video.Delete {
 			continue
 		}
-		huma.Register(g.api, g.operation(http.MethodPost, "/v1/videos/{id}/"+string(c), string(c)+"-video", "Answers once the command \""+string(c)+"\" has taken hold", http.StatusOK),
-			func(ctx context.Context, in *command) (*videoAnswer, error) {
-				var request video.CommandRequest
-				if in.Body != nil {
-					request.KeepDraft = in.Body.KeepDraft
-				}
-				return g.commanded(ctx, in.ByID, c, request)
-			})
+		op := g.operation(http.MethodPost, "/v1/videos/{id}/"+string(c), string(c)+"-video", "Answers once the command \""+string(c)+"\" has taken hold", http.StatusOK)
+		if c == video.Cancel {
+			op.Responses["202"] = g.onRecord()
+		}
+		huma.Register(g.api, op, func(ctx context.Context, in *command) (*commandAnswer, error) {
+			var request video.CommandRequest
+			if in.Body != nil {
+				request.KeepDraft = in.Body.KeepDraft
+			}
+			return g.commanded(ctx, in.ByID, c, request)
+		})
 	}
-	huma.Register(g.api, g.operation(http.MethodDelete, "/v1/videos/{id}", "delete-video", "Answers once the video is hidden; then it is erased everywhere. There is no undelete", http.StatusAccepted),
-		func(ctx context.Context, in *ByID) (*videoAnswer, error) {
+	huma.Register(g.api, g.operation(http.MethodDelete, "/v1/videos/{id}", "delete-video", "Answers once the video is hidden, whatever state its workflow is in; then it is erased everywhere. There is no undelete", http.StatusAccepted),
+		func(ctx context.Context, in *ByID) (*commandAnswer, error) {
 			return g.commanded(ctx, *in, video.Delete, video.CommandRequest{})
 		})
 }
 
-func (g *Gateway) commanded(ctx context.Context, in ByID, c video.Command, r video.CommandRequest) (*videoAnswer, error) {
-	s, erased, err := g.ask(ctx, in.ID, c, r)
-	switch {
-	case err != nil:
-		return nil, g.problem(ctx, err)
-	case erased:
-		return &videoAnswer{erasedVideo(s, g.base(in.at))}, nil
+// onRecord describes the answer to a cancel that the workflow has not taken up yet.
+func (g *Gateway) onRecord() *huma.Response {
+	return &huma.Response{
+		Description: "The cancel is on record and takes hold as soon as the workflow can answer; no more bytes are taken",
+		Content: map[string]*huma.MediaType{"application/json": {
+			Schema: g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Video](), true, "Video"),
+		}},
 	}
-	return g.answer(ctx, s, g.base(in.at))
+}
+
+// commandAnswer is the video as it is after a command.
+type commandAnswer struct {
+	Status int
+	Body   Video
+}
+
+func (g *Gateway) commanded(ctx context.Context, in ByID, c video.Command, r video.CommandRequest) (*commandAnswer, error) {
+	s, did, err := g.ask(ctx, in.ID, c, r)
+	if err != nil {
+		return nil, g.problem(ctx, err)
+	}
+	status := http.StatusOK
+	if c == video.Delete || did == recorded {
+		status = http.StatusAccepted
+	}
+	if did == erased {
+		return &commandAnswer{status, erasedVideo(s, g.base(in.at))}, nil
+	}
+	v, err := g.present(ctx, s, g.base(in.at))
+	if err != nil {
+		return nil, g.problem(ctx, err)
+	}
+	return &commandAnswer{status, v}, nil
 }
 
 // Page is where a list goes on.
@@ -280,7 +307,7 @@ func (g *Gateway) seeAll(ctx context.Context, q catalog.Query) (all []seen, next
 		if err != nil {
 			return nil, "", err
 		}
-		if visible(row, s.roles) == nil && !(q.PublicOnly && hidden(row)) {
+		if visible(row, s.roles) == nil && !(q.PublicOnly && hidden(row.State())) {
 			all = append(all, s)
 		}
 	}

@@ -268,7 +268,7 @@ func (g *Gateway) again(ctx context.Context, row catalog.Video, b birth) (catalo
 	if row.Owner != b.row.Owner || !bytes.Equal(a.Request, b.about.Request) {
 		return catalog.Video{}, video.Errorf(video.Conflict, "This Idempotency-Key was used for another request.")
 	}
-	if row.Stage != video.Uploading || row.Ending != "" {
+	if s := row.State(); s.Stage != video.Uploading || s.Ending != "" {
 		return row, nil
 	}
 	if err := g.lives.Start(ctx, g.lifecycleInput(row)); err != nil {

@@ -8,12 +8,13 @@
 //     repeated request, or by the loop that starts workflows for rows without one.
 //   - Every GET is answered from the catalog, and works while Temporal is down. A
 //     command is an update of the workflow; the answer is what the catalog shows
-//     once it has taken hold.
+//     once it has taken hold. A deletion and a cancel are on record in the catalog
+//     before any workflow is told, and need none to be heeded.
 //   - People's words are opened from their seal for one answer and kept nowhere.
 //     Keys of HLS segments and addresses that carry a token are never to be cached;
 //     segments are noise without their keys and may be.
 //   - Nothing is kept in memory that must outlive the process: who follows which
-//     video, and how fast progress was lately.
+//     video, how fast progress was lately, and which commands were not answered.
 //
 // It imports the catalog, the vault, the stores and Temporal's client, and starts
 // workflows by name only.
@@ -69,15 +70,16 @@ type Gateway struct {
 	issuer   *issuer.Issuer // nil in dev mode
 	log      *slog.Logger
 
-	followers *followers
-	rates     *rates
-	limits    rateLimits
-	uploads   *uploads.Server
-	handler   http.Handler
-	patterns  []string // of all routes
-	api       huma.API
-	pages     *template.Template
-	assets    fs.FS
+	followers  *followers
+	rates      *rates
+	limits     rateLimits
+	unanswered *unanswered
+	uploads    *uploads.Server
+	handler    http.Handler
+	patterns   []string // of all routes
+	api        huma.API
+	pages      *template.Template
+	assets     fs.FS
 }
 
 // New makes a gateway of its parts, which stay the caller's to close. It fails
@@ -98,7 +100,7 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 		return nil, err
 	}
 	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, issuer: trusted, log: log,
-		followers: newFollowers(), rates: newRates(), limits: newRateLimits(s.Limits)}
+		followers: newFollowers(), rates: newRates(), limits: newRateLimits(s.Limits), unanswered: newUnanswered()}
 	if g.secrets, err = deriveSecrets(pepper, s.Issuer.URL); err != nil {
 		return nil, err
 	}
@@ -130,15 +132,16 @@ func trust(s *Settings) (*issuer.Issuer, error) {
 func (g *Gateway) Handler() http.Handler { return g.handler }
 
 // Run does the gateway's work in the background until ctx ends: it follows
-// videos for those who watch them, keeps the leases of uploads, and starts the
-// lives of videos whose gateway died before it could. Streams of events end with
-// it, so that a server can shut down.
+// videos for those who watch them, keeps the leases of uploads, starts the lives of
+// videos whose gateway died before it could, and tells lives what is on record for
+// them. Streams of events end with it, so that a server can shut down.
 func (g *Gateway) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var wait sync.WaitGroup
 	wait.Go(func() { g.follow(ctx) })
 	wait.Go(func() { g.startMissing(ctx) })
+	wait.Go(func() { g.keepPromises(ctx) })
 	err := g.uploads.Run(ctx)
 	stop() // when the leases can't be kept, nothing else should go on
 	wait.Wait()

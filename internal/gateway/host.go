@@ -88,7 +88,7 @@ func (g *Gateway) keepMetadata(ctx context.Context, u catalog.Upload, metadata m
 
 // ensureStarted is for repeated requests: the first may have died half way.
 func (g *Gateway) ensureStarted(ctx context.Context, row catalog.Video) error {
-	if row.Stage != video.Uploading || row.Ending != "" {
+	if s := row.State(); s.Stage != video.Uploading || s.Ending != "" {
 		return nil
 	}
 	if err := g.startFor(ctx, row); err != nil {
@@ -130,16 +130,18 @@ func (g *Gateway) bornOfUpload(ctx context.Context, who person, key string, req 
 // Cancel implements uploads.Host. A video that ends already, for whatever reason,
 // does what was asked.
 func (h host) Cancel(ctx context.Context, id video.ID) error {
-	_, err := h.g.command(ctx, id, video.Cancel, video.CommandRequest{})
-	if err == nil {
-		return nil
+	row, err := h.g.catalog.Video(ctx, id)
+	if err == nil && row.State().Ending == "" {
+		_, err = h.g.cancel(ctx, row, video.CommandRequest{})
 	}
-	switch video.CodeOf(err) {
-	case video.Gone, video.NotFound:
+	switch {
+	case err == nil:
 		return nil
-	case video.Conflict:
+	case video.CodeOf(err) == video.Gone, video.CodeOf(err) == video.NotFound:
+		return nil
+	case video.CodeOf(err) == video.Conflict:
 		row, lookErr := h.g.catalog.Video(ctx, id)
-		if lookErr == nil && row.Ending != "" || lookErr != nil && video.CodeOf(lookErr) == video.Gone {
+		if lookErr == nil && row.State().Ending != "" || lookErr != nil && video.CodeOf(lookErr) == video.Gone {
 			return nil
 		}
 	}
@@ -153,7 +155,7 @@ func (h host) Uploaded(ctx context.Context, id video.ID) error {
 		return err
 	}
 	row, err := h.g.catalog.Video(ctx, id)
-	if err != nil || row.Ending != "" {
+	if err != nil || row.State().Ending != "" {
 		return err
 	}
 	if err := h.g.startFor(ctx, row); err != nil {

@@ -20,34 +20,34 @@ import (
 //	c  409, not now    g  410, no more    l  423, paused       .  can't come about
 //	s  303, led to sign in first          w  303, led to its own page
 const matrix = `
-            public unlist. private upload. review. sched.  draft  cancel. reject. pending purging purged never malf.
-see         ooooo  ooooo   nnoon   nnoon   nnooo   nnoon   nnoon  nnoon   nnoon   nnoon   ggoog   ggggg  nnnnn nnnnn
-playback    ooooo  ooooo   nnoon   nnccn   nnooo   nnoon   nnccn  nnggn   nnggn   nnggn   ggggg   ggggg  nnnnn nnnnn
-pause       ufccf  ufccf   nnccn   nnoon   nnoof   nnoon   nnccn  nnccn   nnccn   nnccn   ggccg   ggggg  nnnnn nnnnn
-resume      ufccf  ufccf   nnccn   nnoon   nnoof   nnoon   nnoon  nnccn   nnccn   nnccn   ggccg   ggggg  nnnnn nnnnn
-cancel      ufccf  ufccf   nnccn   nnoon   nnoof   nnoon   nnoon  nnoon   nnccn   nnccn   ggccg   ggggg  nnnnn nnnnn
-approve     uffcc  uffcc   nnfcn   nnfcn   nnfoo   nnfcn   nnfcn  nnfcn   nnfcn   nnfcn   ggfcg   ggggg  nnnnn nnnnn
-reject      uffcc  uffcc   nnfcn   nnfcn   nnfoo   nnfcn   nnfcn  nnfcn   nnfcn   nnfcn   ggfcg   ggggg  nnnnn nnnnn
-publish     ufccf  ufccf   nnccn   nnccn   nnfof   nnoon   nnccn  nnccn   nnccn   nnccn   ggccg   ggggg  nnnnn nnnnn
-restore     uffcf  uffcf   nnfcn   nnfcn   nnfcf   nnfcn   nnfcn  nnfon   nnfcn   nnfcn   ggfcg   ggggg  nnnnn nnnnn
-hold        uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfcn   nnfon   ggfcg   ggggg  nnnnn nnnnn
-release     uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfcn   nnfon   ggfcg   ggggg  nnnnn nnnnn
-delete      ufoof  ufoof   nnoon   nnoon   nnoof   nnoon   nnoon  nnoon   nnoon   nnoon   ggoog   ggggg  nnnnn nnnnn
-receipt     nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ooooo  nnnnn nnnnn
-anyone's    ooooo  ooooo   ggggg   ggggg   ggggg   ggggg   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
-insider's   ooooo  ooooo   ooooo   ggggg   ooooo   ooooo   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
-forged      uuuuu  uuuuu   uuuuu   uuuuu   uuuuu   uuuuu   uuuuu  uuuuu   uuuuu   uuuuu   uuuuu   ggggg  nnnnn nnnnn
-segment     ooooo  ooooo   ooooo   ccccc   ooooo   ooooo   ccccc  ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
-head        .....  .....   .....   ooooo   .....   .....   ooooo  ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
-send        .....  .....   .....   ooooo   .....   .....   lllll  ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
-terminate   .....  .....   .....   ooooo   .....   .....   ooooo  ooooo   ooooo   ooooo   ooooo   ooooo  nnnnn nnnnn
-announced   .....  .....   .....   unonn   .....   .....   unonn  ungnn   ungnn   ungnn   ungnn   ugggg  unnnn unnnn
-go on       swwww  swwww   snwwn   snown   snwww   snwwn   snwwn  snwwn   snwwn   snwwn   sgwwg   sgggg  snnnn snnnn
-my list     u-o--  u-o--   u-o--   u-o--   u-o--   u-o--   u-o--  u-o--   u-o--   u-o--   u-o--   u----  u---- u----
-list page   s-o--  s-o--   s-o--   s-o--   s-o--   s-o--   s-o--  s-o--   s-o--   s-o--   s-o--   s----  s---- s----
-my drafts   u----  u----   u----   u----   u----   u----   u-o--  u----   u----   u----   u----   u----  u---- u----
-draft page  s----  s----   s----   s----   s----   s----   s-o--  s----   s----   s----   s----   s----  s---- s----
-profile     ooooo  -----   -----   -----   -----   -----   -----  -----   -----   -----   -----   -----  ----- -----
+            public unlist. private upload. review. sched.  draft  cancel. reject. hidden  pending purging purged never malf.
+see         ooooo  ooooo   nnoon   nnoon   nnooo   nnoon   nnoon  nnoon   nnoon   nnoon   nnoon   ggoog   ggggg  nnnnn nnnnn
+playback    ooooo  ooooo   nnoon   nnccn   nnooo   nnoon   nnccn  nnggn   nnggn   nnggn   nnggn   ggggg   ggggg  nnnnn nnnnn
+pause       ufccf  ufccf   nnccn   nnoon   nnoof   nnoon   nnccn  nnccn   nnccn   nnccn   nnccn   ggccg   ggggg  nnnnn nnnnn
+resume      ufccf  ufccf   nnccn   nnoon   nnoof   nnoon   nnoon  nnccn   nnccn   nnccn   nnccn   ggccg   ggggg  nnnnn nnnnn
+cancel      ufccf  ufccf   nnccn   nnoon   nnoof   nnoon   nnoon  nnoon   nnccn   nnccn   nnccn   ggccg   ggggg  nnnnn nnnnn
+approve     uffcc  uffcc   nnfcn   nnfcn   nnfoo   nnfcn   nnfcn  nnfcn   nnfcn   nnfcn   nnfcn   ggfcg   ggggg  nnnnn nnnnn
+reject      uffcc  uffcc   nnfcn   nnfcn   nnfoo   nnfcn   nnfcn  nnfcn   nnfcn   nnfcn   nnfcn   ggfcg   ggggg  nnnnn nnnnn
+publish     ufccf  ufccf   nnccn   nnccn   nnfof   nnoon   nnccn  nnccn   nnccn   nnccn   nnccn   ggccg   ggggg  nnnnn nnnnn
+restore     uffcf  uffcf   nnfcn   nnfcn   nnfcf   nnfcn   nnfcn  nnfon   nnfon   nnfcn   nnfcn   ggfcg   ggggg  nnnnn nnnnn
+hold        uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfon   nnfon   nnfon   ggfcg   ggggg  nnnnn nnnnn
+release     uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfon   nnfon   nnfon   ggfcg   ggggg  nnnnn nnnnn
+delete      ufoof  ufoof   nnoon   nnoon   nnoof   nnoon   nnoon  nnoon   nnoon   nnoon   nnoon   ggoog   ggggg  nnnnn nnnnn
+receipt     nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   ooooo  nnnnn nnnnn
+anyone's    ooooo  ooooo   ggggg   ggggg   ggggg   ggggg   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
+insider's   ooooo  ooooo   ooooo   ggggg   ooooo   ooooo   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
+forged      uuuuu  uuuuu   uuuuu   uuuuu   uuuuu   uuuuu   uuuuu  uuuuu   uuuuu   uuuuu   uuuuu   uuuuu   ggggg  nnnnn nnnnn
+segment     ooooo  ooooo   ooooo   ccccc   ooooo   ooooo   ccccc  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
+head        .....  .....   .....   ooooo   .....   .....   ooooo  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
+send        .....  .....   .....   ooooo   .....   .....   lllll  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
+terminate   .....  .....   .....   ooooo   .....   .....   ooooo  ooooo   ooooo   ooooo   ooooo   ooooo   ooooo  nnnnn nnnnn
+announced   .....  .....   .....   unonn   .....   .....   unonn  ungnn   ungnn   ungnn   ungnn   ungnn   ugggg  unnnn unnnn
+go on       swwww  swwww   snwwn   snown   snwww   snwwn   snwwn  snwwn   snwwn   snwwn   snwwn   sgwwg   sgggg  snnnn snnnn
+my list     u-o--  u-o--   u-o--   u-o--   u-o--   u-o--   u-o--  u-o--   u-o--   u-o--   u-o--   u-o--   u----  u---- u----
+list page   s-o--  s-o--   s-o--   s-o--   s-o--   s-o--   s-o--  s-o--   s-o--   s-o--   s-o--   s-o--   s----  s---- s----
+my drafts   u----  u----   u----   u----   u----   u----   u-o--  u----   u----   u----   u----   u----   u----  u---- u----
+draft page  s----  s----   s----   s----   s----   s----   s-o--  s----   s----   s----   s----   s----   s----  s---- s----
+profile     ooooo  -----   -----   -----   -----   -----   -----  -----   -----   -----   -----   -----   -----  ----- -----
 `
 
 // In lists o is a video that is shown, and - one that is not.
@@ -62,7 +62,7 @@ type situation struct {
 var stages = map[string]video.Stage{
 	"public": video.Published, "unlist.": video.Published, "private": video.Published, "upload.": video.Uploading,
 	"review.": video.Reviewing, "sched.": video.Scheduled, "draft": video.Draft, "cancel.": video.Canceled,
-	"reject.": video.Rejected, "pending": video.PendingDeletion, "purging": video.Purging, "purged": video.Purged,
+	"reject.": video.Rejected, "hidden": video.Published, "pending": video.PendingDeletion, "purging": video.Purging, "purged": video.Purged,
 }
 
 func (s *site) situation(column string, packaged bool) situation {
@@ -83,6 +83,11 @@ func (s *site) situation(column string, packaged bool) situation {
 	}
 	s.tus("", "HEAD", at.upload, "") // what was known once is known to be gone
 	s.move(v.ID, stage)
+	if column == "hidden" { // deleted, and its workflow may not know
+		if _, err := s.catalog.Hide(s.t.Context(), v.ID); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	return s.addressed(at)
 }
 

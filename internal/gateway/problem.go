@@ -39,6 +39,7 @@ type Problem struct {
 	Status int        `json:"status"`
 	Code   video.Code `json:"code" enum:"invalid,unauthenticated,forbidden,not_found,conflict,gone,too_large,unsupported_media,rate_limited,unavailable,internal"`
 	Detail string     `json:"detail" doc:"What happened, and what can be done about it."`
+	Reason string     `json:"reason,omitempty" doc:"Tells apart what one code covers: workflow_paused (by an operator, in Temporal), workflow_failing, no_worker"`
 
 	retryAfter int // seconds; 0 for what suits the code
 }

@@ -25,7 +25,9 @@ type Video struct {
 	Visible       bool             `json:"visible" doc:"The caller may watch it"`
 	Held          bool             `json:"held" doc:"Under legal hold"`
 	WaitingFor    *string          `json:"waiting_for"`
-	Overdue       bool             `json:"overdue"`
+	Overdue       bool             `json:"overdue" doc:"Its erasure takes longer than promised; for the owner and operators, as trouble is"`
+	Trouble       bool             `json:"trouble" doc:"Its work fails, or nobody can do it; waiting_for says which"`
+	Stray         bool             `json:"stray" doc:"Its workflow was terminated, and it waits for a decision; for operators"`
 	Title         string           `json:"title"`
 	Caption       string           `json:"caption"`
 	Hashtags      []string         `json:"hashtags"`
@@ -151,7 +153,10 @@ func (g *Gateway) present(ctx context.Context, s seen, base string) (Video, erro
 	if !insider(s.roles) {
 		return v, nil
 	}
-	v.Failure, v.WaitingFor, v.Overdue = s.row.Failure, optional(s.row.WaitingFor), s.row.Overdue
+	v.Failure, v.WaitingFor, v.Trouble = s.row.Failure, optional(waitingFor(s.row)), s.row.Trouble
+	v.Overdue = g.overdue(s.row)
+	v.Stray = s.row.Stray && slices.Contains(s.roles, video.Operator)
+	v.PurgeAt = instant(g.purgeAt(s.row))
 	v.Reviewers = list(s.about.Reviewers)
 	if err := g.presentUpload(ctx, s, base, &v); err != nil {
 		return Video{}, err
@@ -164,9 +169,9 @@ func (g *Gateway) present(ctx context.Context, s seen, base string) (Video, erro
 
 // basics is what everybody who sees the video sees of it.
 func basics(s seen) Video {
-	row, a := s.row, s.about
+	row, a, state := s.row, s.about, s.row.State()
 	return Video{
-		ID: row.ID, Owner: a.Owner, Stage: row.Stage, Paused: row.Paused, Ending: optional(row.Ending), Held: row.Held,
+		ID: row.ID, Owner: a.Owner, Stage: state.Stage, Paused: state.Paused, Ending: optional(state.Ending), Held: row.Held,
 		Visible: watchable(row, s.roles) == nil,
 		Title:   a.Title, Caption: a.Caption, Hashtags: list(a.Hashtags), Music: a.Music,
 		Visibility: row.Visibility, AllowDownload: row.AllowDownload, KeepDraft: row.KeepDraft, Review: row.Review,
@@ -174,8 +179,45 @@ func basics(s seen) Video {
 		CreatedAt: instant(row.CreatedAt), PublishedAt: instant(row.PublishedAt), PublishAt: instant(row.PublishAt),
 		DeletedAt: instant(row.HiddenAt), PurgeAt: instant(row.PurgeAt),
 		Renditions: []Rendition{}, Replicas: []Replica{}, Warnings: list(row.Warnings),
-		Actions: row.State().Actions(s.roles...),
+		Actions: state.Actions(s.roles...),
 	}
+}
+
+// waitingFor says what a video waits for, also where its workflow can't say so.
+func waitingFor(row catalog.Video) string {
+	switch {
+	case row.DeletionAsked():
+		return "its workflow, which has not taken up the deletion yet"
+	case !row.CancelAskedAt.IsZero():
+		return "its workflow, which has not taken up the cancel yet"
+	}
+	return row.WaitingFor
+}
+
+// purgeAt is when the grace of a video ends; zero when it has none. Of one whose
+// workflow has not taken up the deletion it is when it will have ended.
+func (g *Gateway) purgeAt(row catalog.Video) time.Time {
+	if row.DeletionAsked() {
+		if row.Stage == video.Published {
+			return row.HiddenAt.Add(g.settings.Policy.DeleteGrace)
+		}
+		return time.Time{}
+	}
+	return row.PurgeAt
+}
+
+// overdue reports whether the erasure of a video takes longer than promised. It is
+// worked out here too, because a workflow that is stuck can't report that it is.
+func (g *Gateway) overdue(row catalog.Video) bool {
+	begun := g.purgeAt(row)
+	if row.HiddenAt.After(begun) {
+		begun = row.HiddenAt
+	}
+	late := g.settings.Policy.OverdueAfter
+	if row.Overdue || row.Held || row.State().Ending == "" || begun.IsZero() || late == 0 {
+		return row.Overdue
+	}
+	return time.Since(begun) > late
 }
 
 // findings adds what the workers found out and how far they are.
@@ -191,7 +233,7 @@ func findings(row catalog.Video, v *Video) error {
 		}
 	}
 	if row.Unit != "" {
-		v.Progress = &Progress{Stage: row.Stage, Done: row.Done, Total: row.Total, Unit: row.Unit}
+		v.Progress = &Progress{Stage: v.Stage, Done: row.Done, Total: row.Total, Unit: row.Unit}
 	}
 	return nil
 }
@@ -221,7 +263,7 @@ func (g *Gateway) presentUpload(ctx context.Context, s seen, base string, v *Vid
 
 // estimate adds rate and remaining time to progress as this gateway has seen it.
 func (g *Gateway) estimate(row catalog.Video, p *Progress) {
-	if p == nil || row.Paused || row.Ending != "" {
+	if p == nil || row.Paused || row.State().Ending != "" {
 		return
 	}
 	rate, known := g.rates.observe(row.ID, p.Stage, p.Done, time.Now())

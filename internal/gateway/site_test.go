@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -69,119 +68,6 @@ func newSiteOf(t *testing.T, change func(*Settings)) *site {
 		}
 	})
 	return &site{Gateway: g, t: t, url: server.URL, lives: lives}
-}
-
-// fakeLives are lives that take hold in the catalog at once.
-type fakeLives struct {
-	catalog *catalog.Catalog
-
-	mu       sync.Mutex
-	down     bool
-	slow     time.Duration // how long a command takes to hold
-	inputs   map[video.ID]video.LifecycleInput
-	over     map[video.ID]bool
-	uploaded map[video.ID]int
-}
-
-func (f *fakeLives) reach(id video.ID) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.down {
-		return outage(errors.New("connection refused"))
-	}
-	if _, started := f.inputs[id]; !started || f.over[id] {
-		return notRunning(errors.New("no such workflow"))
-	}
-	return nil
-}
-
-func (f *fakeLives) setDown(down bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.down = down
-}
-
-func (f *fakeLives) input(id video.ID) (video.LifecycleInput, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	in, ok := f.inputs[id]
-	return in, ok
-}
-
-func (f *fakeLives) Start(_ context.Context, in video.LifecycleInput) error {
-	if err := f.reach(in.ID); video.CodeOf(err) == video.Unavailable {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if _, again := f.inputs[in.ID]; !again {
-		f.inputs[in.ID] = in
-	}
-	return nil
-}
-
-func (f *fakeLives) Command(ctx context.Context, id video.ID, c video.Command, r video.CommandRequest) (video.Status, error) {
-	if err := f.reach(id); err != nil {
-		return video.Status{}, err
-	}
-	row, err := f.catalog.Video(ctx, id)
-	if err != nil {
-		return video.Status{}, err
-	}
-	if err := row.State().Check(c); err != nil {
-		return video.Status{}, err
-	}
-	select {
-	case <-time.After(f.slow):
-	case <-ctx.Done():
-		return video.Status{}, outage(ctx.Err())
-	}
-	now, err := f.catalog.ControlOf(ctx, id)
-	if err != nil {
-		return video.Status{}, err
-	}
-	now.Epoch++
-	stage := row.Stage
-	switch c {
-	case video.Pause, video.Resume:
-		now.Paused = c == video.Pause
-	case video.Cancel:
-		stage, now.Ending, now.Draft = video.Purging, video.ByCancellation, r.KeepDraft
-		if r.KeepDraft {
-			stage, now.Ending = video.Draft, ""
-		}
-	case video.Delete:
-		now.Ending = video.ByDeletion
-		if stage = video.Purging; row.Stage == video.Published || row.Stage == video.PendingDeletion {
-			stage = video.PendingDeletion
-		}
-	case video.Hold, video.Release:
-		now.Held = c == video.Hold
-	}
-	_, err = f.catalog.Control(ctx, now, func(v *catalog.Video) {
-		v.Stage = stage
-		if c == video.Delete && v.HiddenAt.IsZero() {
-			v.HiddenAt = time.Now()
-		}
-	})
-	return video.Status{ID: id, Stage: stage, Paused: now.Paused, Ending: now.Ending}, err
-}
-
-func (f *fakeLives) Uploaded(_ context.Context, id video.ID) error {
-	if err := f.reach(id); err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.uploaded[id]++
-	return nil
-}
-
-func (f *fakeLives) Ready(context.Context) error {
-	if err := f.reach(""); video.CodeOf(err) == video.Unavailable {
-		return err
-	}
-	return nil
 }
 
 // answer is what came back.
@@ -300,7 +186,7 @@ func (s *site) move(id video.ID, stage video.Stage) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if stage == video.Purging || stage == video.Purged || stage == video.Rejected {
+	if stage == video.Purging || stage == video.Purged {
 		s.erase(id, row.Ending, stage == video.Purged)
 	}
 }

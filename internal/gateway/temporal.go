@@ -8,6 +8,7 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -19,10 +20,16 @@ import (
 type Lives interface {
 	// Start begins the life of a video. One that has begun, or is over, is no error.
 	Start(ctx context.Context, in video.LifecycleInput) error
-	// Command asks something of a life and returns once it has taken hold. It
-	// fails with the code of a refusal, and with NotFound when no life of this id
-	// is running.
-	Command(ctx context.Context, id video.ID, c video.Command, r video.CommandRequest) (video.Status, error)
+	// Command asks something of a life and returns once the life has accepted it, so
+	// that it is on record there; hold waits until it has taken hold. Either fails with
+	// the code of a refusal, with NotFound when no life of this id is running, and with
+	// Unavailable because of errBlocked when this life can take none.
+	Command(ctx context.Context, id video.ID, c video.Command, r video.CommandRequest) (hold func(context.Context) (video.Status, error), err error)
+	// Signal puts a command on record, whatever state the life is in. It fails with
+	// NotFound when no life of this id is running.
+	Signal(ctx context.Context, id video.ID, c video.Command, r video.CommandRequest) error
+	// Obstacle says why a life doesn't answer; nil when no reason is known.
+	Obstacle(ctx context.Context, id video.ID) (*Obstacle, error)
 	// Uploaded tells a life that every byte is stored. It fails with NotFound
 	// when no life of this id is running.
 	Uploaded(ctx context.Context, id video.ID) error
@@ -30,9 +37,9 @@ type Lives interface {
 	Ready(ctx context.Context) error
 }
 
-// patience is how long a command may take to hold. It must outlast a frozen
-// worker, whose activity is given up after its heartbeat timeout and then some.
-const patience = 40 * time.Second
+// errBlocked is the cause of a command's failure when its life takes no commands:
+// Obstacle says why.
+var errBlocked = errors.New("the workflow takes no updates")
 
 // temporalLives are the workflows themselves, started and asked by name.
 type temporalLives struct{ client client.Client }
@@ -61,19 +68,56 @@ func (t temporalLives) Start(ctx context.Context, in video.LifecycleInput) error
 }
 
 // Command implements Lives.
-func (t temporalLives) Command(ctx context.Context, id video.ID, c video.Command, r video.CommandRequest) (video.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	var status video.Status
+func (t temporalLives) Command(ctx context.Context, id video.ID, c video.Command, r video.CommandRequest) (func(context.Context) (video.Status, error), error) {
 	handle, err := t.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: id.WorkflowID(), UpdateName: string(c), Args: []any{r},
-		WaitForStage: client.WorkflowUpdateStageCompleted,
+		WaitForStage: client.WorkflowUpdateStageAccepted,
 	})
-	if err == nil {
-		err = handle.Get(ctx, &status)
+	if err != nil {
+		return nil, answered(err)
 	}
-	return status, answered(err)
+	return func(ctx context.Context) (status video.Status, err error) {
+		err = handle.Get(ctx, &status)
+		return status, answered(err)
+	}, nil
 }
+
+// Signal implements Lives.
+func (t temporalLives) Signal(ctx context.Context, id video.ID, c video.Command, r video.CommandRequest) error {
+	return answered(t.client.SignalWorkflow(ctx, id.WorkflowID(), "", string(c), r))
+}
+
+// Obstacle implements Lives.
+func (t temporalLives) Obstacle(ctx context.Context, id video.ID) (*Obstacle, error) {
+	life, err := t.client.DescribeWorkflowExecution(ctx, id.WorkflowID(), "")
+	if err != nil {
+		return nil, answered(err)
+	}
+	if life.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED {
+		pause := life.GetWorkflowExtendedInfo().GetPauseInfo()
+		return &Obstacle{Reason: workflowPaused, Since: pause.GetPausedTime().AsTime(), By: pause.GetIdentity(), Why: pause.GetReason()}, nil
+	}
+	queue, err := t.client.DescribeTaskQueue(ctx, video.ControlQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW)
+	if err != nil {
+		return nil, answered(err)
+	}
+	polled := func(p *taskqueue.PollerInfo) bool { return time.Since(p.GetLastAccessTime().AsTime()) < pollEnds }
+	if !slices.ContainsFunc(queue.GetPollers(), polled) {
+		return &Obstacle{Reason: noWorker}, nil
+	}
+	if task := life.GetPendingWorkflowTask(); task.GetAttempt() > fewAttempts {
+		return &Obstacle{Reason: workflowFailing, Since: task.GetOriginalScheduledTime().AsTime()}, nil
+	}
+	return nil, nil
+}
+
+const (
+	// pollEnds is how old the last poll of a worker can be that is there: a poll lasts
+	// a minute.
+	pollEnds = 75 * time.Second
+	// fewAttempts of a workflow task may fail for reasons that pass, as when a worker is killed.
+	fewAttempts = 2
+)
 
 // Uploaded implements Lives.
 func (t temporalLives) Uploaded(ctx context.Context, id video.ID) error {
@@ -101,9 +145,19 @@ func answered(err error) error {
 	if _, ok := errors.AsType[*serviceerror.NotFound](err); ok {
 		return notRunning(err)
 	}
+	_, paused := errors.AsType[*serviceerror.FailedPrecondition](err)
+	_, failing := errors.AsType[*serviceerror.WorkflowNotReady](err)
+	if paused || failing {
+		return blocked(err)
+	}
 	return outage(err)
 }
 
+func blocked(cause error) error {
+	return video.Errorf(video.Unavailable, "The video can't take commands right now. Please try again.").Because(errors.Join(errBlocked, cause))
+}
+
+// notRunning says that there is no life to be told, or told any more.
 func notRunning(cause error) error {
 	return video.Errorf(video.NotFound, "The video takes no commands any more.").Because(cause)
 }
@@ -112,5 +166,5 @@ func outage(err error) error {
 	if err == nil {
 		return nil
 	}
-	return video.Errorf(video.Unavailable, "The command was not confirmed in time. Look at the video and try again.").Because(err)
+	return video.Errorf(video.Unavailable, "The command was not confirmed in time; it may still take hold. Look at the video and try again.").Because(err)
 }

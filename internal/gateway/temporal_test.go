@@ -25,8 +25,14 @@ func livesSuite(t *testing.T, lives Lives, begun func(video.ID)) {
 		t.Fatal(err)
 	}
 	unknown := video.NewID()
-	if _, err := lives.Command(ctx, unknown, video.Pause, video.CommandRequest{}); video.CodeOf(err) != video.NotFound {
+	if _, err := commanded(ctx, lives, unknown, video.Pause, video.CommandRequest{}); video.CodeOf(err) != video.NotFound {
 		t.Errorf("a command for nobody: %v", err)
+	}
+	if err := lives.Signal(ctx, unknown, video.Delete, video.CommandRequest{}); video.CodeOf(err) != video.NotFound {
+		t.Errorf("a signal for nobody: %v", err)
+	}
+	if o, err := lives.Obstacle(ctx, unknown); o != nil || video.CodeOf(err) != video.NotFound {
+		t.Errorf("in the way of nobody: %v, %v", o, err)
 	}
 	if err := lives.Uploaded(ctx, unknown); video.CodeOf(err) != video.NotFound {
 		t.Errorf("word for nobody: %v", err)
@@ -41,22 +47,36 @@ func livesSuite(t *testing.T, lives Lives, begun func(video.ID)) {
 		if err := lives.Uploaded(ctx, id); err != nil {
 			t.Error(err)
 		}
-		status, err := lives.Command(ctx, id, video.Pause, video.CommandRequest{})
+		status, err := commanded(ctx, lives, id, video.Pause, video.CommandRequest{})
 		if err != nil || !status.Paused || status.ID != id || status.Stage != video.Uploading {
 			t.Errorf("pause: %+v %v", status, err)
 		}
 	}
-	_, err := lives.Command(ctx, id, video.Approve, video.CommandRequest{})
+	_, err := commanded(ctx, lives, id, video.Approve, video.CommandRequest{})
 	if video.CodeOf(err) != video.Conflict || !strings.Contains(newProblemOf(err), "uploading") {
 		t.Errorf("approve: %v", err)
 	}
-	status, err := lives.Command(ctx, id, video.Cancel, video.CommandRequest{KeepDraft: true})
+	status, err := commanded(ctx, lives, id, video.Cancel, video.CommandRequest{KeepDraft: true})
 	if err != nil || status.Stage != video.Draft {
 		t.Errorf("cancel: %+v %v", status, err)
 	}
-	if _, err := lives.Command(ctx, id, video.Delete, video.CommandRequest{}); err != nil {
+	if o, err := lives.Obstacle(ctx, id); o != nil || err != nil {
+		t.Errorf("in the way of a life that answers: %+v, %v", o, err)
+	}
+	if err := lives.Signal(ctx, id, video.Delete, video.CommandRequest{}); err != nil {
 		t.Errorf("delete: %v", err)
 	}
+}
+
+// commanded gives a command and waits until it has taken hold.
+func commanded(ctx context.Context, lives Lives, id video.ID, c video.Command, r video.CommandRequest) (video.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	hold, err := lives.Command(ctx, id, c, r)
+	if err != nil {
+		return video.Status{}, err
+	}
+	return hold(ctx)
 }
 
 func newProblemOf(err error) string { return (&Gateway{}).problem(context.Background(), err).Detail }
@@ -77,19 +97,8 @@ func TestLivesInTests(t *testing.T) {
 }
 
 func TestLivesOfTemporal(t *testing.T) {
-	stack := devstacktest.Start(t, devstacktest.Temporal)
-	c, err := client.Dial(client.Options{HostPort: stack.Temporal, Logger: log.NewStructuredLogger(discard())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	register(t, c)
-	w := worker.New(c, video.ControlQueue, worker.Options{})
-	w.RegisterWorkflowWithOptions(obedient, workflow.RegisterOptions{Name: video.LifecycleWorkflow})
-	if err := w.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer w.Stop()
+	c := temporalOf(t)
+	startWorker(t, c, obedient)
 	lives := temporalLives{c}
 	livesSuite(t, lives, func(video.ID) {})
 
@@ -101,7 +110,7 @@ func TestLivesOfTemporal(t *testing.T) {
 	if err := c.TerminateWorkflow(t.Context(), id.WorkflowID(), "", "test"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := lives.Command(t.Context(), id, video.Pause, video.CommandRequest{}); video.CodeOf(err) != video.NotFound {
+	if _, err := commanded(t.Context(), lives, id, video.Pause, video.CommandRequest{}); video.CodeOf(err) != video.NotFound {
 		t.Errorf("a command after the end: %v", err)
 	}
 	if err := lives.Start(t.Context(), in); err != nil {
@@ -111,6 +120,29 @@ func TestLivesOfTemporal(t *testing.T) {
 	if err != nil || described.WorkflowExecutionInfo.CloseTime == nil {
 		t.Errorf("the life began anew: %v", err)
 	}
+}
+
+// temporalOf is a client of a server of its own.
+func temporalOf(t *testing.T) client.Client {
+	t.Helper()
+	stack := devstacktest.Start(t, devstacktest.Temporal)
+	c, err := client.Dial(client.Options{HostPort: stack.Temporal, Logger: log.NewStructuredLogger(discard())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	register(t, c)
+	return c
+}
+
+func startWorker(t *testing.T, c client.Client, lifecycle any) {
+	t.Helper()
+	w := worker.New(c, video.ControlQueue, worker.Options{})
+	w.RegisterWorkflowWithOptions(lifecycle, workflow.RegisterOptions{Name: video.LifecycleWorkflow})
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
 }
 
 func register(t *testing.T, c client.Client) {
@@ -140,9 +172,11 @@ func checkDown(t *testing.T, lives Lives) {
 	t.Helper()
 	ctx := t.Context()
 	begun := time.Now()
-	_, commandErr := lives.Command(ctx, video.NewID(), video.Pause, video.CommandRequest{})
+	_, commandErr := commanded(ctx, lives, video.NewID(), video.Pause, video.CommandRequest{})
+	_, obstacleErr := lives.Obstacle(ctx, video.NewID())
 	for call, err := range map[string]error{
 		"start": lives.Start(ctx, video.LifecycleInput{ID: video.NewID()}), "command": commandErr,
+		"signal": lives.Signal(ctx, video.NewID(), video.Delete, video.CommandRequest{}), "obstacle": obstacleErr,
 		"uploaded": lives.Uploaded(ctx, video.NewID()), "ready": lives.Ready(ctx),
 	} {
 		if video.CodeOf(err) != video.Unavailable {
@@ -181,5 +215,9 @@ func obedient(ctx workflow.Context, in video.LifecycleInput) (video.Receipt, err
 			return video.Receipt{}, err
 		}
 	}
+	workflow.Go(ctx, func(ctx workflow.Context) {
+		workflow.GetSignalChannel(ctx, string(video.Delete)).Receive(ctx, nil)
+		over = true
+	})
 	return video.Receipt{}, workflow.Await(ctx, func() bool { return over })
 }

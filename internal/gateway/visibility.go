@@ -31,6 +31,15 @@ func deleted() error { return video.Errorf(video.Gone, "This video was deleted."
 // there is none or they may not know of it, and Gone when it is being erased or
 // was; see visible.
 func (g *Gateway) look(ctx context.Context, id string) (seen, error) {
+	s, err := g.find(ctx, id)
+	if err != nil {
+		return seen{}, err
+	}
+	return s, visible(s.row, s.roles)
+}
+
+// find is look for those who may know of the video in any case.
+func (g *Gateway) find(ctx context.Context, id string) (seen, error) {
 	who, err := caller(ctx)
 	if err != nil {
 		return seen{}, err
@@ -43,11 +52,7 @@ func (g *Gateway) look(ctx context.Context, id string) (seen, error) {
 	if err != nil {
 		return seen{}, err
 	}
-	s, err := g.see(ctx, row, who)
-	if err != nil {
-		return seen{}, err
-	}
-	return s, visible(row, s.roles)
+	return g.see(ctx, row, who)
 }
 
 // see works out what somebody is to a video, visible or not.
@@ -80,20 +85,21 @@ func insider(roles []video.Role) bool {
 
 // hidden reports whether the public sees the video no more. An ending counts
 // from the moment it is asked for, before any stage has changed.
-func hidden(row catalog.Video) bool { return row.Stage != video.Published || row.Ending != "" }
+func hidden(s video.State) bool { return s.Stage != video.Published || s.Ending != "" }
 
 // visible says who sees that a video exists: nil, NotFound or Gone.
 func visible(row catalog.Video, roles []video.Role) error {
+	s := row.State()
 	switch {
-	case row.Stage == video.Purged:
+	case s.Stage == video.Purged:
 		return deleted()
 	case insider(roles):
 		return nil
-	case row.Stage == video.Purging:
+	case s.Stage == video.Purging:
 		return deleted()
-	case row.Stage == video.Reviewing && slices.Contains(roles, video.Reviewer):
+	case s.Stage == video.Reviewing && s.Ending != video.ByDeletion && slices.Contains(roles, video.Reviewer):
 		return nil
-	case hidden(row) || row.Visibility == visibilityPrivate:
+	case hidden(s) || row.Visibility == visibilityPrivate:
 		return noSuchVideo()
 	}
 	return nil
@@ -106,10 +112,11 @@ func watchable(row catalog.Video, roles []video.Role) error {
 	if err := visible(row, roles); err != nil {
 		return err
 	}
-	if row.Ending != "" {
+	s := row.State()
+	if s.Ending != "" {
 		return deleted()
 	}
-	switch row.Stage {
+	switch s.Stage {
 	case video.Published, video.Reviewing, video.Scheduled, video.Publishing:
 		return nil
 	case video.PendingDeletion, video.Purging, video.Rejected, video.Canceled:

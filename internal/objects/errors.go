@@ -30,7 +30,12 @@ func (s *S3) fault(ctx context.Context, err error) error {
 // no key of ours is.
 const parentPruned = "ExistingObjectIsDirectory"
 
+// classify says what an answer of a store means, and which store it was.
 func classify(store, code string, status int) *video.Error {
+	return meaning(store, code, status).At(store)
+}
+
+func meaning(store, code string, status int) *video.Error {
 	switch code {
 	// Nothing else is taken for NotFound, least of all the bare status 404: it
 	// would let a store that doesn't know our credentials pass for an empty one.

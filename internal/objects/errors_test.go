@@ -37,8 +37,8 @@ func TestClassify(t *testing.T) {
 		{"ExistingObjectIsDirectory", 409, video.Unavailable}, // a directory was pruned meanwhile
 		{"ObjectParentIsFile", 409, video.Internal},
 	} {
-		if got := classify("primary", test.code, test.status); got.Code != test.want {
-			t.Errorf("%s %d is %v, want %s", test.code, test.status, got, test.want)
+		if got := classify("primary", test.code, test.status); got.Code != test.want || got.Place != "primary" {
+			t.Errorf("%s %d is %+v, want %s of the store", test.code, test.status, got, test.want)
 		}
 	}
 }

@@ -145,7 +145,7 @@ type progress struct{ key, id string }
 func (p *progress) advance(store string, more *bool, key, id *string) error {
 	next := progress{aws.ToString(key), aws.ToString(id)}
 	if aws.ToBool(more) && next == *p {
-		return video.Errorf(video.Internal, "The store %q can't list what it holds to the end.", store)
+		return video.Errorf(video.Internal, "The store %q can't list what it holds to the end.", store).At(store)
 	}
 	*p = next
 	return nil

@@ -25,7 +25,7 @@ import (
 //
 // All methods may be called from any number of goroutines at once. When the
 // caller's context has ended, the error is ctx.Err(). Every other error is a
-// *video.Error:
+// *video.Error whose place is the store's name:
 //
 //   - Unavailable: the store can't be reached, is overloaded, refuses the
 //     credentials or has lost its bucket. Trying again later helps, at the
@@ -173,9 +173,9 @@ type Watch struct {
 }
 
 // CheckPurgePrefix is the rule for prefixes at Purge, the same for every Store.
-func CheckPurgePrefix(prefix string) error {
+func CheckPurgePrefix(store, prefix string) error {
 	if strings.Trim(prefix, "/") == "" || !strings.HasSuffix(prefix, "/") {
-		return video.Errorf(video.Invalid, `A purge needs a prefix that ends in "/".`)
+		return video.Errorf(video.Invalid, `A purge needs a prefix that ends in "/".`).At(store)
 	}
 	return nil
 }
@@ -200,5 +200,5 @@ func (s Set) ByName(name string) (Store, error) {
 			return store, nil
 		}
 	}
-	return nil, video.Errorf(video.Unavailable, "The store %q is not configured.", name)
+	return nil, video.Errorf(video.Unavailable, "The store %q is not configured.", name).At(name)
 }

@@ -23,7 +23,7 @@ const (
 )
 
 func (s *S3) Purge(ctx context.Context, prefix string, watch Watch) (Removed, error) {
-	if err := CheckPurgePrefix(prefix); err != nil {
+	if err := CheckPurgePrefix(s.name, prefix); err != nil {
 		return Removed{}, err
 	}
 	p := purge{store: s, prefix: prefix, watch: watch, known: map[entryID]bool{}}
@@ -112,7 +112,7 @@ func (p *purge) removed() Removed {
 }
 
 func (p *purge) stuck() error {
-	return video.Errorf(video.Unavailable, "The store %q keeps %d entries that were to be purged.", p.store.name, len(p.left)).Because(p.cause)
+	return video.Errorf(video.Unavailable, "The store %q keeps %d entries that were to be purged.", p.store.name, len(p.left)).At(p.store.name).Because(p.cause)
 }
 
 // sweep tries to remove all that the latest listing found. What the store

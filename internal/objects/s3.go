@@ -83,7 +83,7 @@ func unsignedPayload(o *s3.Options) {
 
 func (s *S3) Get(ctx context.Context, key, version string, off, n int64) (io.ReadCloser, error) {
 	if off < 0 {
-		return nil, video.Errorf(video.Invalid, "An offset can't be negative.")
+		return nil, video.Errorf(video.Invalid, "An offset can't be negative.").At(s.name)
 	}
 	if n == 0 { // HTTP has no empty range
 		return s.getNothing(ctx, key, version, off)

@@ -83,6 +83,18 @@ type Vault interface {
 	// the HMAC by which owners become opaque ids.
 	Pepper(ctx context.Context) ([]byte, error)
 
+	// Installation returns the id of the installation that the vault belongs to,
+	// empty as long as it was given none.
+	Installation(ctx context.Context) (string, error)
+
+	// SetInstallation makes the vault belong to the installation id. It does nothing
+	// when it does already, and fails with Conflict when it belongs to another than
+	// replaced, which is empty for none. Invalid if the id is empty.
+	SetInstallation(ctx context.Context, id, replaced string) error
+
+	// Unused reports whether there has never been a key here: neither keys nor records.
+	Unused(ctx context.Context) (bool, error)
+
 	// Close ends the use of this vault, not the loans that are out. Every
 	// other method fails from then on; closing again does nothing.
 	Close() error

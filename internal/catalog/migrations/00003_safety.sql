@@ -7,19 +7,24 @@ ALTER TABLE videos ADD COLUMN publish_delay BIGINT; -- nanoseconds; NULL: as the
 ALTER TABLE videos ADD COLUMN import BOOLEAN NOT NULL DEFAULT FALSE;
 -- What a person asked for and no workflow has taken up yet.
 ALTER TABLE videos ADD COLUMN cancel_asked_at TIMESTAMP;
+ALTER TABLE videos ADD COLUMN cancel_keeps BOOLEAN NOT NULL DEFAULT FALSE; -- the cancel keeps a draft
 ALTER TABLE videos ADD COLUMN trouble BOOLEAN NOT NULL DEFAULT FALSE; -- its work fails, or nobody can do it
 ALTER TABLE videos ADD COLUMN stray BOOLEAN NOT NULL DEFAULT FALSE; -- its workflow was terminated
-CREATE INDEX videos_promised ON videos (id) WHERE ending = '' AND hidden_at IS NOT NULL;
+CREATE INDEX videos_promised ON videos (id) WHERE hidden_at IS NOT NULL AND ending <> 'deleted';
 CREATE INDEX videos_cancel_asked ON videos (id) WHERE cancel_asked_at IS NOT NULL;
+CREATE INDEX videos_trouble ON videos (id) WHERE trouble;
 
 -- The attempt that has exclusive work of the leg; see Leg.Writer.
 ALTER TABLE controls ADD COLUMN writer BIGINT NOT NULL DEFAULT 0;
+-- The attempt that keeps the books of a store's purge; see Purge.
+ALTER TABLE replicas ADD COLUMN purger BIGINT NOT NULL DEFAULT 0;
 
 -- The one installation that this catalog belongs to, and the places that know of it.
 CREATE TABLE installation (
     id         TEXT      PRIMARY KEY,
     made_at    TIMESTAMP NOT NULL,
-    founded_at TIMESTAMP -- NULL until every place has the id
+    founded_at TIMESTAMP, -- NULL until every place has the id
+    single     INTEGER   NOT NULL DEFAULT 1 UNIQUE CHECK (single = 1) -- so that there is one row at most
 );
 CREATE TABLE adoptions (
     place      TEXT      NOT NULL,
@@ -47,11 +52,14 @@ DROP TABLE audit_runs;
 DROP TABLE audits;
 DROP TABLE adoptions;
 DROP TABLE installation;
+ALTER TABLE replicas DROP COLUMN purger;
 ALTER TABLE controls DROP COLUMN writer;
+DROP INDEX videos_trouble;
 DROP INDEX videos_cancel_asked;
 DROP INDEX videos_promised;
 ALTER TABLE videos DROP COLUMN stray;
 ALTER TABLE videos DROP COLUMN trouble;
+ALTER TABLE videos DROP COLUMN cancel_keeps;
 ALTER TABLE videos DROP COLUMN cancel_asked_at;
 ALTER TABLE videos DROP COLUMN import;
 ALTER TABLE videos DROP COLUMN publish_delay;

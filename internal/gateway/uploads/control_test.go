@@ -310,3 +310,75 @@ func TestShutdown(t *testing.T) {
 	b.expect(b.patch(url, offset, bytes.NewReader(file[offset:])), http.StatusNoContent)
 	b.verifyFinished(id, file)
 }
+
+// A person's wish is on record before any workflow knows of it: from then on no byte is
+// taken, and the one who sends is told why within a second.
+func TestAWishOnRecordInTheMiddleOfAPatch(t *testing.T) {
+	for name, c := range map[string]struct {
+		ask    func(g *gateway, id video.ID) error
+		status int // of whatever is asked of the upload from then on
+		head   int
+		says   string
+	}{
+		"a deletion": {func(g *gateway, id video.ID) error {
+			_, err := g.catalog.Hide(t.Context(), id)
+			return err
+		}, http.StatusGone, http.StatusGone, "canceled"},
+		"a cancel": {func(g *gateway, id video.ID) error {
+			_, _, err := g.catalog.AskCancel(t.Context(), id, false)
+			return err
+		}, http.StatusGone, http.StatusGone, "canceled"},
+		"a cancel that keeps a draft": {func(g *gateway, id video.ID) error {
+			_, _, err := g.catalog.AskCancel(t.Context(), id, true)
+			return err
+		}, http.StatusLocked, http.StatusOK, "draft"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newRig(t).gateway(func(s *uploads.Settings) { s.FlushAfter = 50 * time.Millisecond })
+			file := someFile(20, 4_000_000)
+			url, id := g.create(int64(len(file)))
+			s := g.send(url, 0)
+			trickle(s, file)
+			time.Sleep(300 * time.Millisecond)
+			began := time.Now()
+			check(t, c.ask(g, id))
+			answer := <-s.answer
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			g.expect(answer, c.status)
+			if !strings.Contains(answer.body, c.says) {
+				t.Errorf("told %s", answer.body)
+			}
+			g.expect(g.head(url), c.head)
+			u, err := g.catalog.UploadOf(t.Context(), id)
+			check(t, err)
+			if u.Offset == 0 || u.Offset == u.Length {
+				t.Fatalf("%d bytes are stored", u.Offset)
+			}
+			g.expect(g.patch(url, u.Offset, bytes.NewReader(file[u.Offset:])), c.status)
+			eventually(t, 5*time.Second, "the lease is given back", func() bool {
+				leased, err := g.catalog.Leased(t.Context(), id)
+				check(t, err)
+				return !leased
+			})
+			g.verify(id, file[:u.Offset])
+		})
+	}
+}
+
+// A cancel that the workflow refuses opens the gate again: nothing was lost by it.
+func TestARefusedCancelOpensTheGateAgain(t *testing.T) {
+	t.Parallel()
+	g := newRig(t).gateway()
+	file := someFile(21, 1_000_000)
+	url, id := g.create(int64(len(file)))
+	g.expect(g.patch(url, 0, bytes.NewReader(file[:1000])), http.StatusNoContent)
+	v, _, err := g.catalog.AskCancel(t.Context(), id, true)
+	check(t, err)
+	g.expect(g.patch(url, 1000, bytes.NewReader(file[1000:])), http.StatusLocked)
+	check(t, g.catalog.SettleCancel(t.Context(), v))
+	g.expect(g.patch(url, 1000, bytes.NewReader(file[1000:])), http.StatusNoContent)
+	g.verifyFinished(id, file)
+}

@@ -3,6 +3,7 @@ package uploads
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -105,7 +106,23 @@ func (u *upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (i
 	if complete(c.upload) {
 		u.sum = in.digest.Sum(nil)
 	}
-	return stored, err
+	return stored, c.whyStopped(err)
+}
+
+// whyStopped tells apart what the beat calls a pause: a cancel that is on record ends a
+// request in the same way, and then the client is told of that.
+func (c *call) whyStopped(err error) error {
+	if e, ok := errors.AsType[handler.Error](err); !ok || e.Message != errPaused.Message {
+		return err
+	}
+	now, lookErr := c.server.catalog.UploadOf(context.WithoutCancel(c.r.Context()), c.upload.Video)
+	if lookErr != nil {
+		return err
+	}
+	if why := inTheWay(now); why != nil {
+		return why
+	}
+	return err
 }
 
 // left is how many bytes can still be added.

@@ -127,7 +127,7 @@ func (m *Memory) find(ctx context.Context, key, id string) (version, error) {
 			return v, nil
 		}
 	}
-	return version{}, video.Errorf(video.NotFound, "The store %q has no such object.", m.name)
+	return version{}, video.Errorf(video.NotFound, "The store %q has no such object.", m.name).At(m.name)
 }
 
 func (m *Memory) Get(ctx context.Context, key, id string, off, n int64) (io.ReadCloser, error) {
@@ -137,7 +137,7 @@ func (m *Memory) Get(ctx context.Context, key, id string, off, n int64) (io.Read
 	}
 	size := int64(len(v.body))
 	if off < 0 || off > 0 && off >= size {
-		return nil, video.Errorf(video.Invalid, "The object ends before that offset.")
+		return nil, video.Errorf(video.Invalid, "The object ends before that offset.").At(m.name)
 	}
 	end := size
 	if n >= 0 {
@@ -247,7 +247,7 @@ func (m *Memory) list(prefix string) []objects.Entry {
 
 func (m *Memory) Purge(ctx context.Context, prefix string, watch objects.Watch) (objects.Removed, error) {
 	var removed objects.Removed
-	if err := objects.CheckPurgePrefix(prefix); err != nil {
+	if err := objects.CheckPurgePrefix(m.name, prefix); err != nil {
 		return removed, err
 	}
 	for {

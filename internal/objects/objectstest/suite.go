@@ -87,6 +87,9 @@ func (f *fixture) wantCode(err error, want video.Code) {
 	if err == nil || video.CodeOf(err) != want {
 		f.Fatalf("got %v, want code %s", err, want)
 	}
+	if place := video.PlaceOf(err); place != f.Store.Name() {
+		f.Fatalf("%v comes from %q, want %q", err, place, f.Store.Name())
+	}
 }
 
 func (f *fixture) read(name, version string, off, n int64) string {

@@ -56,6 +56,9 @@ func Run(t *testing.T, open func(t *testing.T) vault.Vault) {
 		{"a loan that had to wait is a whole one", waitedLoan},
 		{"the ledger keeps the hash of the token", tokenHash},
 		{"the pepper stays", pepper},
+		{"it belongs to one installation", installation},
+		{"of many installations one gets it", installationAtOnce},
+		{"it is used from the first key on", unused},
 		{"an ended context is unavailable", endedContext},
 		{"a closed vault is unavailable", closed},
 	} {
@@ -385,6 +388,9 @@ func useAll(ctx context.Context, v vault.Vault, id video.ID) map[string]error {
 	_, errs["Destroy"] = v.Destroy(ctx, intent(id))
 	_, _, errs["Ledger"] = v.Ledger(ctx, id.Hash())
 	_, errs["Pepper"] = v.Pepper(ctx)
+	_, errs["Installation"] = v.Installation(ctx)
+	errs["SetInstallation"] = v.SetInstallation(ctx, "any", "")
+	_, errs["Unused"] = v.Unused(ctx)
 	errs["Records"] = nil
 	for _, err := range v.Records(ctx) {
 		errs["Records"] = err

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"log/slog"
+
+	"go.temporal.io/sdk/client"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/config"
+	"github.com/reelflow/reelflow/internal/identity"
+	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/vault"
+)
+
+// places are what an installation keeps its things in, as the settings name them. They
+// are not compared yet.
+type places struct {
+	rows         *catalog.Catalog
+	keys         vault.Vault
+	installation *identity.Installation
+}
+
+func openPlaces(s *shell, log *slog.Logger) (_ *places, err error) {
+	p := &places{}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if p.rows, err = catalog.Open(s.ctx, string(s.DatabaseURL)); err != nil {
+		return nil, err
+	}
+	if p.keys, err = vault.OpenURL(string(s.Vault)); err != nil {
+		return nil, err
+	}
+	stores, err := objects.OpenAll(string(s.Primary), s.Backups.Strings())
+	if err != nil {
+		return nil, err
+	}
+	p.installation = identity.New(identity.Places{
+		Catalog: p.rows, Vault: p.keys, Stores: stores, Log: log,
+		CatalogAt: s.DatabaseURL.String(), VaultAt: s.Vault.String(),
+	})
+	return p, nil
+}
+
+// connect returns a client that connects when it is first needed, and compares before
+// it is used. Makes says that it may make the schedule of the audit.
+func (p *places) connect(s *shell, log *slog.Logger, makes bool) (client.Client, error) {
+	options, err := config.Temporal(log)
+	if err != nil {
+		return nil, err
+	}
+	options.Identity = "gateway" // it goes into every history: no machine, no person
+	p.installation.GuardTemporal(&options)
+	c, err := client.NewLazyClient(options)
+	if err != nil {
+		return nil, err
+	}
+	p.installation.SetTemporal(identity.Temporal{
+		Client: c, Namespace: options.Namespace, Address: options.HostPort, AuditEvery: s.AuditEvery, Makes: makes,
+	})
+	return c, nil
+}
+
+func (p *places) close() {
+	if p.keys != nil {
+		p.keys.Close()
+	}
+	if p.rows != nil {
+		p.rows.Close()
+	}
+}
