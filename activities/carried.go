@@ -10,10 +10,14 @@ import (
 func carriedOf(v catalog.Video, row catalog.Control, u catalog.Upload) (*video.Carried, error) {
 	c := &video.Carried{
 		State: v.State(), Epoch: row.Epoch, Refused: row.Refused, Uploaded: !u.FinishedAt.IsZero(), Stray: v.Stray,
-		Rejection: v.Failure, HiddenAt: v.HiddenAt, Asked: v.Ending == video.ByDeletion,
+		Rejection: v.Failure, HiddenAt: v.HiddenAt,
 		ResumeStage: resumeStage(v, u),
 	}
-	c.Paused, c.Ending, c.Held = row.Paused, row.Ending, row.Held
+	c.Paused, c.Held = row.Paused, row.Held
+	if row.Ending != "" {
+		c.Ending = row.Ending
+	}
+	c.Asked = c.Ending == video.ByDeletion // by whom else
 	switch c.Stage {
 	case video.PendingDeletion:
 		c.PurgeAt = v.PurgeAt

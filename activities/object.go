@@ -42,7 +42,7 @@ func (a *Activities) put(ctx context.Context, leg catalog.Leg, store objects.Sto
 	if o.Version, err = store.Put(ctx, o.Key, body, objects.PutOptions{}); err != nil {
 		return err
 	}
-	err = a.Catalog.Commit(ctx, leg, o)
+	err = a.commit(ctx, leg, o)
 	switch {
 	case errors.Is(err, catalog.ErrTwin): // an attempt thought dead was faster
 		return a.takeBack(ctx, store, o, nil)
@@ -50,6 +50,18 @@ func (a *Activities) put(ctx context.Context, leg catalog.Leg, store objects.Sto
 		return a.takeBack(ctx, store, o, err)
 	}
 	return err
+}
+
+// commit settles whether an object that lies in its store counts, also when the work
+// is told to stop in the middle of it: else the object would stay until the purge.
+func (a *Activities) commit(ctx context.Context, leg catalog.Leg, o catalog.Object) error {
+	err := a.Catalog.Commit(ctx, leg, o)
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	ctx, done := detached(ctx)
+	defer done()
+	return a.Catalog.Commit(ctx, leg, o)
 }
 
 // takeBack removes what a late writer wrote, and returns why. A copy has the key

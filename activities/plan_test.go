@@ -348,3 +348,44 @@ func TestPurgesAreCountedOnce(t *testing.T) {
 		}
 	}
 }
+
+// stopping is a store whose caller is told to stop just when a put has been done.
+type stopping struct {
+	objects.Store
+	stop func()
+}
+
+func (s stopping) Put(ctx context.Context, key string, body []byte, o objects.PutOptions) (string, error) {
+	version, err := s.Store.Put(ctx, key, body, o)
+	s.stop()
+	return version, err
+}
+
+// Work that is told to stop when an object lies in the store settles whether it
+// counts: it is in the manifest, or it is gone.
+func TestWhatWasPutIsSettledInACancel(t *testing.T) {
+	for name, fenced := range map[string]bool{"the worker stops": false, "a pause": true} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.sealed()
+			_, err := r.Probe(r.ctx, r.leg(2))
+			r.must(err)
+			before := r.inventory(r.Stores.Primary)
+			ctx, cancel := context.WithCancel(r.ctx)
+			r.Stores.Primary = stopping{r.Stores.Primary, func() {
+				if fenced {
+					_, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(4), State: video.State{Stage: video.Processing, Paused: true}})
+					r.must(err)
+				}
+				cancel()
+			}}
+			if _, err := r.EncodeAudio(ctx, r.leg(3)); err == nil && fenced {
+				t.Error("in a pause the sound was encoded")
+			}
+			kept := map[bool]int{false: 1, true: 0}[fenced]
+			if after := r.inventory(r.Stores.Primary); after.Objects != before.Objects+kept || len(r.primary(catalog.KindAudio)) != kept {
+				t.Errorf("the store went from %+v to %+v, the manifest has %d", before, after, len(r.primary(catalog.KindAudio)))
+			}
+		})
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
+	"github.com/reelflow/reelflow/activities"
 	"github.com/reelflow/reelflow/internal/config"
 	"github.com/reelflow/reelflow/video"
 )
@@ -20,7 +21,7 @@ import (
 // dial connects to Temporal and waits for as long as it isn't there. The
 // worker's identity goes into every history: it names no machine and no person.
 func dial(ctx context.Context, c *config.Config, log *slog.Logger) (_ client.Client, namespace, address string, err error) {
-	options, err := config.Temporal(log)
+	options, err := config.Temporal(slog.New(activities.Quiet(log.Handler())))
 	if err != nil {
 		return nil, "", "", err
 	}

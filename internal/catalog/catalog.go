@@ -43,8 +43,9 @@ type Catalog struct {
 	clock    clock
 
 	// BeforeWrite, unless nil, is called with the context of a write before its
-	// transaction begins. Tests hold a writer there; it is set before the first use.
-	BeforeWrite func(context.Context)
+	// transaction begins; its error is the write's. Tests hold a writer there, or let
+	// it die; it is set before the first use.
+	BeforeWrite func(context.Context) error
 }
 
 // Close ends all connections.
@@ -77,7 +78,9 @@ func (c *Catalog) Ready(ctx context.Context) error {
 // of a video locks the control row first.
 func (c *Catalog) transact(ctx context.Context, work func(tx *gorm.DB) error) error {
 	if c.BeforeWrite != nil {
-		c.BeforeWrite(ctx)
+		if err := c.BeforeWrite(ctx); err != nil {
+			return fault(err)
+		}
 	}
 	return fault(c.write.WithContext(ctx).Transaction(work))
 }

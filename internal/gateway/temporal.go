@@ -45,7 +45,7 @@ var errBlocked = errors.New("the workflow takes no updates")
 type temporalLives struct{ client client.Client }
 
 // Start implements Lives. The id of a workflow is never used again, also after it
-// was terminated: then the audit starts its purge.
+// was terminated: then the audit begins the life again.
 func (t temporalLives) Start(ctx context.Context, in video.LifecycleInput) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -59,6 +59,7 @@ func (t temporalLives) Start(ctx context.Context, in video.LifecycleInput) error
 			temporal.NewSearchAttributeKeyKeyword(video.OwnerAttribute).ValueSet(in.Owner),
 			temporal.NewSearchAttributeKeyBool(video.PausedAttribute).ValueSet(false),
 			temporal.NewSearchAttributeKeyBool(video.OverdueAttribute).ValueSet(false),
+			temporal.NewSearchAttributeKeyBool(video.TroubleAttribute).ValueSet(false),
 		),
 	}, video.LifecycleWorkflow, in)
 	if _, again := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); again {
