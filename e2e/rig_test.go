@@ -42,6 +42,7 @@ func start(t *testing.T, o stack.Options) *rig {
 	dir := t.TempDir()
 	s, err := stack.Start(t.Context(), throwAway(t, o, dir))
 	if err != nil {
+		(&rig{t: t, dir: dir}).showLogs()
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

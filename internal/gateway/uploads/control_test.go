@@ -340,7 +340,11 @@ func TestAWishOnRecordInTheMiddleOfAPatch(t *testing.T) {
 			url, id := g.create(int64(len(file)))
 			s := g.send(url, 0)
 			trickle(s, file)
-			time.Sleep(300 * time.Millisecond)
+			eventually(t, 20*time.Second, "bytes are stored", func() bool {
+				u, err := g.catalog.UploadOf(t.Context(), id)
+				check(t, err)
+				return u.Offset > 0
+			})
 			began := time.Now()
 			check(t, c.ask(g, id))
 			answer := <-s.answer

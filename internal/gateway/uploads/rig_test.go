@@ -289,8 +289,13 @@ type sending struct {
 func (g *gateway) send(url string, offset int64, headers ...string) *sending {
 	body, w := io.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
-	g.t.Cleanup(cancel)
 	s := &sending{w, make(chan reply, 1), cancel}
+	g.t.Cleanup(func() {
+		cancel()
+		w.Close() // net/http waits for more of the body even then
+		for range s.answer {
+		}
+	})
 	go func() {
 		defer close(s.answer)
 		answer, err := g.try(ctx, "PATCH", g.at(url), body, patchHeaders(offset, headers...)...)
