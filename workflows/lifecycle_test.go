@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -673,6 +676,37 @@ func TestDeadlineOfALifeSetAside(t *testing.T) {
 			)
 			if f.world.count("Publish") != 1 {
 				t.Errorf("did %v", f.world.did)
+			}
+		})
+	}
+}
+
+// What is waited for is said as it is: no worker, another store, or the work itself; never
+// that a store is down which nobody has asked.
+func TestTrueCauseOfAWait(t *testing.T) {
+	for cause, c := range map[string]struct {
+		failure func() error
+		says    string
+	}{
+		"no worker takes it": {func() error { return temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil) }, "a transfer worker: none has taken the work since "},
+		"the primary is down": {func() error {
+			return temporal.NewApplicationErrorWithOptions("as arranged", string(video.Unavailable), temporal.ApplicationErrorOptions{Details: []any{"primary"}})
+		}, "primary, which is down since "},
+		"the work fails": {func() error { return coded(video.Internal) }, "another attempt: copy to backup-a, which has failed since "},
+	} {
+		t.Run(cause, func(t *testing.T) {
+			f := newFilm(t)
+			f.world.fail["CopyReplica"] = func(int) error { return c.failure() }
+			f.at(time.Hour, func() {
+				if s, shown := f.status(), f.world.last(); !strings.Contains(s.WaitingFor, c.says) || strings.Contains(s.WaitingFor, "backup-a, which is down") || shown.WaitingFor != s.WaitingFor {
+					t.Errorf("it says %q, the catalog %q", s.WaitingFor, shown.WaitingFor)
+				}
+				f.world.change(func() { clear(f.world.fail) })
+			})
+			f.run()
+			f.renewed()
+			if shown := f.world.last(); shown.WaitingFor != "" {
+				t.Errorf("in the end the catalog says %q", shown.WaitingFor)
 			}
 		})
 	}

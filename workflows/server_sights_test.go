@@ -273,8 +273,8 @@ func fullLifeCostsFewActions(t *testing.T, s *server) {
 		}
 	}
 	t.Logf("%d actions, %d events", actions, events)
-	if actions > 40 {
-		t.Errorf("%d actions, at most 40 were aimed at", actions)
+	if actions > 32 {
+		t.Errorf("%d actions, at most 32 are promised", actions)
 	}
 }
 

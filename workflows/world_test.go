@@ -482,7 +482,7 @@ func (w *world) asked(asked bool, err error) error {
 
 // at names the store that is down.
 func at(store string, err error) error {
-	if e, ok := err.(*temporal.ApplicationError); ok && e.Type() == string(video.Unavailable) {
+	if e, ok := err.(*temporal.ApplicationError); ok && e.Type() == string(video.Unavailable) && !e.HasDetails() {
 		return temporal.NewApplicationErrorWithOptions("as arranged", e.Type(), temporal.ApplicationErrorOptions{Details: []any{store}})
 	}
 	return err
