@@ -265,6 +265,7 @@ func (r *rig) starter(args ...string) (said string, code int) {
 type problem struct {
 	Code   video.Code
 	Detail string
+	Reason string
 }
 
 func (r *rig) problem(method, path, body, token string) (int, problem) {

@@ -134,9 +134,10 @@ func TestPurgedReset(t *testing.T) {
 func (r *rig) staysGone(id video.ID) {
 	r.t.Helper()
 	r.erased(id, 2*time.Minute)
+	c := r.temporal()
 	ended := func() bool {
-		d, err := r.temporal().DescribeWorkflowExecution(r.ctx, id.WorkflowID(), "")
-		return err != nil || d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
+		d, err := c.DescribeWorkflowExecution(r.ctx, id.WorkflowID(), "")
+		return err != nil || d.GetWorkflowExecutionInfo().GetCloseTime() != nil // a paused one is open
 	}
 	r.until("the workflow has ended", time.Minute, ended)
 	time.Sleep(3 * time.Second)

@@ -15,7 +15,7 @@ func (r *rig) pausedInTemporal(id video.ID) (unpause func()) {
 	r.t.Helper()
 	service := r.temporal().WorkflowService()
 	_, err := service.PauseWorkflowExecution(r.ctx, &workflowservice.PauseWorkflowExecutionRequest{
-		Namespace: "default", WorkflowId: id.WorkflowID(), Identity: "operator", Reason: "a look", RequestId: "pause " + string(id),
+		Namespace: "default", WorkflowId: id.WorkflowID(), Identity: "operator@host", Reason: "a look", RequestId: "pause " + string(id),
 	})
 	r.must(err)
 	return func() {

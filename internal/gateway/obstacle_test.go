@@ -77,6 +77,13 @@ func TestObstaclesOfTemporal(t *testing.T) {
 
 	broken.Store(true)
 	failing := begin()
+	eventually(t, "the first attempt has failed", func() bool { return taskAttempt(t, c, failing) > 1 })
+	o, err = lives.Obstacle(t.Context(), failing)
+	if err != nil || o == nil || o.Reason != workflowFailing {
+		t.Errorf("after attempt %d: %+v, %v", taskAttempt(t, c, failing)-1, o, err)
+	}
+	// The server refuses commands itself only some attempts later.
+	eventually(t, "the server says so itself", func() bool { return taskAttempt(t, c, failing) > fewAttempts })
 	expectObstacle(t, lives, failing, workflowFailing)
 	if err := briefly(t, lives, failing); !errors.Is(err, errBlocked) {
 		t.Errorf("a command while its task fails: %v", err)
@@ -84,6 +91,16 @@ func TestObstaclesOfTemporal(t *testing.T) {
 	signal(failing)
 	broken.Store(false)
 	expectEnd(t, c, failing)
+}
+
+// taskAttempt is that of the workflow task under way.
+func taskAttempt(t *testing.T, c client.Client, id video.ID) int32 {
+	t.Helper()
+	d, err := c.DescribeWorkflowExecution(t.Context(), id.WorkflowID(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.GetPendingWorkflowTask().GetAttempt()
 }
 
 // briefly gives a command and waits a moment for it to be accepted.

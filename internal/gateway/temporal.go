@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/taskqueue/v1"
@@ -106,10 +107,38 @@ func (t temporalLives) Obstacle(ctx context.Context, id video.ID) (*Obstacle, er
 	if !slices.ContainsFunc(queue.GetPollers(), polled) {
 		return &Obstacle{Reason: noWorker}, nil
 	}
-	if task := life.GetPendingWorkflowTask(); task.GetAttempt() > fewAttempts {
+	task := life.GetPendingWorkflowTask()
+	failing := task.GetAttempt() > fewAttempts
+	if task.GetAttempt() > 1 && !failing {
+		if failing, err = t.taskFailed(ctx, life.GetWorkflowExecutionInfo().GetExecution()); err != nil {
+			return nil, answered(err)
+		}
+	}
+	if failing {
 		return &Obstacle{Reason: workflowFailing, Since: task.GetOriginalScheduledTime().AsTime()}, nil
 	}
 	return nil, nil
+}
+
+// taskFailed reports whether the last workflow task of a run ended because the workflow
+// code panicked or isn't deterministic. One that a killed worker had has timed out.
+func (t temporalLives) taskFailed(ctx context.Context, run *commonpb.WorkflowExecution) (failed bool, err error) {
+	events := t.client.GetWorkflowHistory(ctx, run.GetWorkflowId(), run.GetRunId(), false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		e, err := events.Next()
+		if err != nil {
+			return false, err
+		}
+		switch e.GetEventType() {
+		case enumspb.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+			cause := e.GetWorkflowTaskFailedEventAttributes().GetCause()
+			failed = cause == enumspb.WORKFLOW_TASK_FAILED_CAUSE_WORKFLOW_WORKER_UNHANDLED_FAILURE ||
+				cause == enumspb.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR
+		case enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED, enumspb.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+			failed = false
+		}
+	}
+	return failed, nil
 }
 
 const (

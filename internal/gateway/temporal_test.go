@@ -152,6 +152,7 @@ func register(t *testing.T, c client.Client) {
 		Namespace: client.DefaultNamespace,
 		SearchAttributes: map[string]enums.IndexedValueType{
 			video.StageAttribute: keyword, video.OwnerAttribute: keyword, video.PausedAttribute: boolean, video.OverdueAttribute: boolean,
+			video.TroubleAttribute: boolean,
 		},
 	})
 	if err != nil {
