@@ -34,6 +34,7 @@ export interface Video {
   visible: boolean;
   overdue: boolean;
   waiting_for: string | null;
+  trouble: boolean;
   title: string;
   keep_draft: boolean;
   publish_at: string | null;

@@ -105,16 +105,24 @@ function showReplicas(v: Video): void {
 function onServers(v: Video): string {
   const all = v.replicas.length;
   const those = (state: string) => v.replicas.filter((r) => r.state === state).length;
-  if (v.stage === "purging" || v.stage === "rejected") return `Erased on ${those("empty")} of ${all} servers`;
+  if (v.stage === "purging") return `Erased on ${those("empty")} of ${all} servers`;
   if (those("complete") === all) return `In full on all ${all} servers`;
   return `${size(v.upload?.offset ?? 0)} stored; in full on ${those("complete")} of ${all} servers`;
 }
 
 /** Where the video stands, in a sentence; empty when there is nothing to say. */
 export function sentence(v: Video): string {
-  if (v.failure) return v.failure.message;
-  if (v.paused && v.ending === null) return `Paused while ${v.stage}. Nothing runs until it is resumed.`;
   const until = (time: string | null, text: string) => (time ? ` ${text} ${moment(time)}.` : "");
+  if (v.failure && v.stage === "rejected") {
+    const kept = v.actions.includes("restore") ? "It can be restored until" : "Nobody else sees it. Support can bring it back until";
+    return `${v.failure.message}${until(v.purge_at, kept)}`;
+  }
+  if (v.failure) return v.failure.message;
+  if (v.paused && v.ending === null) {
+    const why = v.waiting_for && v.waiting_for !== "a resume" ? ` It waits for ${v.waiting_for}.` : " Nothing runs until it is resumed.";
+    return `Paused while ${v.stage}.${why}`;
+  }
+  if (v.trouble) return `${capital(v.stage.replace("_", " "))}: something went wrong, and is tried again by itself. Nothing is lost.`;
   switch (v.stage) {
     case "uploading":
       return v.upload?.stalled
