@@ -48,7 +48,7 @@ func (a *audit) rowless(ctx context.Context, id video.ID, erased bool) error {
 		return nil
 	}
 	a.Log.Warn("a workflow runs for a video that was erased; it is told to end", "video", id)
-	told, err := a.signal(ctx, id, video.Delete)
+	told, err := a.signal(ctx, id, video.Delete, video.CommandRequest{})
 	if told {
 		a.Report.Risen++
 	}

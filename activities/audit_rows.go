@@ -258,15 +258,31 @@ func (a *audit) judge(ctx context.Context, s sight) error {
 func (a *audit) repeat(ctx context.Context, s sight) (err error) {
 	told := false
 	switch {
+	case s.hiddenByItsRun():
+		// The run is proof that a person asked, and the row is of before that: a catalog
+		// restored from a backup must not show again what was deleted since.
+		_, err = a.Catalog.Hide(ctx, s.ID)
+		told = err == nil
 	case s.deletionUnheard() && a.settled(s.HiddenAt):
-		told, err = a.signal(ctx, s.ID, video.Delete)
+		told, err = a.signal(ctx, s.ID, video.Delete, video.CommandRequest{})
 	case !s.CancelAskedAt.IsZero() && s.Ending == "" && a.settled(s.CancelAskedAt):
-		told, err = a.signal(ctx, s.ID, video.Cancel)
+		told, err = a.repeatCancel(ctx, s.ID)
 	}
 	if told {
 		a.Report.Unheard++
 	}
 	return err
+}
+
+// repeatCancel tells a run of a cancel that is on record. What was seen may be minutes
+// old: the row is looked at once more, for a cancel that was taken up, and taken back
+// since, must not be given again. Whether a draft is kept is part of what was asked.
+func (a *audit) repeatCancel(ctx context.Context, id video.ID) (told bool, err error) {
+	v, err := a.Catalog.Video(ctx, id)
+	if err != nil || v.CancelAskedAt.IsZero() || v.CancelSettled() {
+		return false, err
+	}
+	return a.signal(ctx, id, video.Cancel, video.CommandRequest{KeepDraft: v.CancelKeeps})
 }
 
 // settled reports whether whoever asked at a time has had the time to tell the run.
@@ -286,6 +302,11 @@ func (a *audit) miss(s sight) {
 	} else {
 		a.Report.Lost++
 	}
+}
+
+// hiddenByItsRun reports whether the run is on the way out, and the row knows of no end.
+func (s sight) hiddenByItsRun() bool {
+	return (s.known == video.PendingDeletion || s.known == video.Purging) && s.Ending == "" && s.HiddenAt.IsZero()
 }
 
 // deletionUnheard reports whether a deletion is on record that the run shows nothing of.

@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
@@ -70,8 +72,8 @@ func (a *audit) begin(ctx context.Context, m missing) error {
 	if err != nil {
 		return ofTemporal(err)
 	}
-	if !v.CancelAskedAt.IsZero() && in.Carried.Ending == "" {
-		if _, err := a.signal(ctx, m.ID, video.Cancel); err != nil {
+	if in.Carried.Ending == "" {
+		if _, err := a.repeatCancel(ctx, m.ID); err != nil {
 			return err
 		}
 	}
@@ -118,17 +120,33 @@ func (a *audit) inputOf(ctx context.Context, m missing) (video.LifecycleInput, c
 	if err := a.endOnRecord(ctx, v, carried); err != nil {
 		return video.LifecycleInput{}, v, err
 	}
-	if m.Terminated && carried.Ending == "" {
+	if (m.Terminated || v.Stray) && carried.Ending == "" {
 		carried.Stray = true
 		carried.Paused = carried.Paused || carried.Stage.OnTheWay()
 	}
-	var backups []string
-	for _, store := range a.Stores.Backups {
-		backups = append(backups, store.Name())
+	backups, err := a.backupsOf(ctx, m.ID)
+	if err != nil {
+		return video.LifecycleInput{}, v, err
 	}
 	in := v.Input(a.Stores.Primary.Name(), backups, a.Policy)
 	in.Carried = carried
 	return in, v, nil
+}
+
+// backupsOf are the backups of the settings, and those in which the rows know something
+// of the video: a setting that lacks one must not leave it out of the purge.
+func (a *audit) backupsOf(ctx context.Context, id video.ID) ([]string, error) {
+	held, err := a.Catalog.Holdings(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var backups []string
+	for _, store := range a.Stores.Backups {
+		backups = append(backups, store.Name())
+		delete(held, store.Name())
+	}
+	delete(held, a.Stores.Primary.Name())
+	return append(backups, slices.Sorted(maps.Keys(held))...), nil
 }
 
 // endOnRecord adds an end that the control row doesn't know of: one that the ledger

@@ -32,7 +32,7 @@ func (a *Activities) Control(ctx context.Context, in workflows.ControlInput) (wo
 
 func (a *Activities) writeControl(ctx context.Context, in workflows.ControlInput) (workflows.ControlRow, error) {
 	want := catalog.Control{
-		Video: in.ID, Epoch: in.Epoch, Paused: in.Paused, Ending: in.Ending, Held: in.Held, Draft: in.Draft, Refused: in.Refused, Fences: in.Fences,
+		Video: in.ID, Epoch: in.Epoch, Paused: in.Paused, Ending: in.Ending, Held: in.Held, Draft: in.Draft, Refused: in.Refused, Fences: in.Fences, KeepHold: !in.HoldSaid,
 	}
 	row, err := a.Catalog.Control(ctx, want, func(v *catalog.Video) {
 		v.Stage, v.Decisions = in.Stage, in.Done
@@ -50,7 +50,7 @@ func (a *Activities) writeControl(ctx context.Context, in workflows.ControlInput
 	if err != nil {
 		return workflows.ControlRow{}, err
 	}
-	told := workflows.ControlRow{Epoch: row.Epoch, Ending: row.Ending}
+	told := workflows.ControlRow{Epoch: row.Epoch, Ending: row.Ending, Held: row.Held}
 	if row.Behind {
 		if told.Further, err = a.carried(ctx, row); err != nil {
 			return workflows.ControlRow{}, err

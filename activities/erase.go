@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -38,7 +39,7 @@ func (a *Activities) leave(ctx context.Context, leg workflows.Leg, why video.End
 	row, err := a.Catalog.ControlOf(ctx, leg.ID)
 	if err == nil {
 		// A hold and the count of refusals stay as they are: only the workflow knows them.
-		row.Epoch, row.Ending, row.Paused, row.Draft = leg.Epoch, why, false, false
+		row.Epoch, row.Ending, row.Paused, row.Draft, row.KeepHold = leg.Epoch, why, false, false, true
 		row, err = a.Catalog.Control(ctx, row, project)
 	}
 	if is(err, video.Gone) {
@@ -71,6 +72,9 @@ func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) 
 	if err := a.checkInstallation(ctx); err != nil {
 		return err
 	}
+	if err := a.mustNotBeHeld(ctx, in.ID); err != nil {
+		return err
+	}
 	purged, err := a.replicasThatAre(ctx, in.ID, catalog.ReplicaEmpty) // some, if an attempt was thought dead
 	if err != nil {
 		return err
@@ -100,6 +104,24 @@ func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) 
 		TokenHash: u.TokenHash, VideoSHA256: record.VideoSHA256, Reason: video.Ending(record.Reason),
 		HiddenAt: record.HiddenAt, KeyDestroyedAt: record.KeyDestroyedAt,
 	})
+}
+
+// mustNotBeHeld refuses to destroy the key of a video under a legal hold that the
+// workflow has not heard of, as one that was restored with Temporal's database. Past the
+// point of no return, which the ledger tells, no hold means anything.
+func (a *Activities) mustNotBeHeld(ctx context.Context, id video.ID) error {
+	row, err := a.Catalog.ControlOf(ctx, id)
+	if is(err, video.Gone, video.NotFound) {
+		return nil // what that means is decided elsewhere
+	}
+	if err != nil || !row.Held {
+		return err
+	}
+	_, begun, err := a.Vault.Ledger(ctx, id.Hash())
+	if err == nil && !begun {
+		err = video.Errorf(video.Conflict, "The video is under a legal hold.")
+	}
+	return err
 }
 
 // erasure is the record in the vault's ledger of an erasure that is past the point of
@@ -195,12 +217,16 @@ func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput
 	if err != nil {
 		return video.Receipt{}, err
 	}
-	for _, store := range a.Stores.All() {
+	stores, err := a.storesOf(in.Stores)
+	if err != nil {
+		return video.Receipt{}, err
+	}
+	for _, store := range stores {
 		if err := a.verify(ctx, wayOut(in.Leg), record, store); err != nil {
 			return video.Receipt{}, err
 		}
 	}
-	receipt, err := a.receipt(ctx, in.ID, record)
+	receipt, err := a.receipt(ctx, in.ID, record, stores)
 	if err != nil {
 		return video.Receipt{}, err
 	}
@@ -209,6 +235,23 @@ func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput
 	}
 	kept, _, err := a.Catalog.Receipt(ctx, in.ID.Hash())
 	return kept, err
+}
+
+// storesOf returns all stores of the settings, and those of the life: Unavailable when one
+// of them is not configured here, for no receipt may leave it out.
+func (a *Activities) storesOf(life []string) ([]objects.Store, error) {
+	all := a.Stores.All()
+	for _, name := range life {
+		if slices.ContainsFunc(all, func(s objects.Store) bool { return s.Name() == name }) {
+			continue
+		}
+		store, err := a.Stores.ByName(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, store)
+	}
+	return all, nil
 }
 
 // verify lists one store. The answer is written down before it is judged, where
@@ -232,7 +275,7 @@ func (a *Activities) verify(ctx context.Context, leg catalog.Leg, record vault.R
 	return nil
 }
 
-func (a *Activities) receipt(ctx context.Context, id video.ID, record vault.Record) (video.Receipt, error) {
+func (a *Activities) receipt(ctx context.Context, id video.ID, record vault.Record, stores []objects.Store) (video.Receipt, error) {
 	replicas, err := a.Catalog.Replicas(ctx, id)
 	if err != nil {
 		return video.Receipt{}, err
@@ -241,7 +284,7 @@ func (a *Activities) receipt(ctx context.Context, id video.ID, record vault.Reco
 		VideoSHA256: record.VideoSHA256, Reason: video.Ending(record.Reason),
 		HiddenAt: record.HiddenAt, KeyDestroyedAt: record.KeyDestroyedAt,
 	}
-	for _, store := range a.Stores.All() {
+	for _, store := range stores {
 		of := video.StoreReceipt{Store: store.Name()} // found empty by verify
 		for _, r := range replicas {
 			if r.Store == store.Name() {

@@ -82,9 +82,11 @@ type ControlInput struct {
 	video.State
 	// Fences says that the epoch is new: a row that has it already was written by another
 	// run, unless it says the same.
-	Fences     bool      `json:"fences,omitempty"`
-	Draft      bool      `json:"draft,omitempty"` // kept; not to be written to until it is taken up again
-	Refused    int       `json:"refused,omitempty"`
+	Fences  bool `json:"fences,omitempty"`
+	Draft   bool `json:"draft,omitempty"` // kept; not to be written to until it is taken up again
+	Refused int  `json:"refused,omitempty"`
+	// HoldSaid says that Held was asked for; otherwise a legal hold is the row's to tell.
+	HoldSaid   bool      `json:"hold_said,omitempty"`
 	WaitingFor string    `json:"waiting_for,omitempty"`
 	Overdue    bool      `json:"overdue,omitempty"`
 	Trouble    bool      `json:"trouble,omitempty"`
@@ -103,6 +105,7 @@ type ControlRow struct {
 	// knows it, which may be the catalog's fault.
 	Erased  bool `json:"erased,omitempty"`
 	Unknown bool `json:"unknown,omitempty"`
+	Held    bool `json:"held,omitempty"`
 	// Further is set when the row's epoch is above the one asked for, as after a reset
 	// or when Temporal was restored from a backup: where the life really stands.
 	Further *video.Carried `json:"further,omitempty"`
@@ -188,8 +191,11 @@ type Hidden struct {
 }
 
 // DestroyInput says why a life ends. Asked says that a person asked for it.
+//
+// Stores are those of the life: they are verified whatever a worker's settings say.
 type DestroyInput struct {
 	Leg
+	Stores   []string     `json:"stores,omitempty"`
 	Reason   video.Ending `json:"reason"`
 	HiddenAt time.Time    `json:"hidden_at"`
 	Asked    bool         `json:"asked,omitempty"`

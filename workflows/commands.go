@@ -28,7 +28,7 @@ func (l *life) command(c video.Command, request video.CommandRequest) error {
 	case video.Delete:
 		l.delete()
 	case video.Hold, video.Release:
-		l.kept.Held = c == video.Hold
+		l.kept.Held, l.rows.holdSaid = c == video.Hold, true
 	case video.Reject:
 		l.reject(video.Rejection{Code: "reviewer", Message: "A reviewer has rejected this video."})
 		l.decide(c)
@@ -141,13 +141,13 @@ func (l *life) answer(ctx workflow.Context, c video.Command) (video.Status, erro
 	case video.Pause:
 		held = func() bool { return l.idle() || !l.kept.Paused }
 	case video.Cancel, video.Reject:
-		held = l.idle
+		held = func() bool { return l.idle() || l.renewing && l.rows.written() }
 	case video.Approve:
 		held = func() bool { return l.movedOn(video.Reviewing) }
 	case video.Publish:
 		held = func() bool { return l.movedOn(video.Reviewing, video.Scheduled) }
 	case video.Delete:
-		held = func() bool { return l.hidden }
+		held = func() bool { return l.hidden || l.renewing && l.rows.written() } // the row hides it, too
 	}
 	if err := workflow.Await(ctx, held); err != nil {
 		return video.Status{}, err

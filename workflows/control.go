@@ -16,6 +16,10 @@ type controlRows struct {
 	// unconfirmed are the commands that changed something, until a row that was
 	// written after them has not turned out to be further than this run.
 	unconfirmed []unconfirmed
+
+	// holdSaid is set from a hold or release until a row has it: otherwise the hold is the
+	// row's to tell, for a run that was restored with Temporal may not have heard of one.
+	holdSaid bool
 }
 
 type unconfirmed struct {
@@ -71,19 +75,34 @@ func (l *life) writeRow(fences bool) {
 			_ = workflow.NewTimerWithOptions(root, backoff(attempt), workflow.TimerOptions{Summary: "before another attempt"}).Get(root, nil)
 			writing = workflow.ExecuteActivity(ctx, "Control", in)
 		}
+		if in.HoldSaid && in.Held == l.kept.Held {
+			l.rows.holdSaid = false
+		}
 		l.learnFrom(row, in.Epoch)
 		l.rows.inFlight--
 		if l.rows.inFlight == 0 && l.rows.stale {
 			l.writeRow(false)
 		}
+		if row.Unknown {
+			l.writeAgain(root, in.Epoch)
+		}
 	})
+}
+
+// writeAgain writes a row once more that could not be found: when it is there again it must
+// say what was asked meanwhile. A later row makes it needless.
+func (l *life) writeAgain(root workflow.Context, epoch int64) {
+	later := func() bool { return l.kept.Epoch != epoch || !l.rows.written() || l.kept.Stage == video.Purged }
+	if over, err := waitUntil(root, slowest, "before the row is looked for again", later); err == nil && !over {
+		l.writeShown()
+	}
 }
 
 func (l *life) controlInput(fences bool) ControlInput {
 	in := ControlInput{
 		Leg: Leg{l.in.ID, l.kept.Epoch}, Fences: fences, State: l.kept.State, Draft: l.kept.Stage == video.Draft,
 		Refused: l.kept.Refused, Stray: l.kept.Stray, WaitingFor: l.waiting(), Overdue: l.shown.overdue, Trouble: l.inTrouble(),
-		PublishAt: l.shown.publishAt, ExpiresAt: l.kept.ExpiresAt, Rejection: l.kept.Rejection,
+		PublishAt: l.shown.publishAt, ExpiresAt: l.kept.ExpiresAt, Rejection: l.kept.Rejection, HoldSaid: l.rows.holdSaid,
 	}
 	if in.PublishAt.IsZero() && l.kept.Stage.OnTheWay() {
 		in.PublishAt = l.in.PublishAt
@@ -96,6 +115,9 @@ func (l *life) controlInput(fences bool) ControlInput {
 // has gone further than a run that was reset, or restored with Temporal's database.
 func (l *life) learnFrom(row ControlRow, epoch int64) {
 	l.setUnknown(row.Unknown)
+	if row.Held && !l.rows.holdSaid {
+		l.kept.Held = true
+	}
 	switch {
 	case row.Further != nil:
 		if epoch == l.kept.Epoch { // else a later row is being written, and tells it too
@@ -105,6 +127,7 @@ func (l *life) learnFrom(row ControlRow, epoch int64) {
 	case row.Ending == video.ByDeletion && l.kept.Ending != video.ByDeletion:
 		l.kept.Asked = l.kept.Asked || !row.Erased
 		l.end(video.ByDeletion)
+		l.kept.Stray = false // a person has decided
 		l.interruptLeg()
 		l.render()
 	}
@@ -118,8 +141,8 @@ func (l *life) adopt(further video.Carried) {
 	again := l.rows.unconfirmed
 	l.rows.unconfirmed = nil
 	further.Refused = max(further.Refused, l.kept.Refused)
-	l.kept, l.shown, l.moved = further, shown{}, true
-	l.hidden = l.kept.Stage == video.PendingDeletion || l.kept.Stage == video.Purging
+	l.keep(further)
+	l.shown, l.moved = shown{}, true
 	l.interruptLeg()
 	for _, u := range again {
 		if err := l.command(u.command.Command, u.command.Request); err != nil {

@@ -14,6 +14,9 @@ import (
 // every step for as long as the step takes, in as many runs as that needs.
 func (l *life) erase() (video.Receipt, error) {
 	l.await(l.rows.written)
+	if l.moved { // the row says that the life goes on elsewhere
+		return video.Receipt{}, errMoved
+	}
 	for _, step := range []func() error{l.hide, l.waitForGrace, l.holdUp, l.destroyKey} {
 		if err := step(); err != nil {
 			return video.Receipt{}, err
@@ -79,6 +82,9 @@ func (l *life) holdUp() error {
 // reports false once there is none, and true if the ending was taken back before.
 func (l *life) waitForRelease(back func() bool) (takenBack bool, err error) {
 	l.await(func() bool { return back() || l.moved || l.rows.written() })
+	if l.moved {
+		return false, errMoved
+	}
 	if l.kept.Held && !back() && l.kept.Stage != video.Purging {
 		l.waitFor("the end of the legal hold")
 		l.writeShown()
@@ -91,14 +97,31 @@ func (l *life) waitForRelease(back func() bool) (takenBack bool, err error) {
 
 // destroyKey is the point of no return.
 func (l *life) destroyKey() error {
-	l.enter(video.Purging)
-	l.shown.total = len(l.stores())
-	workflow.Go(l.root, l.watchDeadline)
-	return l.untilSucceeded("DestroyKey", "record in the ledger, destroy the key", func(leg Leg) any { return l.destroyInput(leg) }, nil)
+	for {
+		stage := l.kept.Stage
+		l.enter(video.Purging)
+		l.shown.total = len(l.stores())
+		workflow.Go(l.root, l.watchDeadline)
+		err := l.untilSucceeded("DestroyKey", "record in the ledger, destroy the key", func(leg Leg) any { return l.destroyInput(leg) }, nil)
+		if errors.Is(err, errHeld) && stage == video.Purging {
+			continue // it was, or nobody could hold it any more
+		}
+		if !errors.Is(err, errHeld) {
+			return err
+		}
+		l.enter(stage) // back from a point that was not passed
+		if err := l.holdUp(); err != nil {
+			return err
+		}
+	}
 }
 
+// errHeld stops short of the point of no return: the row has a legal hold that this run
+// had not heard of.
+var errHeld = errors.New("under legal hold")
+
 func (l *life) destroyInput(leg Leg) DestroyInput {
-	return DestroyInput{Leg: leg, Reason: l.kept.Ending, HiddenAt: l.kept.HiddenAt, Asked: l.kept.Asked}
+	return DestroyInput{Leg: leg, Stores: l.stores(), Reason: l.kept.Ending, HiddenAt: l.kept.HiddenAt, Asked: l.kept.Asked}
 }
 
 func (l *life) stores() []string { return append([]string{l.in.Primary}, l.in.Backups...) }
@@ -137,6 +160,10 @@ func (l *life) untilSucceeded(activity, summary string, in func(Leg) any, out an
 		}
 		if err := l.waitAfterSetback(summary+" has failed", attempt, err); err != nil {
 			return err
+		}
+		if l.kept.Held && activity == "DestroyKey" {
+			l.endTrouble()
+			return errHeld
 		}
 	}
 }

@@ -117,10 +117,19 @@ func newLife(ctx workflow.Context, in video.LifecycleInput) *life {
 	l := &life{in: in, root: root, encoded: map[int]bool{}}
 	l.kept.Stage = video.Uploading
 	if in.Carried != nil {
-		l.kept, l.in.Carried = *in.Carried, nil
+		l.keep(*in.Carried)
+		l.in.Carried = nil
 	}
-	l.hidden = l.kept.Stage == video.PendingDeletion || l.kept.Stage == video.Purging
 	return l
+}
+
+// keep takes over what another run of the life has left, or the rows tell.
+func (l *life) keep(c video.Carried) {
+	l.kept = c
+	l.hidden = slices.Contains([]video.Stage{video.PendingDeletion, video.Purging, video.Purged}, c.Stage)
+	if l.hidden && c.Ending == "" {
+		l.kept.Ending = video.ByDeletion // nothing else leads there without saying so
+	}
 }
 
 // order is that of a life that goes well.

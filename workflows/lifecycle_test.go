@@ -356,7 +356,7 @@ func TestUnknownVideoIsWaitedFor(t *testing.T) {
 				if s.Stage != stage && !(stage == video.Scheduled && s.Stage == video.Publishing) || s.Ending != "" || s.Paused || !strings.Contains(s.WaitingFor, "doesn't know this video") {
 					t.Errorf("after four days: %+v", s)
 				}
-				if n := len(f.world.did); n > 1300 {
+				if n := len(f.world.did); n > 2000 {
 					t.Errorf("%d activities in four days", n)
 				}
 				f.world.change(func() { f.world.unknown = false })
@@ -709,5 +709,71 @@ func TestTrueCauseOfAWait(t *testing.T) {
 				t.Errorf("in the end the catalog says %q", shown.WaitingFor)
 			}
 		})
+	}
+}
+
+// A cancel given to a run that stands in a draft while its rows are published means
+// nothing there: the video stays public.
+func TestCancelOfADraftThatIsPublishedByItsRows(t *testing.T) {
+	f := newFilm(t)
+	f.carry(video.Draft)
+	f.in.Carried.ExpiresAt = f.Now().Add(100 * time.Hour)
+	f.world.row, f.world.further = ControlRow{Epoch: 40}, &video.Carried{State: video.State{Stage: video.Published}, Uploaded: true}
+	f.at(time.Minute, func() { f.SignalWorkflow(string(video.Cancel), nil) })
+	f.at(2*time.Hour, func() {
+		if s := f.status(); s.Stage != video.Published || s.Ending != "" || f.world.count("Hide") != 0 {
+			t.Errorf("%+v; did %v", s, f.world.did)
+		}
+		f.SignalWorkflow(string(video.Delete), nil)
+	})
+	f.run()
+	f.receipt()
+}
+
+// A legal hold that a run has not heard of, because Temporal was restored from a backup, is
+// in the row: it stops the purge all the same.
+func TestHoldThatOnlyTheRowKnows(t *testing.T) {
+	f := newFilm(t)
+	f.carry(video.Published)
+	f.in.Policy.DeleteGrace = 0
+	f.world.row.Held = true
+	f.world.fail["DestroyKey"] = func(int) error {
+		if f.world.rowIsHeld() {
+			return coded(video.Conflict)
+		}
+		return nil
+	}
+	f.at(time.Minute, func() { f.SignalWorkflow(string(video.Delete), nil) })
+	f.at(5*time.Hour, func() {
+		f.world.mu.Lock()
+		erased := f.world.erased
+		f.world.mu.Unlock()
+		if s := f.status(); erased || !strings.Contains(s.WaitingFor, "legal hold") || !canBe(s, video.Release) {
+			t.Errorf("erased %v: %+v", erased, s)
+		}
+		f.update(video.Release)
+	})
+	f.run()
+	f.receipt()
+}
+
+// Waiting for the right catalog uses up nothing of the day for which work may fail.
+func TestUnknownIsNoFailingWork(t *testing.T) {
+	f := newFilm(t)
+	f.world.unknown = true
+	f.at(50*time.Hour, func() {
+		f.world.change(func() {
+			f.world.unknown = false
+			f.world.fail["Probe"] = func(attempt int) error {
+				if attempt <= 5 {
+					return coded(video.Internal)
+				}
+				return nil
+			}
+		})
+	})
+	f.run()
+	if f.renewed(); f.world.count("Publish") != 1 {
+		t.Errorf("did %v", f.world.did)
 	}
 }

@@ -78,7 +78,7 @@ var words = strings.Fields(`actions attempt audio backups bytes cancel_grace car
 	keep_draft key_destroyed_at last_byte_at multiparts objects offset overdue overdue_after overdue_at owner paused piece pieces
 	plan policy primary publish_at publish_delay purge_at reason refused rejected rejected_ttl removed renditions review
 	risen segments stage store stores strays stray total upload_idle upload_stall uploaded versions video_sha256 videos waited erased since stall stalled import
-	waiting_for code message fences grace asked whole rejection stray trouble trouble_since unknown further resume_stage was_draft
+	waiting_for code message hold_said fences grace asked whole rejection stray trouble trouble_since unknown further resume_stage was_draft
 	begun failed paused_in_temporal unstarted stopped left skipped signaled`)
 
 // Nothing personal goes into Temporal: histories outlive what they tell of.

@@ -70,6 +70,9 @@ func (l *life) afterFailure(err error) {
 		l.waitForAttempt(min(time.Second<<min(l.failures-1, 12), slowest))
 		return
 	}
+	if l.shown.text(unknownReason) != "" {
+		l.setUnknown(false) // the row is found again: what fails now fails since now
+	}
 	l.showTrouble(fmt.Sprintf("another attempt: %s has failed; the workers' logs say why", l.stageWords()))
 	if workflow.Now(l.root).Sub(l.kept.TroubleSince) >= patience {
 		l.pauseItself()

@@ -191,6 +191,12 @@ func (w *world) fenced(leg Leg) bool {
 	return w.row.Epoch > leg.Epoch
 }
 
+func (w *world) rowIsHeld() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.row.Held
+}
+
 func (w *world) epoch() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -219,6 +225,9 @@ func (w *world) Control(ctx context.Context, in ControlInput) (ControlRow, error
 	}
 	if err == nil && in.Epoch >= w.row.Epoch {
 		w.row.Epoch, w.shown = in.Epoch, in
+		if in.HoldSaid {
+			w.row.Held = in.Held
+		}
 		w.waits = append(w.waits, in.WaitingFor)
 		if w.row.Ending != video.ByDeletion {
 			w.row.Ending = in.Ending

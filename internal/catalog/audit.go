@@ -177,7 +177,9 @@ func temporalAdopted(db *gorm.DB) (time.Time, error) {
 	var latest []struct {
 		AdoptedAt time.Time `gorm:"serializer:instant"`
 	}
-	err := db.Table("adoptions").Select("adopted_at").Where("place = 'temporal'").Order("adopted_at DESC").Limit(1).Find(&latest).Error
+	err := db.Table("adoptions").Select("adopted_at").Where("place = 'temporal'").
+		Where("adopted_at > (SELECT COALESCE(founded_at, made_at) FROM installation)"). // by a person, not by the founding
+		Order("adopted_at DESC").Limit(1).Find(&latest).Error
 	if err != nil || len(latest) == 0 {
 		return time.Time{}, err
 	}

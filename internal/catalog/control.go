@@ -40,6 +40,8 @@ type Control struct {
 	// Fences, of what is wanted, says that its epoch is new: a row that has it already was
 	// written by another run, unless it says the same.
 	Fences bool `gorm:"-"`
+	// KeepHold, of what is wanted, leaves Held as the row has it.
+	KeepHold bool `gorm:"-"`
 	// Behind, of what Control returns, says that the row is further than what was wanted,
 	// and was left as it is.
 	Behind bool `gorm:"-"`
@@ -271,6 +273,9 @@ func (row Control) isFurther(tx *gorm.DB, want Control, project func(*Video)) (b
 // become returns what is wanted, but for an end that can't be taken back.
 func (row Control) become(tx *gorm.DB, want Control) (Control, error) {
 	want.Writer = row.Writer
+	if want.KeepHold {
+		want.Held = row.Held
+	}
 	if row.Ending == "" || want.Ending == "" {
 		v, err := lockWishes(tx, row.Video)
 		if err != nil {

@@ -54,10 +54,12 @@ func (i *Installation) adoptOther(ctx context.Context, m *member, id string) (Ad
 	if done.Replaced, err = m.read(ctx); err != nil {
 		return done, err
 	}
+	// A person's word counts also where the id is there: the audit goes by it when a
+	// Temporal that was restored lacks many lives.
+	if err := i.places.Catalog.RecordAdoption(ctx, m.label().name, done.Replaced); err != nil {
+		return done, err
+	}
 	if done.Replaced != id {
-		if err := i.places.Catalog.RecordAdoption(ctx, m.label().name, done.Replaced); err != nil {
-			return done, err
-		}
 		if err := m.write(ctx, id, done.Replaced); err != nil {
 			return done, err
 		}
