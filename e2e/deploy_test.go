@@ -87,12 +87,15 @@ func newStanding(t *testing.T, s standstill) *standing {
 	for _, stage := range s.untouched {
 		l.untouched[stage] = l.upload(stage)
 	}
-	for id, stage := range l.lives {
-		if stage == video.Draft || stage == video.Publishing {
+	for id, stage := range l.lives { // as far as the encoders are needed
+		switch stage {
+		case video.Uploading, video.Processing:
+		case video.Draft, video.Publishing:
 			l.stage(l.me, id, video.Reviewing, 2*time.Minute)
-		}
-		if stage == video.PendingDeletion || stage == video.Purging {
+		case video.PendingDeletion, video.Purging:
 			l.stage(l.me, id, video.Published, 2*time.Minute)
+		default:
+			l.stage(l.me, id, stage, 2*time.Minute)
 		}
 	}
 	r.must(l.media().Kill())
