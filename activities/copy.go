@@ -148,8 +148,7 @@ func (a *Activities) copyObject(ctx context.Context, leg catalog.Leg, to objects
 	if err != nil {
 		return err
 	}
-	o.ID, o.Version = 0, ""
-	return a.put(ctx, leg, to, o, body)
+	return a.writer().Copy(ctx, leg, to, o, body)
 }
 
 // unreachable shows readers that the store of a replica is down, if why says so of

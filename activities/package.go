@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
@@ -184,8 +185,8 @@ func (a *Activities) putSegment(ctx context.Context, leg catalog.Leg, rendition 
 	if err != nil {
 		return err
 	}
-	return a.put(ctx, leg, a.Stores.Primary, catalog.Object{
-		Key:  newKey(leg.Video, fmt.Sprintf("hls/%s/%d", rendition, s.Index), ".ts"),
+	return a.writer().Put(ctx, leg, catalog.Object{
+		Key:  manifest.NewKey(leg.Video, fmt.Sprintf("hls/%s/%d", rendition, s.Index), ".ts"),
 		Kind: catalog.KindSegment, Rendition: rendition, Index: s.Index,
 		Duration: s.Duration, IV: iv[:], PlainSize: int64(len(s.Data)),
 	}, body)
@@ -197,7 +198,7 @@ func (a *Activities) pictures(ctx context.Context, j job) (media.Previews, error
 	if err != nil {
 		return media.Previews{}, err
 	}
-	err = a.putSealed(ctx, j.leg, catalog.Object{Key: newKey(j.leg.Video, "poster/whole", ".jpg"), Kind: catalog.KindPoster}, poster)
+	err = a.writer().PutSealed(ctx, j.leg, catalog.Object{Key: manifest.NewKey(j.leg.Video, "poster/whole", ".jpg"), Kind: catalog.KindPoster}, poster)
 	if err != nil {
 		return media.Previews{}, err
 	}
@@ -205,7 +206,7 @@ func (a *Activities) pictures(ctx context.Context, j job) (media.Previews, error
 	if err != nil {
 		return media.Previews{}, err
 	}
-	return layout, a.putSealed(ctx, j.leg, catalog.Object{Key: newKey(j.leg.Video, "preview/sheet", ".jpg"), Kind: catalog.KindPreview}, sheet)
+	return layout, a.writer().PutSealed(ctx, j.leg, catalog.Object{Key: manifest.NewKey(j.leg.Video, "preview/sheet", ".jpg"), Kind: catalog.KindPreview}, sheet)
 }
 
 func ofKind(all []catalog.Object, kinds ...string) []catalog.Object {
