@@ -23,7 +23,7 @@ type findings struct {
 	Previews *video.Previews `json:"previews,omitempty"`
 
 	Epoch   int64             `json:"epoch"`  // of the leg that found it
-	Ladder  []media.Rendition `json:"ladder"` // never empty
+	Ladder  []video.Rendition `json:"ladder"` // never empty
 	Pieces  []media.Piece     `json:"pieces"`
 	Threads int               `json:"threads"` // of each encoder: with other numbers the bytes differ
 
@@ -205,7 +205,7 @@ func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (
 		return workflows.Probed{}, video.Errorf(video.Internal, "The plan has no piece %d.", in.Piece)
 	}
 	if !encoded(ofKind(j.made, catalog.KindPiece), ladder, in.Piece) {
-		err = j.tools.EncodePiece(ctx, j.source, j.found.Info, ladder, pieces[in.Piece], nil, func(rendition string, file io.ReadSeeker, size int64) error {
+		err = j.tools.EncodePiece(ctx, j.source, j.found.Info, ladder, pieces[in.Piece], func(rendition string, file io.ReadSeeker, size int64) error {
 			return a.keep(ctx, j.leg, catalog.Object{
 				Key:  manifest.NewKey(in.ID, fmt.Sprintf("piece/%s/%d", rendition, in.Piece), ".mp4"),
 				Kind: catalog.KindPiece, Rendition: rendition, Index: in.Piece,
@@ -218,7 +218,7 @@ func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (
 	return workflows.Probed{}, a.countPieces(ctx, j.leg, ladder[0].Name)
 }
 
-func encoded(made []catalog.Object, ladder []media.Rendition, piece int) bool {
+func encoded(made []catalog.Object, ladder []video.Rendition, piece int) bool {
 	for _, r := range ladder {
 		if _, ok := find(made, r.Name, piece); !ok {
 			return false

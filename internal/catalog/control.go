@@ -87,13 +87,6 @@ func (c *Catalog) enter(ctx context.Context, leg Leg, project func(*Video), writ
 	return row, err
 }
 
-// EnterEnding is Enter for work of the way out; see Leg.Ending. It fails with
-// Conflict when a later leg has begun or the life is not ending.
-func (c *Catalog) EnterEnding(ctx context.Context, leg Leg, project func(*Video)) error {
-	leg.Ending = true
-	return c.Enter(ctx, leg, project)
-}
-
 // Project changes the video's row in the course of a leg that was entered:
 // progress, findings, the next stage. It fails as Enter does, and with Conflict
 // when the leg is not the present one.
