@@ -45,17 +45,17 @@ var rooms = []struct {
 	{"internal/stack", leaf, "the stack runs programs; it doesn't know what is inside them"},
 	{"internal/gateway/issuer", leaf, leaves},
 	{"internal/leases", []string{"video", "internal/catalog"}, "leases are rows of the catalog, kept alive; what they allow is their holder's affair"},
-	{"internal/segments", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/leases"}, "segments join the three leaves in which sealed bytes rest"},
+	{"internal/manifest", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/leases"}, "the manifest joins the three leaves in which sealed bytes rest"},
 
 	{"internal/ledger", []string{"video", "internal/catalog", "internal/vault"}, "the ledger of the vault is applied to the catalog, and neither knows the other"},
 
 	{"internal/identity", []string{"video", "internal/catalog", "internal/vault", "internal/objects"}, "the identity compares catalog, vault, stores and Temporal, and none of them knows the others"},
 
-	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/segments", "internal/ledger"},
+	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/manifest", "internal/ledger"},
 		"activities do what workflows ask for, by means of the leaves; they know neither HTTP nor settings"},
-	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/segments", "internal/leases"},
+	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest", "internal/leases"},
 		"uploads store bytes; what becomes of them the workflow decides"},
-	{"internal/gateway", []string{"video", "web", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/segments", "internal/gateway/issuer", "internal/gateway/uploads"},
+	{"internal/gateway", []string{"video", "web", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/manifest", "internal/gateway/issuer", "internal/gateway/uploads"},
 		"the gateway starts workflows by name and never imports them: it can be released without them"},
 
 	{"worker", anything, ""},

@@ -136,9 +136,3 @@ func heartWith(ctx context.Context, beat func()) (stop func()) {
 	}()
 	return cancel
 }
-
-// detached is for what must still be done after a cancel, such as taking back
-// what a fenced-off writer wrote.
-func detached(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-}

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
 	"github.com/reelflow/reelflow/video"
@@ -170,7 +171,7 @@ func TestReceiptStaysOpenWhileAnythingIsFound(t *testing.T) {
 	for _, store := range r.Stores.All() {
 		r.must(r.PurgeReplica(r.ctx, workflows.StoreInput{Leg: r.leg(22), Store: store.Name()}))
 	}
-	late := newKey(r.id, "hls/480p/0", ".ts")
+	late := manifest.NewKey(r.id, "hls/480p/0", ".ts")
 	_, err := r.Stores.Backups[1].Put(r.ctx, late, []byte("late"), objects.PutOptions{})
 	r.must(err)
 	if _, err := r.CloseReceipt(r.ctx, end); video.CodeOf(err) != video.Conflict {

@@ -19,6 +19,7 @@ import (
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
 	"github.com/reelflow/reelflow/internal/vault"
+	"github.com/reelflow/reelflow/internal/vault/vaulttest"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
 )
@@ -387,9 +388,8 @@ func (d *disturbed) frames(segments []catalog.Object, rendition string) int {
 		d.must(d.withKey(d.ctx, d.id, func(k vault.Key) error {
 			key, err := k.SegmentKey(rendition, i)
 			d.must(err)
-			plain, err := vault.DecryptSegment(key, [16]byte(o.IV), sealed)
-			stream = append(stream, plain...)
-			return err
+			stream = append(stream, vaulttest.DecryptSegment(d.t, key, [16]byte(o.IV), sealed)...)
+			return nil
 		}))
 	}
 	file := filepath.Join(d.t.TempDir(), "stream.ts")

@@ -78,12 +78,12 @@ func (a *Activities) copyTo(ctx context.Context, leg catalog.Leg, backup objects
 		copies.Go(func() error { return a.copyObject(each, leg, backup, o) })
 	}
 	if err := copies.Wait(); err != nil {
-		return a.unreachable(ctx, leg, replica, err)
+		return a.markUnreachable(ctx, leg, replica, err)
 	}
 	replica.State, replica.Objects, replica.Bytes = catalog.ReplicaBehind, len(want), total(want)
 	if whole {
 		if _, replica.VerifiedAt, err = a.listed(ctx, leg.Video, backup); err != nil {
-			return a.unreachable(ctx, leg, replica, err)
+			return a.markUnreachable(ctx, leg, replica, err)
 		}
 		replica.State = catalog.ReplicaComplete
 	}
@@ -148,14 +148,13 @@ func (a *Activities) copyObject(ctx context.Context, leg catalog.Leg, to objects
 	if err != nil {
 		return err
 	}
-	o.ID, o.Version = 0, ""
-	return a.put(ctx, leg, to, o, body)
+	return a.writer().Copy(ctx, leg, to, o, body)
 }
 
-// unreachable shows readers that the store of a replica is down, if why says so of
+// markUnreachable shows readers that the store of a replica is down, if why says so of
 // that one: a copy can also fail because of the primary. It returns why; a failure to
 // show it is only logged.
-func (a *Activities) unreachable(ctx context.Context, leg catalog.Leg, r catalog.Replica, why error) error {
+func (a *Activities) markUnreachable(ctx context.Context, leg catalog.Leg, r catalog.Replica, why error) error {
 	if ctx.Err() != nil || !is(why, video.Unavailable) || video.PlaceOf(why) != r.Store {
 		return why
 	}

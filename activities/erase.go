@@ -164,7 +164,7 @@ func (a *Activities) PurgeReplica(ctx context.Context, in workflows.StoreInput) 
 	})
 	replica := catalog.Replica{Video: in.ID, Store: in.Store, State: catalog.ReplicaEmpty}
 	if err != nil {
-		return a.unreachable(ctx, leg, replica, err)
+		return a.markUnreachable(ctx, leg, replica, err)
 	}
 	if err := a.Catalog.SetReplica(ctx, leg, replica); err != nil {
 		return orForgotten(err)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/fetch"
-	"github.com/reelflow/reelflow/internal/segments"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
@@ -38,12 +38,12 @@ func (a *Activities) Import(ctx context.Context, leg workflows.Leg) (workflows.I
 	if u, err := a.Catalog.UploadOf(ctx, leg.ID); err != nil || !u.FinishedAt.IsZero() {
 		return workflows.Imported{}, err
 	}
-	hold, err := segments.Acquire(ctx, a.Catalog, leg.ID)
+	lease, err := manifest.AcquireLease(ctx, a.Catalog, leg.ID)
 	if err != nil {
 		return workflows.Imported{}, err
 	}
 	defer func() {
-		if err := hold.Release(); err != nil {
+		if err := lease.Release(); err != nil {
 			a.Log.Warn("a lease was not given back", "video", leg.ID, "error", err)
 		}
 	}()
@@ -51,9 +51,9 @@ func (a *Activities) Import(ctx context.Context, leg workflows.Leg) (workflows.I
 	if err := enter(); err != nil {
 		return workflows.Imported{}, err
 	}
-	i := &importing{Activities: a, ctx: hold.Context, lease: hold.Lease}
+	i := &importing{Activities: a, ctx: lease.Context, lease: lease.Lease}
 	err = i.run()
-	if lost := hold.Lost(); err != nil && lost != nil {
+	if lost := lease.Lost(); err != nil && lost != nil {
 		return workflows.Imported{}, lost
 	}
 	if rejected, ok := err.(*refused); ok {
@@ -102,7 +102,7 @@ func (i *importing) run() (err error) {
 	if i.upload, err = i.Catalog.UploadOf(i.ctx, i.lease.Video); err != nil {
 		return err
 	}
-	if i.digest, err = segments.Digest(i.ctx, i.Vault, i.upload); err != nil {
+	if i.digest, err = manifest.UploadDigest(i.ctx, i.Vault, i.upload); err != nil {
 		return err
 	}
 	if i.upload.Offset != i.upload.Length { // else only the end was missing
@@ -110,7 +110,7 @@ func (i *importing) run() (err error) {
 			return err
 		}
 	}
-	if err := segments.Finish(i.ctx, i.Catalog, i.Vault, i.lease.Video, i.digest.Sum(nil)); err != nil {
+	if err := manifest.FinishUpload(i.ctx, i.Catalog, i.Vault, i.lease.Video, i.digest.Sum(nil)); err != nil {
 		return err
 	}
 	// The workflow hears of it by this activity's end: no gateway need tell it.
@@ -147,11 +147,9 @@ func (i *importing) fetch() error {
 
 // store takes the rest of the stream into segments.
 func (i *importing) store(stream io.ReadCloser) error {
-	w := &segments.Writer{
-		Catalog: i.Catalog, Vault: i.Vault, Store: i.Stores.Primary, Lease: i.lease, Log: i.Log,
-		Digest: i.digest, Offset: i.upload.Offset, FlushAfter: importFlush,
-	}
-	read, write := w.Take(i.ctx, &announced{stream, i.upload.Length - i.upload.Offset, i.upload.Length >= 0})
+	w := &manifest.Appender{Writer: i.writer(), Lease: i.lease, Digest: i.digest, Offset: i.upload.Offset}
+	rest := &announced{stream, i.upload.Length - i.upload.Offset, i.upload.Length >= 0}
+	read, write := w.StoreAll(i.ctx, rest, importFlush)
 	switch {
 	case write != nil:
 		return write

@@ -17,8 +17,8 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/fetch"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
-	"github.com/reelflow/reelflow/internal/segments"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
@@ -117,7 +117,7 @@ func (r *rig) arrived(o *origin) {
 	u, err := r.Catalog.UploadOf(r.ctx, r.id)
 	r.must(err)
 	want := sha256.Sum256(o.file)
-	sum, _, err := segments.Hashes(r.ctx, r.Vault, u)
+	sum, _, err := manifest.UploadHashes(r.ctx, r.Vault, u)
 	r.must(err)
 	if u.FinishedAt.IsZero() || !u.Announced || !bytes.Equal(sum, want[:]) || u.Holder != "" {
 		r.t.Errorf("the upload: %+v", u)
@@ -346,7 +346,7 @@ func TestImportAfterADeadWorker(t *testing.T) {
 	r.accepted(r.leg(1))
 	r.arrived(o)
 	lease := catalog.Lease{Video: r.id, Holder: "dead", Epoch: dead}
-	if _, err := r.Catalog.IntendSegment(r.ctx, lease, catalog.Object{Store: "primary", Key: segments.Key(r.id, 0)}); video.CodeOf(err) != video.Conflict {
+	if _, err := r.Catalog.IntendSegment(r.ctx, lease, catalog.Object{Store: "primary", Key: manifest.NewKey(r.id, "source/000000000000", "")}); video.CodeOf(err) != video.Conflict {
 		t.Errorf("the dead writes: %v", err)
 	}
 }

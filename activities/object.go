@@ -2,96 +2,20 @@ package activities
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
 
-// newKey is a key that was never used: every put is an object of its own, so
-// that a late writer can't overwrite what a later leg wrote.
-func newKey(id video.ID, path, extension string) string {
-	var random [6]byte
-	rand.Read(random[:])
-	return fmt.Sprintf("%s%s-%s%s", id.Prefix(), path, hex.EncodeToString(random[:]), extension)
-}
-
-// put writes an object: first into the manifest, then into the store, then it is
-// committed, all under the leg. When the commit is refused the object is taken
-// back; when its outcome is unknown, or the catalog doesn't know the video, it stays
-// for the purge to find.
-func (a *Activities) put(ctx context.Context, leg catalog.Leg, store objects.Store, o catalog.Object, body []byte) error {
-	if len(o.SHA256) == 0 { // a copy has been compared with its hash already
-		sum := sha256.Sum256(body)
-		o.SHA256 = sum[:]
-	}
-	o.Video, o.Store, o.Epoch = leg.Video, store.Name(), leg.Epoch
-	o.Size, o.State = int64(len(body)), catalog.ObjectWriting
-	rows, err := a.Catalog.Intend(ctx, leg, []catalog.Object{o})
-	if err != nil {
-		return err
-	}
-	o = rows[0]
-	if o.Version, err = store.Put(ctx, o.Key, body, objects.PutOptions{}); err != nil {
-		return err
-	}
-	err = a.commit(ctx, leg, o)
-	switch {
-	case errors.Is(err, catalog.ErrTwin): // an attempt thought dead was faster
-		return a.takeBack(ctx, store, o, nil)
-	case is(err, video.Conflict, video.Gone):
-		return a.takeBack(ctx, store, o, err)
-	}
-	return err
-}
-
-// commit settles whether an object that lies in its store counts, also when the work
-// is told to stop in the middle of it: else the object would stay until the purge.
-func (a *Activities) commit(ctx context.Context, leg catalog.Leg, o catalog.Object) error {
-	err := a.Catalog.Commit(ctx, leg, o)
-	if err == nil || ctx.Err() == nil {
-		return err
-	}
-	ctx, done := detached(ctx)
-	defer done()
-	return a.Catalog.Commit(ctx, leg, o)
-}
-
-// takeBack removes what a late writer wrote, and returns why. A copy has the key
-// of its original: where a store keeps no versions it can't be told from the one
-// that a later leg made, which is the same, byte for byte. So it stays while the
-// video lives.
-func (a *Activities) takeBack(ctx context.Context, store objects.Store, o catalog.Object, why error) error {
-	if o.Version == "" && store != a.Stores.Primary && !is(why, video.Gone) {
-		return why
-	}
-	ctx, done := detached(ctx)
-	defer done()
-	if err := store.Delete(ctx, o.Key, o.Version); err != nil {
-		a.Log.Error("could not take back what was written too late; the purge will find it", "key", o.Key, "store", store.Name(), "error", err)
-	}
-	return why
-}
-
-// putSealed seals plain under the video's key and puts it.
-func (a *Activities) putSealed(ctx context.Context, leg catalog.Leg, o catalog.Object, plain []byte) error {
-	var sealed []byte
-	err := a.withKey(ctx, leg.Video, func(k vault.Key) (err error) {
-		sealed, err = k.Seal(o.Key, nil, plain)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	o.PlainSize = int64(len(plain))
-	return a.put(ctx, leg, a.Stores.Primary, o, sealed)
+// writer is how anything of a video is written.
+func (a *Activities) writer() *manifest.Writer {
+	return &manifest.Writer{Catalog: a.Catalog, Vault: a.Vault, Primary: a.Stores.Primary, Log: a.Log}
 }
 
 // withKey borrows the key for one short piece of work.

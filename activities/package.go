@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
@@ -66,7 +67,7 @@ func (a *Activities) makePackage(ctx context.Context, j job) error {
 			return err
 		})
 	}
-	var previews media.Previews
+	var previews video.Previews
 	works.Go(func() (err error) {
 		previews, err = a.pictures(each, j)
 		return err
@@ -74,8 +75,7 @@ func (a *Activities) makePackage(ctx context.Context, j job) error {
 	if err := works.Wait(); err != nil {
 		return err
 	}
-	shown := video.Previews(previews)
-	j.found.Previews, j.found.Segments = &shown, map[string]int{}
+	j.found.Previews, j.found.Segments = &previews, map[string]int{}
 	for i, r := range packaged {
 		j.found.Segments[r.Name] = segments[i]
 	}
@@ -130,8 +130,9 @@ func (f findings) mustHaveAll(made []catalog.Object) error {
 // packageRendition puts the segments of a rendition, and says what they hold, and how
 // many they are: the pieces were all encoded with the same parameters, so the first
 // speaks for all.
-func (a *Activities) packageRendition(ctx context.Context, j job, r media.Rendition) (made video.Rendition, segments int, err error) {
-	made = video.Rendition{Name: r.Name, Width: r.Width, Height: r.Height, Bitrate: r.Bitrate, FrameRate: j.found.Info.OutputRate.Float()}
+func (a *Activities) packageRendition(ctx context.Context, j job, r video.Rendition) (made video.Rendition, segments int, err error) {
+	made = r
+	made.FrameRate = j.found.Info.OutputRate.Float()
 	pieces, audio, err := a.parts(j, r.Name)
 	if err != nil {
 		return made, 0, err
@@ -184,28 +185,28 @@ func (a *Activities) putSegment(ctx context.Context, leg catalog.Leg, rendition 
 	if err != nil {
 		return err
 	}
-	return a.put(ctx, leg, a.Stores.Primary, catalog.Object{
-		Key:  newKey(leg.Video, fmt.Sprintf("hls/%s/%d", rendition, s.Index), ".ts"),
+	return a.writer().Put(ctx, leg, catalog.Object{
+		Key:  manifest.NewKey(leg.Video, fmt.Sprintf("hls/%s/%d", rendition, s.Index), ".ts"),
 		Kind: catalog.KindSegment, Rendition: rendition, Index: s.Index,
 		Duration: s.Duration, IV: iv[:], PlainSize: int64(len(s.Data)),
 	}, body)
 }
 
 // pictures makes the poster and the previews for scrubbing.
-func (a *Activities) pictures(ctx context.Context, j job) (media.Previews, error) {
+func (a *Activities) pictures(ctx context.Context, j job) (video.Previews, error) {
 	poster, err := j.tools.Poster(ctx, j.source, j.found.Info)
 	if err != nil {
-		return media.Previews{}, err
+		return video.Previews{}, err
 	}
-	err = a.putSealed(ctx, j.leg, catalog.Object{Key: newKey(j.leg.Video, "poster/whole", ".jpg"), Kind: catalog.KindPoster}, poster)
+	err = a.writer().PutSealed(ctx, j.leg, catalog.Object{Key: manifest.NewKey(j.leg.Video, "poster/whole", ".jpg"), Kind: catalog.KindPoster}, poster)
 	if err != nil {
-		return media.Previews{}, err
+		return video.Previews{}, err
 	}
 	sheet, layout, err := j.tools.Previews(ctx, j.source, j.found.Info)
 	if err != nil {
-		return media.Previews{}, err
+		return video.Previews{}, err
 	}
-	return layout, a.putSealed(ctx, j.leg, catalog.Object{Key: newKey(j.leg.Video, "preview/sheet", ".jpg"), Kind: catalog.KindPreview}, sheet)
+	return layout, a.writer().PutSealed(ctx, j.leg, catalog.Object{Key: manifest.NewKey(j.leg.Video, "preview/sheet", ".jpg"), Kind: catalog.KindPreview}, sheet)
 }
 
 func ofKind(all []catalog.Object, kinds ...string) []catalog.Object {

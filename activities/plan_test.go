@@ -79,7 +79,7 @@ func TestThePlanThatWasKeptIsFollowed(t *testing.T) {
 		t.Fatalf("planned %+v", other)
 	}
 	other.Pieces = media.Pieces(other.Info, 2*time.Second)
-	other.Ladder = append(other.Ladder, media.Rendition{Name: "32p", Width: 32, Height: 48, Bitrate: 200_000})
+	other.Ladder = append(other.Ladder, video.Rendition{Name: "32p", Width: 32, Height: 48, Bitrate: 200_000})
 	other.Threads = 1
 	facts, err := json.Marshal(other)
 	r.must(err)

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
@@ -22,7 +23,7 @@ type findings struct {
 	Previews *video.Previews `json:"previews,omitempty"`
 
 	Epoch   int64             `json:"epoch"`  // of the leg that found it
-	Ladder  []media.Rendition `json:"ladder"` // never empty
+	Ladder  []video.Rendition `json:"ladder"` // never empty
 	Pieces  []media.Piece     `json:"pieces"`
 	Threads int               `json:"threads"` // of each encoder: with other numbers the bytes differ
 
@@ -204,9 +205,9 @@ func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (
 		return workflows.Probed{}, video.Errorf(video.Internal, "The plan has no piece %d.", in.Piece)
 	}
 	if !encoded(ofKind(j.made, catalog.KindPiece), ladder, in.Piece) {
-		err = j.tools.EncodePiece(ctx, j.source, j.found.Info, ladder, pieces[in.Piece], nil, func(rendition string, file io.ReadSeeker, size int64) error {
+		err = j.tools.EncodePiece(ctx, j.source, j.found.Info, ladder, pieces[in.Piece], func(rendition string, file io.ReadSeeker, size int64) error {
 			return a.keep(ctx, j.leg, catalog.Object{
-				Key:  newKey(in.ID, fmt.Sprintf("piece/%s/%d", rendition, in.Piece), ".mp4"),
+				Key:  manifest.NewKey(in.ID, fmt.Sprintf("piece/%s/%d", rendition, in.Piece), ".mp4"),
 				Kind: catalog.KindPiece, Rendition: rendition, Index: in.Piece,
 			}, file)
 		})
@@ -217,7 +218,7 @@ func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (
 	return workflows.Probed{}, a.countPieces(ctx, j.leg, ladder[0].Name)
 }
 
-func encoded(made []catalog.Object, ladder []media.Rendition, piece int) bool {
+func encoded(made []catalog.Object, ladder []video.Rendition, piece int) bool {
 	for _, r := range ladder {
 		if _, ok := find(made, r.Name, piece); !ok {
 			return false
@@ -232,7 +233,7 @@ func (a *Activities) keep(ctx context.Context, leg catalog.Leg, o catalog.Object
 	if err != nil {
 		return err
 	}
-	return a.putSealed(ctx, leg, o, plain)
+	return a.writer().PutSealed(ctx, leg, o, plain)
 }
 
 // countPieces shows how many pieces are done: those in the manifest, so that an
@@ -259,7 +260,7 @@ func (a *Activities) EncodeAudio(ctx context.Context, in workflows.Leg) (workflo
 		return workflows.Probed{}, err
 	}
 	err = j.tools.EncodeAudio(ctx, j.source, j.found.Info, func(_ string, file io.ReadSeeker, size int64) error {
-		return a.keep(ctx, j.leg, catalog.Object{Key: newKey(in.ID, "audio/whole", ".mp4"), Kind: catalog.KindAudio}, file)
+		return a.keep(ctx, j.leg, catalog.Object{Key: manifest.NewKey(in.ID, "audio/whole", ".mp4"), Kind: catalog.KindAudio}, file)
 	})
 	if err != nil {
 		return rejected(err)

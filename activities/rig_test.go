@@ -13,10 +13,10 @@ import (
 	"os"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
-	"github.com/reelflow/reelflow/internal/segments"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/internal/vault/vaulttest"
 	"github.com/reelflow/reelflow/video"
@@ -78,7 +78,7 @@ func (r *rig) uploaded(data []byte, size int) {
 	r.must(r.Catalog.DeclareLength(r.ctx, lease, int64(len(data))))
 	for at := 0; at < len(data); at += size {
 		part := data[at:min(at+size, len(data))]
-		key := newKey(r.id, fmt.Sprintf("source/%012d", at), "")
+		key := manifest.NewKey(r.id, fmt.Sprintf("source/%012d", at), "")
 		var sealed []byte
 		r.must(r.withKey(r.ctx, r.id, func(k vault.Key) (err error) {
 			sealed, err = k.Seal(key, nil, part)
@@ -94,7 +94,7 @@ func (r *rig) uploaded(data []byte, size int) {
 		r.must(r.Catalog.CommitSegment(r.ctx, lease, o, nil))
 	}
 	sum := sha256.Sum256(data)
-	r.must(segments.Finish(r.ctx, r.Catalog, r.Vault, r.id, sum[:]))
+	r.must(manifest.FinishUpload(r.ctx, r.Catalog, r.Vault, r.id, sum[:]))
 	r.must(r.Catalog.Unlease(r.ctx, r.id, "gateway", epoch))
 }
 

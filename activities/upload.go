@@ -5,7 +5,7 @@ import (
 	"context"
 
 	"github.com/reelflow/reelflow/internal/catalog"
-	"github.com/reelflow/reelflow/internal/segments"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
 )
@@ -43,7 +43,7 @@ func (a *Activities) faultOf(ctx context.Context, u catalog.Upload) (*video.Reje
 	if u.Offset == 0 {
 		return &video.Rejection{Code: "not_a_video", Message: "The file is empty. Choose another one and upload it again."}, nil
 	}
-	sum, announced, err := segments.Hashes(ctx, a.Vault, u)
+	sum, announced, err := manifest.UploadHashes(ctx, a.Vault, u)
 	if err != nil || announced == nil || bytes.Equal(sum, announced) {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
-	"github.com/reelflow/reelflow/internal/segments"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -46,7 +46,7 @@ func (r *rig) announced(sum []byte) {
 	var sealed []byte
 	if len(sum) > 0 {
 		r.must(r.withKey(r.ctx, r.id, func(k vault.Key) (err error) {
-			sealed, err = k.SealColumn(segments.AnnouncedColumn(r.id), sum)
+			sealed, err = k.SealColumn(manifest.AnnouncedColumn(r.id), sum)
 			return err
 		}))
 	}

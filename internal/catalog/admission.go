@@ -69,8 +69,8 @@ func (a Admission) check(tx *gorm.DB, v Video, u Upload) error {
 	if len(a.Rivals) > 0 {
 		switch _, err := oneOf(tx, a.Rivals); {
 		case err == nil:
-			return taken()
-		case video.CodeOf(fault(err)) != video.NotFound:
+			return errExists()
+		case video.CodeOf(codedError(err)) != video.NotFound:
 			return err
 		}
 	}
@@ -90,7 +90,7 @@ func lockOwner(tx *gorm.DB, owner string) error {
 // been erased, or NotFound.
 func (c *Catalog) OneOf(ctx context.Context, ids []video.ID) (Video, error) {
 	v, err := oneOf(c.read.WithContext(ctx), ids)
-	return v, fault(err)
+	return v, codedError(err)
 }
 
 func oneOf(db *gorm.DB, ids []video.ID) (Video, error) {
@@ -110,7 +110,7 @@ func oneOf(db *gorm.DB, ids []video.ID) (Video, error) {
 		return Video{}, err
 	}
 	if records > 0 {
-		return Video{}, erased()
+		return Video{}, errErased()
 	}
 	return Video{}, video.Errorf(video.NotFound, "There is no such video.")
 }
@@ -118,7 +118,7 @@ func oneOf(db *gorm.DB, ids []video.ID) (Video, error) {
 // HasRoom says whether an owner may begin one more upload of this many bytes, -1
 // for not known: nil, or RateLimited because of an Excess. Only Admit is sure of it.
 func (c *Catalog) HasRoom(ctx context.Context, owner string, length int64, a Allowance) error {
-	return fault(a.check(c.read.WithContext(ctx), owner, length))
+	return codedError(a.check(c.read.WithContext(ctx), owner, length))
 }
 
 func (a Allowance) check(db *gorm.DB, owner string, length int64) error {

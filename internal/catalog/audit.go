@@ -31,7 +31,7 @@ type Audited struct {
 func (c *Catalog) Audited(ctx context.Context, after video.ID, limit int) ([]Audited, error) {
 	var page []Audited
 	err := audited(c.read.WithContext(ctx)).Where("videos.id > ?", after).Order("videos.id").Limit(limit).Find(&page).Error
-	return page, fault(err)
+	return page, codedError(err)
 }
 
 // AuditedOf returns the rows that there are of these videos.
@@ -40,7 +40,7 @@ func (c *Catalog) AuditedOf(ctx context.Context, ids []video.ID) (map[video.ID]A
 	for chunk := range slices.Chunk(ids, idsPerQuery) {
 		var page []Audited
 		if err := audited(c.read.WithContext(ctx)).Where("videos.id IN ?", chunk).Find(&page).Error; err != nil {
-			return nil, fault(err)
+			return nil, codedError(err)
 		}
 		for _, row := range page {
 			found[row.ID] = row
@@ -71,7 +71,7 @@ func (c *Catalog) Erased(ctx context.Context, ids []video.ID) (map[video.ID]bool
 		var known []string
 		err := c.read.WithContext(ctx).Model(&Ledger{}).Where("video_sha256 IN ?", chunk).Pluck("video_sha256", &known).Error
 		if err != nil {
-			return nil, fault(err)
+			return nil, codedError(err)
 		}
 		for _, hash := range known {
 			erased[byHash[hash]] = true
@@ -103,7 +103,7 @@ func (c *Catalog) ClearTrouble(ctx context.Context, except []video.ID) error {
 	var marked []video.ID
 	err := c.read.WithContext(ctx).Model(&Video{}).Where("trouble AND waiting_for = ''").Pluck("id", &marked).Error
 	if err != nil {
-		return fault(err)
+		return codedError(err)
 	}
 	marked = slices.DeleteFunc(marked, func(id video.ID) bool { return slices.Contains(except, id) })
 	return c.mark(ctx, marked, "trouble", false)
@@ -115,7 +115,7 @@ func (c *Catalog) mark(ctx context.Context, ids []video.ID, column string, to bo
 		err := c.write.WithContext(ctx).Model(&Video{}).Where("id IN ? AND "+column+" <> ?", chunk, to).
 			Updates(map[string]any{column: to, "revision": gorm.Expr("revision + 1")}).Error
 		if err != nil {
-			return fault(err)
+			return codedError(err)
 		}
 	}
 	return nil
@@ -136,7 +136,7 @@ func (AuditProgress) TableName() string { return "audits" }
 func (c *Catalog) AuditProgress(ctx context.Context, name string) (AuditProgress, error) {
 	var rows []AuditProgress
 	if err := c.read.WithContext(ctx).Where("name = ?", name).Limit(1).Find(&rows).Error; err != nil {
-		return AuditProgress{}, fault(err)
+		return AuditProgress{}, codedError(err)
 	}
 	if len(rows) == 0 {
 		return AuditProgress{Name: name}, nil
@@ -147,7 +147,7 @@ func (c *Catalog) AuditProgress(ctx context.Context, name string) (AuditProgress
 // SaveAuditProgress keeps where a way goes on the next time.
 func (c *Catalog) SaveAuditProgress(ctx context.Context, p AuditProgress) error {
 	p.UpdatedAt = time.Now()
-	return fault(c.write.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&p).Error)
+	return codedError(c.write.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&p).Error)
 }
 
 // AuditRun is how many rows one audit saw, and how many lives it has to begin again.
@@ -170,7 +170,7 @@ const (
 // Temporal is to be gone on with, whatever it has lost.
 func (c *Catalog) TemporalAdopted(ctx context.Context) (bool, error) {
 	at, err := temporalAdopted(c.read.WithContext(ctx))
-	return time.Since(at) < brakeDay, fault(err)
+	return time.Since(at) < brakeDay, codedError(err)
 }
 
 func temporalAdopted(db *gorm.DB) (time.Time, error) {
@@ -218,7 +218,7 @@ func (c *Catalog) MayBegin(ctx context.Context, run AuditRun) (may bool, err err
 		}
 		return tx.Clauses(clause.OnConflict{UpdateAll: true}).Create(&run).Error
 	})
-	return may && err == nil, fault(err)
+	return may && err == nil, codedError(err)
 }
 
 // auditRuns sums up the other audits since a time, and finds this one.

@@ -61,7 +61,7 @@ func (c *Catalog) Close() error {
 		}
 		errs = append(errs, err)
 	}
-	return fault(errors.Join(errs...))
+	return codedError(errors.Join(errs...))
 }
 
 // Ready returns Unavailable when the database can't answer a query.
@@ -69,7 +69,7 @@ func (c *Catalog) Ready(ctx context.Context) error {
 	var any []video.ID
 	err := c.read.WithContext(ctx).Model(&Control{}).Limit(1).Pluck("video", &any).Error
 	if err != nil {
-		return unreachable(fault(err))
+		return errUnreachable(codedError(err))
 	}
 	return nil
 }
@@ -79,10 +79,10 @@ func (c *Catalog) Ready(ctx context.Context) error {
 func (c *Catalog) transact(ctx context.Context, work func(tx *gorm.DB) error) error {
 	if c.BeforeWrite != nil {
 		if err := c.BeforeWrite(ctx); err != nil {
-			return fault(err)
+			return codedError(err)
 		}
 	}
-	return fault(c.write.WithContext(ctx).Transaction(work))
+	return codedError(c.write.WithContext(ctx).Transaction(work))
 }
 
 // absent says what it means that there is no row of a video: Gone when it has been
@@ -93,25 +93,25 @@ func absent(db *gorm.DB, id video.ID) error {
 	case err != nil:
 		return err
 	case known:
-		return erased()
+		return errErased()
 	}
 	return video.Errorf(video.NotFound, "There is no such video.")
 }
 
-// unless returns err but for these codes.
-func unless(err error, codes ...video.Code) error {
+// ignore returns err, but nil for these codes.
+func ignore(err error, codes ...video.Code) error {
 	if err != nil && slices.Contains(codes, video.CodeOf(err)) {
 		return nil
 	}
 	return err
 }
 
-func erased() *video.Error {
+func errErased() *video.Error {
 	return video.Errorf(video.Gone, "This video has been erased.")
 }
 
-// only returns the row that a query found, or what absent says.
-func only[Row any](query *gorm.DB, db *gorm.DB, id video.ID) (Row, error) {
+// oneRow returns the row that a query found, or what absent says.
+func oneRow[Row any](query *gorm.DB, db *gorm.DB, id video.ID) (Row, error) {
 	var rows []Row
 	if err := query.Limit(1).Find(&rows).Error; err != nil {
 		return *new(Row), err

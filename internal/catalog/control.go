@@ -89,13 +89,6 @@ func (c *Catalog) enter(ctx context.Context, leg Leg, project func(*Video), writ
 	return row, err
 }
 
-// EnterEnding is Enter for work of the way out; see Leg.Ending. It fails with
-// Conflict when a later leg has begun or the life is not ending.
-func (c *Catalog) EnterEnding(ctx context.Context, leg Leg, project func(*Video)) error {
-	leg.Ending = true
-	return c.Enter(ctx, leg, project)
-}
-
 // Project changes the video's row in the course of a leg that was entered:
 // progress, findings, the next stage. It fails as Enter does, and with Conflict
 // when the leg is not the present one.
@@ -126,11 +119,11 @@ func (row Control) mustAdmit(tx *gorm.DB, leg Leg) error {
 		if row.Ending == "" {
 			return video.Errorf(video.Conflict, "The video is not on its way out.")
 		}
-	} else if err := row.open(tx); err != nil {
+	} else if err := row.mustBeLive(tx); err != nil {
 		return err
 	}
 	if leg.Epoch < row.Epoch {
-		return fenced()
+		return errFenced()
 	}
 	return nil
 }
@@ -149,9 +142,9 @@ func (row Control) mustBeCurrent(tx *gorm.DB, leg Leg) error {
 	return nil
 }
 
-// open says why no work but that of the way out may go on, or nil.
-func (row Control) open(tx *gorm.DB) error {
-	if err := row.going(tx); err != nil {
+// mustBeLive says why no work but that of the way out may go on, or nil.
+func (row Control) mustBeLive(tx *gorm.DB) error {
+	if err := row.mustNotEnd(tx); err != nil {
 		return err
 	}
 	if row.Paused {
@@ -160,15 +153,15 @@ func (row Control) open(tx *gorm.DB) error {
 	return nil
 }
 
-// going is open, but for a pause. The ledger is asked too: rows restored from a
+// mustNotEnd is mustBeLive, but for a pause. The ledger is asked too: rows restored from a
 // backup don't remember that they were ending.
-func (row Control) going(tx *gorm.DB) error {
+func (row Control) mustNotEnd(tx *gorm.DB) error {
 	known, err := inLedger(tx, row.Video)
 	switch {
 	case err != nil:
 		return err
 	case known:
-		return erased()
+		return errErased()
 	case row.Ending != "":
 		return video.Errorf(video.Gone, "The video is on its way out (%s).", row.Ending)
 	case row.Draft:
@@ -177,7 +170,7 @@ func (row Control) going(tx *gorm.DB) error {
 	return nil
 }
 
-func fenced() *video.Error {
+func errFenced() *video.Error {
 	return video.Errorf(video.Conflict, "A later step of the work has begun.")
 }
 
@@ -186,7 +179,7 @@ func fenced() *video.Error {
 var forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}
 
 func lockControl(tx *gorm.DB, id video.ID) (Control, error) {
-	return only[Control](tx.Clauses(forUpdate).Where("video = ?", id), tx, id)
+	return oneRow[Control](tx.Clauses(forUpdate).Where("video = ?", id), tx, id)
 }
 
 // project applies a projection to the video's row. What mirrors the control row,
@@ -194,7 +187,7 @@ func lockControl(tx *gorm.DB, id video.ID) (Control, error) {
 // projection's to change: a video stays hidden, and a cancel stays on record until
 // the row shows that it was taken up.
 func (row Control) project(tx *gorm.DB, project func(*Video)) error {
-	before, err := only[Video](tx.Clauses(forUpdate).Where("id = ?", row.Video), tx, row.Video)
+	before, err := oneRow[Video](tx.Clauses(forUpdate).Where("id = ?", row.Video), tx, row.Video)
 	if err != nil {
 		return err
 	}
@@ -212,8 +205,8 @@ func (row Control) project(tx *gorm.DB, project func(*Video)) error {
 	return tx.Select("*").Updates(&v).Error
 }
 
-// touch makes whoever follows the video look at it again.
-func touch(tx *gorm.DB, id video.ID) error {
+// bumpRevision tells everyone who follows the video that it has changed.
+func bumpRevision(tx *gorm.DB, id video.ID) error {
 	return tx.Model(&Video{}).Where("id = ?", id).Update("revision", gorm.Expr("revision + 1")).Error
 }
 
@@ -262,7 +255,7 @@ func (row Control) isFurther(tx *gorm.DB, want Control, project func(*Video)) (b
 	if want.Paused != row.Paused || want.Ending != row.Ending || want.Held != row.Held || want.Draft != row.Draft {
 		return true, nil
 	}
-	v, err := only[Video](tx.Where("id = ?", row.Video), tx, row.Video)
+	v, err := oneRow[Video](tx.Where("id = ?", row.Video), tx, row.Video)
 	stage := v.Stage
 	if project != nil {
 		project(&v)
@@ -299,6 +292,6 @@ func (row Control) become(tx *gorm.DB, want Control) (Control, error) {
 // ControlOf returns the control row, or NotFound or Gone.
 func (c *Catalog) ControlOf(ctx context.Context, id video.ID) (Control, error) {
 	db := c.read.WithContext(ctx)
-	row, err := only[Control](db.Where("video = ?", id), db, id)
-	return row, fault(err)
+	row, err := oneRow[Control](db.Where("video = ?", id), db, id)
+	return row, codedError(err)
 }

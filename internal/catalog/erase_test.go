@@ -247,7 +247,7 @@ func TestReplicas(t *testing.T) {
 		must(t, b.SetReplica(ctx, leg, catalog.Replica{Store: "a", State: catalog.ReplicaCopying}))
 		b.control(t, catalog.Control{Video: leg.Video, Epoch: 2, Ending: video.ByDeletion})
 		purge := catalog.Leg{Video: leg.Video, Epoch: 2, Ending: true}
-		must(t, b.EnterEnding(ctx, purge, nil))
+		must(t, b.Enter(ctx, purge, nil))
 		books, err := b.BeginPurge(ctx, purge, "b")
 		must(t, err)
 		must(t, b.Observed(ctx, books, video.Counts{Objects: 4, Versions: 5}))

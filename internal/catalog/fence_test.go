@@ -32,10 +32,10 @@ func TestEnter(t *testing.T) {
 				want := c.row
 				want.Video = id
 				b.control(t, want)
-				leg := catalog.Leg{Video: id, Epoch: 5}
+				leg, wayOut := catalog.Leg{Video: id, Epoch: 5}, catalog.Leg{Video: id, Epoch: 5, Ending: true}
 				for range 2 { // entering again is the same
 					check(t, b.Enter(t.Context(), leg, nil), c.normal)
-					check(t, b.EnterEnding(t.Context(), leg, nil), c.wayOut)
+					check(t, b.Enter(t.Context(), wayOut, nil), c.wayOut)
 				}
 				if row, err := b.ControlOf(t.Context(), id); err != nil || row != want {
 					t.Errorf("the row is now %+v, %v", row, err)
@@ -76,7 +76,8 @@ func TestLegOfAVideoThatIsNotThere(t *testing.T) {
 		must(t, b.RecordLedger(t.Context(), catalog.Ledger{VideoSHA256: back.Video.Hash(), Reason: video.ByDeletion}))
 		refused(t, "enter an erased video", b.Enter(t.Context(), back, nil), video.Gone)
 		b.control(t, catalog.Control{Video: back.Video, Epoch: 1, Ending: video.ByDeletion})
-		must(t, b.EnterEnding(t.Context(), back, nil))
+		back.Ending = true
+		must(t, b.Enter(t.Context(), back, nil))
 	})
 }
 

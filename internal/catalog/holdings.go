@@ -21,7 +21,7 @@ func (c *Catalog) Holdings(ctx context.Context, id video.ID) (map[string]Holding
 		Select("store, COUNT(*) AS objects, SUM(size) AS bytes").
 		Where("video = ? AND state = ?", id, ObjectStored).Group("store").Find(&rows).Error
 	if err != nil {
-		return nil, fault(err)
+		return nil, codedError(err)
 	}
 	holdings := make(map[string]Holding, len(rows))
 	for _, row := range rows {

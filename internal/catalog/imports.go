@@ -10,7 +10,7 @@ import (
 // from and in which state that was found. It fails as DeclareLength does.
 func (c *Catalog) Reseal(ctx context.Context, lease Lease, sealed []byte) error {
 	return c.receiving(ctx, lease.Video, func(tx *gorm.DB, u Upload) error {
-		if err := u.heldBy(lease); err != nil {
+		if err := u.mustBeHeldBy(lease); err != nil {
 			return err
 		}
 		return tx.Model(&u).Update("sealed", sealed).Error

@@ -34,7 +34,7 @@ type Adoption struct {
 // when it belongs to none.
 func (c *Catalog) Installation(ctx context.Context) (Installation, error) {
 	row, err := installation(c.read.WithContext(ctx))
-	return row, fault(err)
+	return row, codedError(err)
 }
 
 func installation(db *gorm.DB) (Installation, error) {
@@ -89,13 +89,13 @@ func (c *Catalog) ReplaceInstallation(ctx context.Context, place, id string, fou
 func (c *Catalog) Adoptions(ctx context.Context) ([]Adoption, error) {
 	var rows []Adoption
 	err := c.read.WithContext(ctx).Order("adopted_at, place").Find(&rows).Error
-	return rows, fault(err)
+	return rows, codedError(err)
 }
 
 // RecordAdoption records that an operator gives a place the id, before it is done.
 func (c *Catalog) RecordAdoption(ctx context.Context, place, replaced string) error {
 	row := Adoption{Place: place, AdoptedAt: time.Now(), Replaced: replaced}
-	return fault(c.write.WithContext(ctx).Create(&row).Error)
+	return codedError(c.write.WithContext(ctx).Create(&row).Error)
 }
 
 // RecordFounding records that a place has the id, once, and that the installation is
@@ -136,7 +136,7 @@ func (c *Catalog) Unused(ctx context.Context) (bool, error) {
 	for _, query := range []string{"SELECT 1 FROM videos LIMIT 1", "SELECT 1 FROM ledger LIMIT 1"} {
 		var any []int
 		if err := db.Raw(query).Scan(&any).Error; err != nil || len(any) > 0 {
-			return false, fault(err)
+			return false, codedError(err)
 		}
 	}
 	return true, nil

@@ -26,9 +26,9 @@ type Held struct {
 	Draft      bool
 }
 
-// heldBy says that a lease was lost, or nil. One that has expired is good until
+// mustBeHeldBy says that a lease was lost, or nil. One that has expired is good until
 // somebody else takes the upload, and its epoch is over, or the video is paused.
-func (u Upload) heldBy(lease Lease) error {
+func (u Upload) mustBeHeldBy(lease Lease) error {
 	if lease.Holder == "" || u.Holder != lease.Holder || u.LeaseEpoch != lease.Epoch {
 		return video.Errorf(video.Conflict, "The upload has been taken up elsewhere.")
 	}
@@ -60,7 +60,7 @@ func (c *Catalog) Acquire(ctx context.Context, id video.ID, holder string, ttl t
 
 // Want asks the present holder to let go. Without a holder it does nothing.
 func (c *Catalog) Want(ctx context.Context, id video.ID) error {
-	return fault(c.write.WithContext(ctx).Model(&Upload{}).
+	return codedError(c.write.WithContext(ctx).Model(&Upload{}).
 		Where("video = ? AND holder <> '' AND NOT wanted", id).Update("wanted", true).Error)
 }
 
@@ -87,12 +87,12 @@ func (c *Catalog) Beat(ctx context.Context, holder string, ttl time.Duration) ([
 	)
 	var held []Held
 	err := c.write.WithContext(ctx).Raw(renew, c.clock(ttl), holder, c.clock(0)).Scan(&held).Error
-	return held, fault(err)
+	return held, codedError(err)
 }
 
 // Unlease gives a lease back. One that was lost already is no error.
 func (c *Catalog) Unlease(ctx context.Context, id video.ID, holder string, leaseEpoch int64) error {
-	return fault(c.write.WithContext(ctx).Model(&Upload{}).
+	return codedError(c.write.WithContext(ctx).Model(&Upload{}).
 		Where("video = ? AND holder = ? AND lease_epoch = ?", id, holder, leaseEpoch).
 		Updates(map[string]any{"holder": "", "lease_until": nil, "wanted": false}).Error)
 }
@@ -104,11 +104,11 @@ func (c *Catalog) Unlease(ctx context.Context, id video.ID, holder string, lease
 func (c *Catalog) Leased(ctx context.Context, id video.ID) (held bool, err error) {
 	err = c.transact(ctx, func(tx *gorm.DB) error {
 		if _, err := lockControl(tx, id); err != nil {
-			return unless(err, video.NotFound, video.Gone)
+			return ignore(err, video.NotFound, video.Gone)
 		}
 		u, err := lockUpload(tx, id)
 		if err != nil || u.Holder == "" {
-			return unless(err, video.NotFound, video.Gone)
+			return ignore(err, video.NotFound, video.Gone)
 		}
 		held, err = c.unexpired(tx, id)
 		return err

@@ -37,7 +37,7 @@ func (c *Catalog) Known(ctx context.Context, idHash string) (Ledger, bool, error
 	var rows []Ledger
 	err := c.read.WithContext(ctx).Where("video_sha256 = ?", idHash).Limit(1).Find(&rows).Error
 	if err != nil || len(rows) == 0 {
-		return Ledger{}, false, fault(err)
+		return Ledger{}, false, codedError(err)
 	}
 	return rows[0], true, nil
 }
@@ -80,7 +80,7 @@ func (c *Catalog) Forget(ctx context.Context, id video.ID, r video.Receipt) erro
 			return err
 		}
 		u, err := lockUpload(tx, id)
-		if unless(err, video.NotFound, video.Gone) != nil {
+		if ignore(err, video.NotFound, video.Gone) != nil {
 			return err
 		}
 		l := Ledger{
@@ -110,7 +110,7 @@ func mayForget(tx *gorm.DB, id video.ID) error {
 	if err == nil && row.Ending == "" {
 		return video.Errorf(video.Conflict, "The video is not on its way out.")
 	}
-	return unless(err, video.NotFound, video.Gone) // forgotten before, or lost with an older backup
+	return ignore(err, video.NotFound, video.Gone) // forgotten before, or lost with an older backup
 }
 
 // Receipt returns the receipt of an erased video by the hex SHA-256 of its id,
@@ -119,7 +119,7 @@ func (c *Catalog) Receipt(ctx context.Context, idHash string) (video.Receipt, ti
 	var rows []receipt
 	err := c.read.WithContext(ctx).Where("video_sha256 = ?", idHash).Limit(1).Find(&rows).Error
 	if err != nil {
-		return video.Receipt{}, time.Time{}, fault(err)
+		return video.Receipt{}, time.Time{}, codedError(err)
 	}
 	if len(rows) == 0 {
 		return video.Receipt{}, time.Time{}, video.Errorf(video.NotFound, "There is no receipt of such a video.")
@@ -136,5 +136,5 @@ func (c *Catalog) Scrub(ctx context.Context) (clean bool, err error) {
 	}
 	var result struct{ Busy, Log, Checkpointed int }
 	err = c.scrubber.WithContext(ctx).Raw("PRAGMA wal_checkpoint(TRUNCATE)").Scan(&result).Error
-	return err == nil && result.Busy == 0, fault(err)
+	return err == nil && result.Busy == 0, codedError(err)
 }

@@ -114,7 +114,7 @@ func (c *Catalog) Commit(ctx context.Context, leg Leg, o Object) error {
 			return err
 		}
 		if intent.Epoch != leg.Epoch {
-			return fenced()
+			return errFenced()
 		}
 		return intent.store(tx, o)
 	})
@@ -178,9 +178,9 @@ func (c *Catalog) Objects(ctx context.Context, id video.ID, f Filter) ([]Object,
 	var objects []Object
 	err := rows.Order("kind, rendition, number, start, id").Find(&objects).Error
 	if err == nil && len(objects) == 0 {
-		_, err = only[Control](db.Where("video = ?", id), db, id)
+		_, err = oneRow[Control](db.Where("video = ?", id), db, id)
 	}
-	return objects, fault(err)
+	return objects, codedError(err)
 }
 
 // BeginDrop takes objects out of what is stored, before they are deleted from their

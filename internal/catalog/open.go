@@ -62,7 +62,7 @@ func openPostgres(ctx context.Context, url string) (*Catalog, error) {
 	db, err := gorm.Open(postgres.New(postgres.Config{Conn: pool}), gormConfig())
 	if err != nil {
 		pool.Close()
-		return nil, fault(err)
+		return nil, codedError(err)
 	}
 	c := &Catalog{write: db, read: db, clock: databaseClock}
 	pool.SetMaxOpenConns(postgresConnections)
@@ -70,7 +70,7 @@ func openPostgres(ctx context.Context, url string) (*Catalog, error) {
 	pool.SetConnMaxIdleTime(time.Minute)
 	if err := migrate(ctx, goose.DialectPostgres, pool, goose.WithSessionLocker(advisoryLock{})); err != nil {
 		c.Close()
-		return nil, fault(err)
+		return nil, codedError(err)
 	}
 	return c, nil
 }
@@ -113,10 +113,10 @@ func openSQLite(ctx context.Context, path string) (_ *Catalog, err error) {
 	}
 	pool, err := c.write.DB()
 	if err != nil {
-		return nil, fault(err)
+		return nil, codedError(err)
 	}
 	if err := migrate(ctx, goose.DialectSQLite3, pool); err != nil {
-		return nil, fault(err)
+		return nil, codedError(err)
 	}
 	if c.read, err = openPool(sqliteDSN(path, patient, "query_only(ON)"), sqliteReaders); err != nil {
 		return nil, err
@@ -129,11 +129,11 @@ func openSQLite(ctx context.Context, path string) (_ *Catalog, err error) {
 func openPool(dsn string, connections int) (*gorm.DB, error) {
 	db, err := gorm.Open(sqlite.Open(dsn), gormConfig())
 	if err != nil {
-		return nil, fault(err)
+		return nil, codedError(err)
 	}
 	pool, err := db.DB()
 	if err != nil {
-		return nil, fault(err)
+		return nil, codedError(err)
 	}
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
@@ -146,14 +146,14 @@ func openPool(dsn string, connections int) (*gorm.DB, error) {
 // The lock ends with its process.
 func prepareFile(ctx context.Context, path string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, unreachable(err)
+		return nil, errUnreachable(err)
 	}
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, errUnreachable(err)
 	}
 	if err := file.Close(); err != nil {
-		return nil, unreachable(err)
+		return nil, errUnreachable(err)
 	}
 	return lockFile(ctx, path+".lock")
 }
@@ -161,7 +161,7 @@ func prepareFile(ctx context.Context, path string) (unlock func(), err error) {
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, unreachable(err)
+		return nil, errUnreachable(err)
 	}
 	for {
 		err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
@@ -177,6 +177,6 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 			}
 		}
 		lock.Close()
-		return nil, unreachable(err)
+		return nil, errUnreachable(err)
 	}
 }

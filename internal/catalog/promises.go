@@ -23,11 +23,11 @@ func (c *Catalog) Hide(ctx context.Context, id video.ID) (Video, error) {
 		Where("id = ? AND hidden_at IS NULL AND stage <> ?", id, video.Purged).
 		Updates(map[string]any{"hidden_at": c.clock(0), "revision": gorm.Expr("revision + 1")}).Error
 	if err != nil {
-		return Video{}, fault(err)
+		return Video{}, codedError(err)
 	}
 	v, err := c.Video(ctx, id)
 	if err == nil && v.Stage == video.Purged {
-		return Video{}, erased()
+		return Video{}, errErased()
 	}
 	return v, err
 }
@@ -46,11 +46,11 @@ func (c *Catalog) AskCancel(ctx context.Context, id video.ID, keep bool) (v Vide
 			"revision": gorm.Expr("revision + 1"),
 		})
 	if changed.Error != nil {
-		return Video{}, false, fault(changed.Error)
+		return Video{}, false, codedError(changed.Error)
 	}
 	v, err = c.Video(ctx, id)
 	if err == nil && v.Stage == video.Purged {
-		err = erased()
+		err = errErased()
 	}
 	return v, changed.RowsAffected == 1, err
 }
@@ -58,7 +58,7 @@ func (c *Catalog) AskCancel(ctx context.Context, id video.ID, keep bool) (v Vide
 // SettleCancel takes the cancel that v shows off the record: the workflow has answered
 // it. One that was asked for later stays. Repeating it is a success.
 func (c *Catalog) SettleCancel(ctx context.Context, v Video) error {
-	return fault(c.write.WithContext(ctx).Model(&Video{}).
+	return codedError(c.write.WithContext(ctx).Model(&Video{}).
 		Where("id = ? AND cancel_asked_at = ?", v.ID, v.CancelAskedAt.UTC()).
 		Updates(map[string]any{"cancel_asked_at": nil, "cancel_keeps": false, "revision": gorm.Expr("revision + 1")}).Error)
 }
@@ -78,7 +78,7 @@ func (c *Catalog) Promised(ctx context.Context, what video.Command, before time.
 	}
 	var page []Video
 	err := rows.Find(&page).Error
-	return page, fault(err)
+	return page, codedError(err)
 }
 
 // DeletionAsked reports whether a person has deleted the video and its workflow has not
@@ -109,14 +109,14 @@ func (v *Video) keepWishes(before Video) {
 // lockWishes returns the row with what was asked for, which stays so until the
 // transaction ends.
 func lockWishes(tx *gorm.DB, id video.ID) (Video, error) {
-	return only[Video](tx.Clauses(forUpdate).Select("id", "hidden_at", "cancel_asked_at").Where("id = ?", id), tx, id)
+	return oneRow[Video](tx.Clauses(forUpdate).Select("id", "hidden_at", "cancel_asked_at").Where("id = ?", id), tx, id)
 }
 
 // checkWishes says why nothing may be added to the upload of a video any more, although
 // its workflow may not know yet, or nil: Gone once it was deleted, Conflict once it is
 // to be canceled, which the workflow may still refuse.
 func checkWishes(tx *gorm.DB, id video.ID) error {
-	v, err := only[Video](tx.Select("id", "hidden_at", "cancel_asked_at").Where("id = ?", id), tx, id)
+	v, err := oneRow[Video](tx.Select("id", "hidden_at", "cancel_asked_at").Where("id = ?", id), tx, id)
 	switch {
 	case err != nil:
 		return err

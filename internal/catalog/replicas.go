@@ -41,7 +41,7 @@ type Replica struct {
 func (c *Catalog) Replicas(ctx context.Context, id video.ID) ([]Replica, error) {
 	var replicas []Replica
 	err := c.read.WithContext(ctx).Where("video = ?", id).Order("store").Find(&replicas).Error
-	return replicas, fault(err)
+	return replicas, codedError(err)
 }
 
 // SetReplica records the state, objects, bytes and time of verification of a
@@ -123,6 +123,6 @@ func (c *Catalog) book(ctx context.Context, leg Leg, store string, change func(*
 		if err := tx.Select("*").Updates(&row).Error; err != nil {
 			return err
 		}
-		return touch(tx, leg.Video)
+		return bumpRevision(tx, leg.Video)
 	})
 }

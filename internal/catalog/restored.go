@@ -35,7 +35,7 @@ func (c *Catalog) ApplyLedger(ctx context.Context, records iter.Seq2[Ledger, err
 			return nil
 		}
 		delete(unknown, id.Hash())
-		return c.bury(ctx, id, l)
+		return c.recordErasure(ctx, id, l)
 	})
 	if err != nil {
 		return lacking, err
@@ -61,7 +61,7 @@ func (c *Catalog) unknown(ctx context.Context, records iter.Seq2[Ledger, error])
 		}
 		maps.Copy(lacking, page)
 		clear(page)
-		return fault(err)
+		return codedError(err)
 	}
 	for l, err := range records {
 		if err != nil {
@@ -82,7 +82,7 @@ func (c *Catalog) eachID(ctx context.Context, do func(video.ID) error) error {
 		var page []video.ID
 		err := c.read.WithContext(ctx).Model(&Video{}).Where("id > ?", after).Order("id").Limit(1000).Pluck("id", &page).Error
 		if err != nil {
-			return fault(err)
+			return codedError(err)
 		}
 		for _, id := range page {
 			if err := do(id); err != nil {
@@ -96,15 +96,15 @@ func (c *Catalog) eachID(ctx context.Context, do func(video.ID) error) error {
 	}
 }
 
-// bury records the erasure of a video whose rows are there. Before a key is
+// recordErasure records the erasure of a video whose rows are there. Before a key is
 // destroyed its video's stage is purging or rejected; a row that shows another is
 // older than the erasure, and was brought back. Its purge begins anew, but for
 // everyone it is over.
-func (c *Catalog) bury(ctx context.Context, id video.ID, l Ledger) error {
+func (c *Catalog) recordErasure(ctx context.Context, id video.ID, l Ledger) error {
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockControl(tx, id)
 		if err != nil {
-			return unless(err, video.NotFound, video.Gone) // forgotten meanwhile, which has recorded it
+			return ignore(err, video.NotFound, video.Gone) // forgotten meanwhile, which has recorded it
 		}
 		if err := record(tx, l); err != nil {
 			return err

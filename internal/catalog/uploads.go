@@ -53,7 +53,7 @@ func (c *Catalog) UploadByToken(ctx context.Context, tokenHash []byte) (Upload, 
 	db := c.read.WithContext(ctx)
 	var found []Upload
 	if err := withControl(db).Where("uploads.token_hash = ?", tokenHash).Find(&found).Error; err != nil {
-		return Upload{}, fault(err)
+		return Upload{}, codedError(err)
 	}
 	if len(found) > 0 {
 		return found[0], nil
@@ -61,10 +61,10 @@ func (c *Catalog) UploadByToken(ctx context.Context, tokenHash []byte) (Upload, 
 	// In this order: a video forgotten in between is in the ledger.
 	var erasures int64
 	if err := db.Model(&Ledger{}).Where("token_hash = ?", tokenHash).Count(&erasures).Error; err != nil {
-		return Upload{}, fault(err)
+		return Upload{}, codedError(err)
 	}
 	if erasures > 0 {
-		return Upload{}, erased()
+		return Upload{}, errErased()
 	}
 	return Upload{}, video.Errorf(video.NotFound, "There is no such upload.")
 }
@@ -72,8 +72,8 @@ func (c *Catalog) UploadByToken(ctx context.Context, tokenHash []byte) (Upload, 
 // UploadOf returns the upload of a video, or NotFound or Gone.
 func (c *Catalog) UploadOf(ctx context.Context, id video.ID) (Upload, error) {
 	db := c.read.WithContext(ctx)
-	u, err := only[Upload](withControl(db).Where("uploads.video = ?", id), db, id)
-	return u, fault(err)
+	u, err := oneRow[Upload](withControl(db).Where("uploads.video = ?", id), db, id)
+	return u, codedError(err)
 }
 
 func withControl(db *gorm.DB) *gorm.DB {
@@ -88,7 +88,7 @@ func withControl(db *gorm.DB) *gorm.DB {
 }
 
 func lockUpload(tx *gorm.DB, id video.ID) (Upload, error) {
-	return only[Upload](tx.Clauses(forUpdate).Where("video = ?", id), tx, id)
+	return oneRow[Upload](tx.Clauses(forUpdate).Where("video = ?", id), tx, id)
 }
 
 // receiving runs work in a transaction in which the upload may take bytes and
@@ -99,7 +99,7 @@ func (c *Catalog) receiving(ctx context.Context, id video.ID, work func(tx *gorm
 		if err != nil {
 			return err
 		}
-		if err := row.open(tx); err != nil {
+		if err := row.mustBeLive(tx); err != nil {
 			return err
 		}
 		if err := checkWishes(tx, id); err != nil {
@@ -130,11 +130,11 @@ func (c *Catalog) lockHeldUpload(tx *gorm.DB, lease Lease) (Upload, error) {
 	if err != nil {
 		return Upload{}, err
 	}
-	if err := row.going(tx); err != nil {
+	if err := row.mustNotEnd(tx); err != nil {
 		return Upload{}, err
 	}
 	stopped := checkWishes(tx, lease.Video)
-	if unless(stopped, video.Conflict) != nil {
+	if ignore(stopped, video.Conflict) != nil {
 		return Upload{}, stopped
 	}
 	if row.Paused {
@@ -144,7 +144,7 @@ func (c *Catalog) lockHeldUpload(tx *gorm.DB, lease Lease) (Upload, error) {
 	if err != nil {
 		return Upload{}, err
 	}
-	if err := u.heldBy(lease); err != nil || stopped == nil {
+	if err := u.mustBeHeldBy(lease); err != nil || stopped == nil {
 		return u, err
 	}
 	running, err := c.unexpired(tx, lease.Video)
@@ -166,7 +166,7 @@ func (c *Catalog) IntendSegment(ctx context.Context, lease Lease, o Object) (Obj
 		if err != nil {
 			return err
 		}
-		if err := tx.Model(&u).Updates(c.cameIn(u)).Error; err != nil {
+		if err := tx.Model(&u).Updates(c.bytesArrived(u)).Error; err != nil {
 			return err
 		}
 		return tx.Create(&o).Error
@@ -174,8 +174,8 @@ func (c *Catalog) IntendSegment(ctx context.Context, lease Lease, o Object) (Obj
 	return o, err
 }
 
-// cameIn is what changes when bytes come.
-func (c *Catalog) cameIn(u Upload) map[string]any {
+// bytesArrived is what changes in the row when bytes come.
+func (c *Catalog) bytesArrived(u Upload) map[string]any {
 	return map[string]any{"stalled": false, "last_byte_at": c.clock(0), "expires_at": c.clock(u.Idle)}
 }
 
@@ -203,7 +203,7 @@ func (c *Catalog) CommitSegment(ctx context.Context, lease Lease, o Object, hash
 			return err
 		}
 		intent.PlainSize = o.PlainSize
-		if err := u.fits(intent); err != nil {
+		if err := u.checkNext(intent); err != nil {
 			return err
 		}
 		if err := intent.store(tx, o); err != nil {
@@ -213,13 +213,13 @@ func (c *Catalog) CommitSegment(ctx context.Context, lease Lease, o Object, hash
 	})
 }
 
-// fits says why a segment can't be the next one, or nil.
-func (u Upload) fits(o Object) error {
+// checkNext says why a segment can't be the next one, or nil.
+func (u Upload) checkNext(o Object) error {
 	switch {
 	case o.PlainSize <= 0:
 		return video.Errorf(video.Invalid, "A segment holds at least one byte.")
 	case o.Epoch != u.LeaseEpoch:
-		return fenced()
+		return errFenced()
 	case o.Offset != u.Offset:
 		return video.Errorf(video.Conflict, "The upload stands at byte %d, not at %d.", u.Offset, o.Offset)
 	case u.Length >= 0 && o.Offset+o.PlainSize > u.Length:
@@ -230,7 +230,7 @@ func (u Upload) fits(o Object) error {
 
 // advance moves the offset of the upload, and what is shown of it.
 func (c *Catalog) advance(tx *gorm.DB, u Upload, offset int64, hashState []byte) error {
-	changes := c.cameIn(u)
+	changes := c.bytesArrived(u)
 	changes["received"], changes["hash_state"] = offset, hashState
 	if err := tx.Model(&u).Updates(changes).Error; err != nil {
 		return err
@@ -258,7 +258,7 @@ func (c *Catalog) DeclareLength(ctx context.Context, lease Lease, n int64) error
 		case n < u.Offset:
 			return video.Errorf(video.Invalid, "%d bytes are stored already.", u.Offset)
 		}
-		if err := u.heldBy(lease); err != nil {
+		if err := u.mustBeHeldBy(lease); err != nil {
 			return err
 		}
 		if err := tx.Model(&u).Update("length", n).Error; err != nil {
@@ -272,7 +272,7 @@ func (c *Catalog) DeclareLength(ctx context.Context, lease Lease, n int64) error
 // already. Without such an upload it does nothing.
 func (c *Catalog) Describe(ctx context.Context, id video.ID, sealed []byte) error {
 	// SQLite's driver stores nothing as empty, not as NULL.
-	return fault(c.write.WithContext(ctx).Model(&Upload{}).
+	return codedError(c.write.WithContext(ctx).Model(&Upload{}).
 		Where("video = ? AND COALESCE(length(sealed), 0) = 0", id).Update("sealed", sealed).Error)
 }
 
@@ -292,7 +292,7 @@ func (c *Catalog) FinishUpload(ctx context.Context, id video.ID, sealedSHA256 []
 		if err != nil || !u.FinishedAt.IsZero() {
 			return err
 		}
-		if err := row.open(tx); err != nil {
+		if err := row.mustBeLive(tx); err != nil {
 			return err
 		}
 		if u.Length < 0 || u.Offset != u.Length {
@@ -302,7 +302,7 @@ func (c *Catalog) FinishUpload(ctx context.Context, id video.ID, sealedSHA256 []
 		if err := tx.Model(&u).Updates(finished).Error; err != nil {
 			return err
 		}
-		return touch(tx, id)
+		return bumpRevision(tx, id)
 	})
 }
 
@@ -319,13 +319,13 @@ func mustBeSealed(hash []byte) error {
 func (c *Catalog) MarkStalled(ctx context.Context, id video.ID, stalled bool) error {
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		if _, err := lockControl(tx, id); err != nil {
-			return unless(err, video.NotFound, video.Gone)
+			return ignore(err, video.NotFound, video.Gone)
 		}
 		changed := tx.Model(&Upload{}).Where("video = ? AND stalled <> ?", id, stalled).Update("stalled", stalled)
 		if changed.Error != nil || changed.RowsAffected == 0 {
 			return changed.Error
 		}
-		return touch(tx, id)
+		return bumpRevision(tx, id)
 	})
 }
 
@@ -340,10 +340,10 @@ func (c *Catalog) Unannounced(ctx context.Context, limit int) ([]video.ID, error
 		Where("NOT controls.paused AND NOT controls.draft AND controls.ending = ''").
 		Where("uploads.finished_at IS NOT NULL OR uploads.holder = '' OR uploads.lease_until < ?", c.clock(0)).
 		Order("uploads.video").Limit(limit).Pluck("uploads.video", &ids).Error
-	return ids, fault(err)
+	return ids, codedError(err)
 }
 
 // MarkAnnounced records that the workflow was told. Repeating it is a success.
 func (c *Catalog) MarkAnnounced(ctx context.Context, id video.ID) error {
-	return fault(c.write.WithContext(ctx).Model(&Upload{}).Where("video = ?", id).Update("announced", true).Error)
+	return codedError(c.write.WithContext(ctx).Model(&Upload{}).Where("video = ?", id).Update("announced", true).Error)
 }

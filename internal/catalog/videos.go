@@ -107,7 +107,7 @@ func (c *Catalog) create(tx *gorm.DB, v Video, u Upload) error {
 		return err
 	}
 	if known {
-		return erased()
+		return errErased()
 	}
 	row := Control{Video: v.ID, Paused: v.Paused, Ending: v.Ending, Held: v.Held}
 	for _, row := range []any{&v, &row, &u} {
@@ -122,8 +122,8 @@ func (c *Catalog) create(tx *gorm.DB, v Video, u Upload) error {
 // Video returns the row, or NotFound, or Gone when only the ledger knows the id.
 func (c *Catalog) Video(ctx context.Context, id video.ID) (Video, error) {
 	db := c.read.WithContext(ctx)
-	v, err := only[Video](db.Where("id = ?", id), db, id)
-	return v, fault(err)
+	v, err := oneRow[Video](db.Where("id = ?", id), db, id)
+	return v, codedError(err)
 }
 
 // Revisions returns the revision of each of these videos that is there, with one
@@ -138,7 +138,7 @@ func (c *Catalog) Revisions(ctx context.Context, ids []video.ID) (map[video.ID]i
 	for chunk := range slices.Chunk(ids, 1000) {
 		rows = rows[:0]
 		if err := c.read.WithContext(ctx).Model(&Video{}).Where("id IN ?", chunk).Find(&rows).Error; err != nil {
-			return nil, fault(err)
+			return nil, codedError(err)
 		}
 		for _, row := range rows {
 			found[row.ID] = row.Revision
@@ -173,7 +173,7 @@ func (c *Catalog) Videos(ctx context.Context, q Query) (page []Video, next strin
 	}
 	// One more than asked for tells whether there is a next page.
 	if err := rows.Limit(limit + 1).Find(&page).Error; err != nil {
-		return nil, "", fault(err)
+		return nil, "", codedError(err)
 	}
 	if len(page) > limit {
 		page = page[:limit]
@@ -228,7 +228,7 @@ func (c *Catalog) Unstarted(ctx context.Context, before time.Time, after video.I
 		Where("controls.video > ? AND controls.ending = ''", after).
 		Where("videos.stage = ? AND videos.created_at < ?", video.Uploading, before.UTC().Truncate(time.Microsecond)).
 		Order("controls.video").Limit(limit).Find(&page).Error
-	return page, fault(err)
+	return page, codedError(err)
 }
 
 // All returns videos in the order of their ids, those after a given one ("" for
@@ -236,5 +236,5 @@ func (c *Catalog) Unstarted(ctx context.Context, before time.Time, after video.I
 func (c *Catalog) All(ctx context.Context, after video.ID, limit int) ([]Video, error) {
 	var page []Video
 	err := c.read.WithContext(ctx).Where("id > ?", after).Order("id").Limit(limit).Find(&page).Error
-	return page, fault(err)
+	return page, codedError(err)
 }

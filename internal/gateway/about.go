@@ -7,7 +7,7 @@ import (
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
-	"github.com/reelflow/reelflow/internal/segments"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -61,7 +61,7 @@ func (g *Gateway) sealAbout(ctx context.Context, id video.ID, a about) (sealed [
 func (g *Gateway) sealUpload(ctx context.Context, u *catalog.Upload, b birth) error {
 	return g.withKey(ctx, u.Video, func(k vault.Key) (err error) {
 		if len(b.sha256) > 0 {
-			if u.ExpectedSHA256, err = k.SealColumn(segments.AnnouncedColumn(u.Video), b.sha256); err != nil {
+			if u.ExpectedSHA256, err = k.SealColumn(manifest.AnnouncedColumn(u.Video), b.sha256); err != nil {
 				return err
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/reelflow/reelflow/internal/catalog"
-	"github.com/reelflow/reelflow/internal/segments"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -123,7 +123,7 @@ func TestUploadRestsSealed(t *testing.T) {
 		if row := string(slices.Concat(u.Sealed, u.ExpectedSHA256)); strings.Contains(row, "waves") || strings.Contains(row, string(sum[:])) {
 			t.Errorf("%q", row)
 		}
-		_, hash, err := segments.Hashes(t.Context(), s.vault, u)
+		_, hash, err := manifest.UploadHashes(t.Context(), s.vault, u)
 		if want := id == announced.ID; err != nil || want != bytes.Equal(hash, sum[:]) {
 			t.Errorf("announced %x, %v", hash, err)
 		}

@@ -57,7 +57,7 @@ func calls(ctx context.Context, tools *Tools, path string, info Info) map[string
 	sink := func(string, io.ReadSeeker, int64) error { return nil }
 	_, poster := tools.Poster(ctx, file(path), info)
 	return map[string]error{
-		"piece":  tools.EncodePiece(ctx, file(path), info, Ladder(info), Pieces(info, time.Second)[0], nil, sink),
+		"piece":  tools.EncodePiece(ctx, file(path), info, Ladder(info), Pieces(info, time.Second)[0], sink),
 		"sound":  tools.EncodeAudio(ctx, file(path), info, sink),
 		"poster": poster,
 	}

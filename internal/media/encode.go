@@ -8,7 +8,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -24,15 +23,14 @@ const AudioName = "audio"
 // rate, key frames every two seconds at the same places in all of them, and
 // exactly the planned frames, so that the pieces join evenly.
 //
-// progress, unless nil, is told some times a second how much of the piece is done.
 // An error of sink is returned as it is. Broken data is a *Rejection, but only when
 // a plain decode of the whole source fails too, with words that speak of the data, and
 // this machine can decode its own sample at that moment: a rejection destroys the
 // upload, so a failed encode alone is not enough. What may be the machine's
 // fault is Unavailable.
-func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []Rendition, piece Piece, progress func(done time.Duration), sink Sink) error {
+func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []video.Rendition, piece Piece, sink Sink) error {
 	encode := encoding{info: info, ladder: ladder, piece: piece, threads: t.Threads, seek: piece.First > 0}
-	err := t.encodePiece(ctx, src, encode, progress, sink)
+	err := t.encodePiece(ctx, src, encode, sink)
 	if !suspicious(err) {
 		return err
 	}
@@ -42,7 +40,7 @@ func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder [
 	// The data is sound, so entering it in the middle may be what failed.
 	if encode.seek {
 		encode.seek = false
-		err = t.encodePiece(ctx, src, encode, progress, sink)
+		err = t.encodePiece(ctx, src, encode, sink)
 	}
 	if suspicious(err) {
 		return internal(err)
@@ -58,17 +56,13 @@ func suspicious(err error) bool {
 	return failed && !exit.machineFault() || errors.Is(err, errShort)
 }
 
-func (t *Tools) encodePiece(ctx context.Context, src Source, encode encoding, progress func(time.Duration), sink Sink) error {
-	counter := &frameCounter{told: func(frames int) {
-		if progress != nil {
-			progress(encode.info.OutputRate.Duration(frames))
-		}
-	}}
+func (t *Tools) encodePiece(ctx context.Context, src Source, encode encoding, sink Sink) error {
+	var counter frameCounter
 	return t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
 		Inputs:  map[string]Source{sourceInput: src},
 		Args:    func(base string) []string { return encode.args(base + sourceInput) },
-		Stdout:  counter,
+		Stdout:  &counter,
 		Collect: func(dir *os.Root) error {
 			if err := encode.counted(counter.frames); err != nil {
 				return err
@@ -100,7 +94,7 @@ func deliver(dir *os.Root, name string, sink Sink) error {
 // encoding is all that decides the arguments for one piece.
 type encoding struct {
 	info    Info
-	ladder  []Rendition
+	ladder  []video.Rendition
 	piece   Piece
 	threads int
 	seek    bool // else decode from the beginning
@@ -177,7 +171,7 @@ func scale(width, height int) string {
 
 // output encodes one rendition. Without B-frames every piece begins at time
 // zero, and a player has something to show there.
-func (e encoding) output(i int, r Rendition) []string {
+func (e encoding) output(i int, r video.Rendition) []string {
 	group := strconv.Itoa(gop(e.info.OutputRate))
 	picture := r.Bitrate
 	if e.info.HasAudio {
@@ -233,7 +227,6 @@ func audioArgs(url string, info Info, threads int) []string {
 // frameCounter reads what -progress prints: lines of key=value.
 type frameCounter struct {
 	frames int
-	told   func(frames int)
 	lines  lines
 }
 
@@ -242,7 +235,6 @@ func (c *frameCounter) Write(b []byte) (int, error) {
 		value, ok := strings.CutPrefix(line, "frame=")
 		if n, err := strconv.Atoi(strings.TrimSpace(value)); ok && err == nil {
 			c.frames = n
-			c.told(n)
 		}
 	})
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/reelflow/reelflow/video"
 )
 
 // TestMain also plays the process that is killed in TestKilledParent.
@@ -182,7 +184,7 @@ func wantRejection(t *testing.T, err error, want Reason) {
 // product is all that is made of a video.
 type product struct {
 	info   Info
-	ladder []Rendition
+	ladder []video.Rendition
 	pieces []Piece
 	mp4    map[string][][]byte // by rendition, the pieces
 	audio  []byte
@@ -194,7 +196,7 @@ func produce(t testing.TB, tools *Tools, path string, length time.Duration) prod
 	p := product{info: probe(t, tools, path), mp4: map[string][][]byte{}}
 	p.ladder, p.pieces = Ladder(p.info), Pieces(p.info, length)
 	for _, piece := range p.pieces {
-		err := tools.EncodePiece(t.Context(), file(path), p.info, p.ladder, piece, nil,
+		err := tools.EncodePiece(t.Context(), file(path), p.info, p.ladder, piece,
 			func(name string, file io.ReadSeeker, size int64) error {
 				data, err := io.ReadAll(file)
 				if int64(len(data)) != size {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"github.com/reelflow/reelflow/video"
 )
 
 // Poster returns a JPEG of a telling frame from the first seconds, at most 1280
@@ -23,17 +25,6 @@ func posterArgs(url string, info Info, threads int) []string {
 	return pictureArgs(url, threads, filter, "-ss", seconds(from))
 }
 
-// Previews are the pictures shown while scrubbing: one JPEG that holds tiles in
-// rows from left to right.
-type Previews struct {
-	IntervalSeconds float64 `json:"interval_seconds"` // tile i shows the time from i to i+1 intervals
-	Columns         int     `json:"columns"`
-	Rows            int     `json:"rows"`
-	TileWidth       int     `json:"tile_width"`
-	TileHeight      int     `json:"tile_height"`
-	Count           int     `json:"count"` // tiles in use
-}
-
 const (
 	mostTiles = 100
 	tileSide  = 160 // pixels
@@ -43,8 +34,8 @@ const (
 )
 
 // layout plans at most a hundred tiles, at least a second apart.
-func layout(info Info) Previews {
-	p := Previews{IntervalSeconds: max(1, math.Ceil(info.DurationSeconds*10/mostTiles)/10)}
+func layout(info Info) video.Previews {
+	p := video.Previews{IntervalSeconds: max(1, math.Ceil(info.DurationSeconds*10/mostTiles)/10)}
 	p.Count = min(mostTiles, max(1, int(math.Ceil(info.DurationSeconds/p.IntervalSeconds))))
 	p.Columns = min(10, p.Count)
 	p.Rows = (p.Count + p.Columns - 1) / p.Columns
@@ -54,13 +45,13 @@ func layout(info Info) Previews {
 
 // Previews returns the scrubbing previews with their layout. Its errors are
 // those of Poster.
-func (t *Tools) Previews(ctx context.Context, src Source, info Info) ([]byte, Previews, error) {
+func (t *Tools) Previews(ctx context.Context, src Source, info Info) ([]byte, video.Previews, error) {
 	p := layout(info)
 	jpeg, err := t.picture(ctx, src, info, func(url string) []string { return previewArgs(url, info, p, t.Threads) })
 	return jpeg, p, err
 }
 
-func previewArgs(url string, info Info, p Previews, threads int) []string {
+func previewArgs(url string, info Info, p video.Previews, threads int) []string {
 	var extra []string
 	if info.DurationSeconds > decodedWhole {
 		extra = []string{"-skip_frame", "nokey"}

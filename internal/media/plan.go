@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/reelflow/reelflow/video"
 )
 
 // Rate is a number of frames a second, as an exact fraction.
@@ -100,19 +102,11 @@ func nextAbove(rate Rate) Rate {
 	return Rate{fastest, 1}
 }
 
-// Rendition is one size of the ladder.
-type Rendition struct {
-	Name    string `json:"name"` // "720p": the short side
-	Width   int    `json:"width"`
-	Height  int    `json:"height"`
-	Bitrate int    `json:"bitrate"` // bits a second of picture and sound; single segments exceed it by up to a half
-}
-
 // Ladder returns the renditions of a video, the largest first: 1080, 720 and
 // 480 on the short side as far as the source reaches, or the source's own size
 // if it is smaller than all. Widths and heights are even.
-func Ladder(info Info) []Rendition {
-	var ladder []Rendition
+func Ladder(info Info) []video.Rendition {
+	var ladder []video.Rendition
 	short := min(info.Width, info.Height)
 	for _, side := range []int{1080, 720, 480} {
 		if side <= short {
@@ -126,9 +120,9 @@ func Ladder(info Info) []Rendition {
 }
 
 // rendition scales the video to a short side.
-func rendition(info Info, side int) Rendition {
+func rendition(info Info, side int) video.Rendition {
 	scale := float64(side) / float64(min(info.Width, info.Height))
-	r := Rendition{
+	r := video.Rendition{
 		Width:  even(float64(info.Width) * scale),
 		Height: even(float64(info.Height) * scale),
 	}

@@ -135,7 +135,7 @@ func TestPlaylistFetchesNothing(t *testing.T) {
 		list := inMemory([]byte(list))
 		_, err := tools.Probe(t.Context(), list)
 		wantRejection(t, err, NotAVideo)
-		wantRejection(t, tools.EncodePiece(t.Context(), list, info, Ladder(info), Pieces(info, PieceLength(info))[0], nil, sink), Damaged)
+		wantRejection(t, tools.EncodePiece(t.Context(), list, info, Ladder(info), Pieces(info, PieceLength(info))[0], sink), Damaged)
 		wantRejection(t, tools.EncodeAudio(t.Context(), list, info, sink), Damaged)
 		_, err = tools.Poster(t.Context(), list, info)
 		wantRejection(t, err, Damaged)
@@ -165,7 +165,7 @@ func TestDamaged(t *testing.T) {
 			}
 			var failed error
 			for _, piece := range Pieces(info, 2*time.Second) {
-				err := tools.EncodePiece(t.Context(), inMemory(data), info, Ladder(info), piece, nil,
+				err := tools.EncodePiece(t.Context(), inMemory(data), info, Ladder(info), piece,
 					func(string, io.ReadSeeker, int64) error { return nil })
 				failed = errors.Join(failed, err)
 			}

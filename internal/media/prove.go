@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/reelflow/reelflow/video"
 )
 
 // decodeSamples decodes the samples of some codecs in one process, and checks
@@ -98,16 +100,16 @@ func (t *Tools) encodeSample(ctx context.Context) (made samplePiece, err error) 
 	if err != nil {
 		return made, err
 	}
-	small := Rendition{Name: "small", Width: 32, Height: 32, Bitrate: 300_000}
-	large := Rendition{Name: "large", Width: 64, Height: 64, Bitrate: 300_000}
-	piece := encoding{info: info, ladder: []Rendition{large, small}, piece: Piece{Frames: info.Frames}, threads: t.Threads}
+	small := video.Rendition{Name: "small", Width: 32, Height: 32, Bitrate: 300_000}
+	large := video.Rendition{Name: "large", Width: 64, Height: 64, Bitrate: 300_000}
+	piece := encoding{info: info, ladder: []video.Rendition{large, small}, piece: Piece{Frames: info.Frames}, threads: t.Threads}
 	take := func(into *[]byte) Sink {
 		return func(_ string, file io.ReadSeeker, _ int64) (err error) {
 			*into, err = io.ReadAll(file)
 			return err
 		}
 	}
-	if err := t.encodePiece(ctx, source, piece, nil, take(&made.picture)); err != nil {
+	if err := t.encodePiece(ctx, source, piece, take(&made.picture)); err != nil {
 		return made, err
 	}
 	return made, t.encodeAudio(ctx, source, info, take(&made.sound))

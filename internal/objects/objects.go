@@ -157,19 +157,15 @@ type Removed struct {
 	Multiparts    int `json:"multiparts"`
 }
 
-// Watch lets the caller of Purge follow it. Both are called from Purge's own
-// goroutine, and may be nil.
+// Watch lets the caller of Purge follow it.
 type Watch struct {
 	// Found is called after each listing, the last and empty one too, before
 	// anything that it found is removed. An error ends the purge and is
 	// returned. One who records the first listing knows the exact count even
 	// if the purge dies and is taken up by another call, whose own count begins
-	// at zero: writers are fenced off by then, so nothing is added.
+	// at zero: writers are fenced off by then, so nothing is added. It is called
+	// from Purge's own goroutine, and may be nil.
 	Found func(Inventory) error
-
-	// Removed is called after each removal with what this call has removed so
-	// far, as a sign of life.
-	Removed func(Removed)
 }
 
 // CheckPurgePrefix is the rule for prefixes at Purge, the same for every Store.

@@ -193,9 +193,6 @@ func (p *purge) report(gone ...Entry) {
 			p.rest.Multiparts--
 		}
 	}
-	if p.watch.Removed != nil {
-		p.watch.Removed(p.removed())
-	}
 }
 
 // batches cuts what has versions into requests of at most size entries. All of

@@ -1,10 +1,8 @@
 package vault
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
-	"errors"
 	"strconv"
 )
 
@@ -30,26 +28,6 @@ func EncryptSegment(key, iv [16]byte, plain []byte) []byte {
 	}
 	cipher.NewCBCEncrypter(segmentCipher(key), iv[:]).CryptBlocks(out, out)
 	return out
-}
-
-// DecryptSegment decrypts what EncryptSegment encrypted. CBC has no tag: a
-// wrong key or a changed segment is noticed by the padding at best, and is then
-// Internal.
-func DecryptSegment(key, iv [16]byte, sealed []byte) ([]byte, error) {
-	if len(sealed) == 0 || len(sealed)%aes.BlockSize != 0 {
-		return nil, damagedData(errors.New("not whole blocks"))
-	}
-	out := make([]byte, len(sealed))
-	cipher.NewCBCDecrypter(segmentCipher(key), iv[:]).CryptBlocks(out, sealed)
-	padding := int(out[len(out)-1])
-	if padding == 0 || padding > aes.BlockSize {
-		return nil, damagedData(errors.New("not padded"))
-	}
-	plain, pad := out[:len(out)-padding], out[len(out)-padding:]
-	if bytes.Count(pad, pad[:1]) != padding {
-		return nil, damagedData(errors.New("not padded"))
-	}
-	return plain, nil
 }
 
 func segmentCipher(key [16]byte) cipher.Block {

@@ -131,19 +131,6 @@ func (k Key) derive(salt []byte, info string, size int) ([]byte, error) {
 	return hkdf.Key(sha256.New, k.secret.key[:], salt, info, size)
 }
 
-// usable fails once the loan has ended.
-func (k Key) usable() error {
-	if k.secret == nil {
-		return errLoanOver()
-	}
-	k.secret.mu.RLock()
-	defer k.secret.mu.RUnlock()
-	if k.secret.ended() {
-		return errLoanOver()
-	}
-	return nil
-}
-
 // secret holds the one copy of a lent key.
 type secret struct {
 	mu    sync.RWMutex

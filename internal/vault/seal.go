@@ -68,7 +68,7 @@ func (k Key) Seal(identity string, dst, plain []byte) ([]byte, error) {
 	return k.seal(objectDomain, identity, dst, plain)
 }
 
-// Open opens what Seal or a Writer sealed under the same identity, into a new
+// Open opens what Seal sealed under the same identity, into a new
 // buffer. Internal if it was changed, or never was ours; Unavailable if the
 // loan has ended.
 func (k Key) Open(identity string, sealed []byte) ([]byte, error) {

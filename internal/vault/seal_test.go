@@ -5,11 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/iotest"
 
 	"github.com/reelflow/reelflow/video"
 	"pgregory.net/rapid"
@@ -38,27 +36,19 @@ func noise(size int) []byte {
 	return b
 }
 
-func TestEveryWayOfSealingOpensInEveryWay(t *testing.T) {
+func TestWhatWasSealedOpens(t *testing.T) {
 	key := testKey()
 	rapid.Check(t, func(t *rapid.T) {
 		plain := plaintext(t)
 		for sealer, sealed := range map[string][]byte{
 			"Seal":          must(key.Seal(object, nil, plain))(t),
 			"Seal in place": must(sealInPlace(key, plain))(t),
-			"NewWriter":     must(sealByWriter(t, key, plain))(t),
 		} {
 			if size := int64(len(sealed)); size != SealedSize(int64(len(plain))) {
 				t.Fatalf("%s: sealed size is %d, said to be %d", sealer, size, SealedSize(int64(len(plain))))
 			}
-			for opener, opened := range map[string][]byte{
-				"Open":        must(key.Open(object, sealed))(t),
-				"NewReader":   must(io.ReadAll(iotest.HalfReader(key.NewReader(object, bytes.NewReader(sealed)))))(t),
-				"slow source": must(io.ReadAll(key.NewReader(object, iotest.DataErrReader(iotest.HalfReader(bytes.NewReader(sealed))))))(t),
-				"NewReaderAt": must(readAllAt(key, sealed))(t),
-			} {
-				if !bytes.Equal(opened, plain) {
-					t.Fatalf("sealed by %s, opened by %s: another plaintext", sealer, opener)
-				}
+			if !bytes.Equal(must(key.Open(object, sealed))(t), plain) {
+				t.Fatalf("sealed by %s: another plaintext", sealer)
 			}
 		}
 	})
@@ -76,56 +66,6 @@ func TestSealingTwiceShowsNothing(t *testing.T) {
 	if bytes.Equal(one[len(sealMagic):HeaderSize], two[len(sealMagic):HeaderSize]) || bytes.Equal(one[HeaderSize:], two[HeaderSize:]) {
 		t.Error("the same bytes came out twice")
 	}
-}
-
-func TestAnyRange(t *testing.T) {
-	key := testKey()
-	rapid.Check(t, func(t *rapid.T) {
-		plain := plaintext(t)
-		size := int64(len(plain))
-		sealed := must(key.Seal(object, nil, plain))(t)
-		if size == 0 {
-			_, err := Locate(0, 1, int64(len(sealed)))
-			wantCode(t, err, video.Invalid)
-			return
-		}
-		off := rapid.Int64Range(0, size-1).Draw(t, "off")
-		n := rapid.Int64Range(1, size-off).Draw(t, "n")
-		span := must(Locate(off, n, int64(len(sealed))))(t)
-		part := sealed[span.Offset : span.Offset+span.Length]
-		r := must(key.NewSpanReader(object, sealed[:HeaderSize], span, bytes.NewReader(part)))(t)
-		if !bytes.Equal(must(io.ReadAll(r))(t), plain[off:off+n]) {
-			t.Fatal("another plaintext")
-		}
-		if got := must(readRangeAt(key, sealed, off, n))(t); !bytes.Equal(got, plain[off:off+n]) {
-			t.Fatal("ReaderAt: another plaintext")
-		}
-
-		cut := rapid.IntRange(0, len(part)-1).Draw(t, "cut")
-		r = must(key.NewSpanReader(object, sealed[:HeaderSize], span, bytes.NewReader(part[:cut])))(t)
-		got, err := io.ReadAll(r)
-		wantCode(t, err, video.Internal)
-		if !bytes.HasPrefix(plain[off:], got) {
-			t.Fatal("bytes came out that were not sealed")
-		}
-	})
-}
-
-func TestNoSuchRange(t *testing.T) {
-	sealed := SealedSize(100)
-	for _, r := range [][2]int64{{-1, 5}, {100, 1}, {0, 0}, {0, 101}, {50, 51}, {50, 1<<63 - 1}, {0, -1}} {
-		_, err := Locate(r[0], r[1], sealed)
-		wantCode(t, err, video.Invalid)
-	}
-	r := must(testKey().NewReaderAt(object, bytes.NewReader(must(testKey().Seal(object, nil, noise(100)))(t)), sealed))(t)
-	if n, err := r.ReadAt(make([]byte, 1), 100); n != 0 || err != io.EOF {
-		t.Errorf("behind the end: %d, %v", n, err)
-	}
-	if n, err := r.ReadAt(make([]byte, 10), 95); n != 5 || err != io.EOF {
-		t.Errorf("over the end: %d, %v", n, err)
-	}
-	_, err := r.ReadAt(make([]byte, 1), -1)
-	wantCode(t, err, video.Invalid)
 }
 
 // damages are the ways in which sealed bytes may come back as others.
@@ -172,21 +112,13 @@ func TestDamageIsNoticed(t *testing.T) {
 				sealed := damage(t, must(key.Seal(object, nil, plain))(t))
 				_, err := key.Open(object, sealed)
 				wantCode(t, err, video.Internal)
-				_, err = readAllAt(key, sealed)
-				wantCode(t, err, video.Internal)
-
-				got, err := io.ReadAll(key.NewReader(object, bytes.NewReader(sealed)))
-				wantCode(t, err, video.Internal)
-				if !bytes.HasPrefix(plain, got) {
-					t.Fatal("bytes came out that were not sealed")
-				}
 			})
 		})
 	}
 }
 
 // An attacker with the key of nothing can't make this one, but a writer that
-// errs could: the reader is what keeps sizes unambiguous.
+// errs could: Open is what keeps sizes unambiguous.
 func TestAnEmptyChunkTooMany(t *testing.T) {
 	key := testKey()
 	header := newHeader()
@@ -194,8 +126,6 @@ func TestAnEmptyChunkTooMany(t *testing.T) {
 	sealed := c.Seal(header, nonce(0, false), noise(ChunkSize), nil)
 	sealed = c.Seal(sealed, nonce(1, true), nil, nil)
 	_, err := key.Open(object, sealed)
-	wantCode(t, err, video.Internal)
-	_, err = io.ReadAll(key.NewReader(object, bytes.NewReader(sealed)))
 	wantCode(t, err, video.Internal)
 }
 
@@ -234,49 +164,17 @@ const (
 	goldenSegmentKey = "349ee470743a51f40ffc3ae1d791ddf1"
 )
 
-func TestErrorsOfTheSourceComeThrough(t *testing.T) {
-	key := testKey()
-	sealed := must(key.Seal(object, nil, noise(ChunkSize+5)))(t)
-	broken := errors.New("connection lost")
-	for _, whole := range []int{0, 10, HeaderSize, HeaderSize + 5, HeaderSize + sealedChunk, len(sealed)} {
-		src := io.MultiReader(bytes.NewReader(sealed[:whole]), iotest.ErrReader(broken))
-		if _, err := io.ReadAll(key.NewReader(object, src)); err != broken {
-			t.Errorf("after %d bytes: %v", whole, err)
-		}
-	}
-	w := key.NewWriter(object, failingWriter{broken})
-	w.Write(noise(2 * ChunkSize))
-	if err := w.Close(); err != broken {
-		t.Errorf("writer: %v", err)
-	}
-}
-
-type failingWriter struct{ err error }
-
-func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
-
-func TestStreamsEndWithTheLoan(t *testing.T) {
+func TestTheKeyEndsWithTheLoan(t *testing.T) {
 	key := testKey()
 	sealed := must(key.Seal(object, nil, noise(3*ChunkSize)))(t)
-	reader := key.NewReader(object, bytes.NewReader(sealed))
-	at := must(key.NewReaderAt(object, bytes.NewReader(sealed), int64(len(sealed))))(t)
-	writer := key.NewWriter(object, io.Discard)
-	must(io.ReadFull(reader, make([]byte, 100)))(t)
-	must(writer.Write(noise(100)))(t)
-
 	key.secret.void = true
-	_, err := io.ReadAll(reader)
+	_, err := key.Open(object, sealed)
 	wantCode(t, err, video.Unavailable)
-	_, err = at.ReadAt(make([]byte, 10), 0)
-	wantCode(t, err, video.Unavailable)
-	wantCode(t, writer.Close(), video.Unavailable)
 	_, err = key.Seal(object, nil, nil)
 	wantCode(t, err, video.Unavailable)
 	_, err = key.SegmentKey("720", 1)
 	wantCode(t, err, video.Unavailable)
 	_, err = Key{}.Open(object, sealed)
-	wantCode(t, err, video.Unavailable)
-	_, err = io.ReadAll(io.MultiReader(Key{}.NewReader(object, bytes.NewReader(sealed))))
 	wantCode(t, err, video.Unavailable)
 }
 
@@ -291,30 +189,6 @@ func TestPlainSizeRefusesWhatNothingHas(t *testing.T) {
 			t.Fatalf("%d: %d, %v", sealed, plain, err)
 		}
 	}
-}
-
-// NIST SP 800-38A, F.2.1: the first block of CBC-AES128.Encrypt.
-func TestSegmentsAreAES128CBC(t *testing.T) {
-	key := [16]byte(must(hex.DecodeString("2b7e151628aed2a6abf7158809cf4f3c"))(t))
-	iv := [16]byte(must(hex.DecodeString("000102030405060708090a0b0c0d0e0f"))(t))
-	plain := must(hex.DecodeString("6bc1bee22e409f96e93d7e117393172a"))(t)
-	sealed := EncryptSegment(key, iv, plain)
-	if got := hex.EncodeToString(sealed[:16]); got != "7649abac8119b246cee98e9b12e9197d" {
-		t.Errorf("got %s", got)
-	}
-	for size := range 50 {
-		sealed := EncryptSegment(key, iv, noise(size))
-		if len(sealed) != size/16*16+16 {
-			t.Errorf("%d bytes became %d", size, len(sealed))
-		}
-		if !bytes.Equal(must(DecryptSegment(key, iv, sealed))(t), noise(size)) {
-			t.Errorf("%d bytes: another plaintext", size)
-		}
-	}
-	_, err := DecryptSegment(key, iv, sealed[:15])
-	wantCode(t, err, video.Internal)
-	_, err = DecryptSegment([16]byte{}, iv, sealed)
-	wantCode(t, err, video.Internal)
 }
 
 func TestSegmentKeysDiffer(t *testing.T) {
@@ -338,36 +212,6 @@ func sealInPlace(key Key, plain []byte) ([]byte, error) {
 		err = errors.New("not in place")
 	}
 	return sealed, err
-}
-
-func sealByWriter(t *rapid.T, key Key, plain []byte) ([]byte, error) {
-	var sealed bytes.Buffer
-	w := key.NewWriter(object, &sealed)
-	for len(plain) > 0 {
-		n := rapid.IntRange(1, len(plain)).Draw(t, "write")
-		if _, err := w.Write(plain[:n]); err != nil {
-			return nil, err
-		}
-		plain = plain[n:]
-	}
-	err := errors.Join(w.Close(), w.Close())
-	return sealed.Bytes(), err
-}
-
-func readAllAt(key Key, sealed []byte) ([]byte, error) {
-	size, err := PlainSize(int64(len(sealed)))
-	if err != nil {
-		return nil, err
-	}
-	return readRangeAt(key, sealed, 0, size)
-}
-
-func readRangeAt(key Key, sealed []byte, off, n int64) ([]byte, error) {
-	r, err := key.NewReaderAt(object, bytes.NewReader(sealed), int64(len(sealed)))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(io.NewSectionReader(r, off, n))
 }
 
 type fataler interface {
@@ -409,25 +253,6 @@ func BenchmarkOpen(b *testing.B) {
 	b.SetBytes(8 << 20)
 	for b.Loop() {
 		must(key.Open(object, sealed))(b)
-	}
-}
-
-func BenchmarkNewReader(b *testing.B) {
-	key := testKey()
-	sealed := must(key.Seal(object, nil, noise(8<<20)))(b)
-	b.SetBytes(8 << 20)
-	for b.Loop() {
-		must(io.Copy(struct{ io.Writer }{io.Discard}, key.NewReader(object, bytes.NewReader(sealed))))(b)
-	}
-}
-
-func BenchmarkNewWriter(b *testing.B) {
-	key, plain := testKey(), noise(8<<20)
-	b.SetBytes(8 << 20)
-	for b.Loop() {
-		w := key.NewWriter(object, io.Discard)
-		must(w.Write(plain))(b)
-		must(0, w.Close())(b)
 	}
 }
 

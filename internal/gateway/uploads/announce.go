@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
-	"github.com/reelflow/reelflow/internal/segments"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -33,13 +33,13 @@ func (s *Server) finishUpload(ctx context.Context, row catalog.Upload, sum []byt
 
 func (s *Server) recordFinish(ctx context.Context, row catalog.Upload, sum []byte) error {
 	if sum == nil {
-		digest, err := segments.Digest(ctx, s.vault, row)
+		digest, err := manifest.UploadDigest(ctx, s.vault, row)
 		if err != nil {
 			return err
 		}
 		sum = digest.Sum(nil)
 	}
-	return segments.Finish(ctx, s.catalog, s.vault, row.Video, sum)
+	return manifest.FinishUpload(ctx, s.catalog, s.vault, row.Video, sum)
 }
 
 // remind wakes the loop that announces.

@@ -2,84 +2,50 @@ package uploads
 
 import (
 	"context"
-	"encoding"
-	"hash"
 	"io"
 	"sync"
 	"time"
 
-	"github.com/reelflow/reelflow/internal/catalog"
-	"github.com/reelflow/reelflow/internal/segments"
+	"github.com/reelflow/reelflow/internal/manifest"
 )
 
-const (
-	// putsInFlight is how many segments of one upload are put at once: two keep
-	// the store busy while the next is gathered.
-	putsInFlight = 2
-	// haltGrace is how long, after a request was halted, what had come may still
-	// be stored: pausing has to take hold within a second.
-	haltGrace = 700 * time.Millisecond
-	scratch   = 128 << 10 // bytes read at once
-)
+const scratch = 128 << 10 // bytes read at once
 
 // intake turns the body of one request into stored segments: gathered here in
-// order, sealed and put side by side, committed in order. Segments of a request
+// order, in the buffers that all requests share, and sent on. Segments of a request
 // with a checksum are committed at its end, if it matches.
 type intake struct {
-	server *Server
-	call   *call
-	right  catalog.Lease
-	end    int64 // offset that the upload can't go beyond
-
-	// ctx ends when nothing more is to be stored.
-	ctx    context.Context
-	cancel context.CancelFunc
+	server   *Server
+	call     *call
+	segments *manifest.Appender
+	end      int64           // offset that the upload can't go beyond
+	ctx      context.Context // ends when nothing more is to be stored
 
 	// Gathering; the timer that flushes does it too.
-	mu     sync.Mutex
-	digest hash.Hash // SHA-256 of the file, up to what was gathered
-	next   int64     // offset of the buffer's first byte
-	buffer *buffer   // nil while nothing waits
+	mu     sync.Mutex // also for what segments is given
+	buffer *buffer    // nil while nothing waits
 	flush  *time.Timer
-
-	flight chan struct{} // a place for each put
-	queue  chan *segment // in order; closed after the last
-	held   []*segment    // await the checksum
-	stored int64         // bytes committed
-	done   chan struct{} // closed when the queue has been worked off
 }
 
 // newIntake begins at the upload's offset; left is how many bytes it can take.
 func (s *Server) newIntake(ctx context.Context, c *call, left int64) (*intake, error) {
-	digest, err := segments.Digest(ctx, s.vault, c.upload)
+	digest, err := manifest.UploadDigest(ctx, s.vault, c.upload)
 	if err != nil {
 		return nil, err
 	}
-	in := &intake{
-		server: s, call: c, right: c.slot.lease.Lease,
-		end: c.upload.Offset + left, next: c.upload.Offset, digest: digest,
-		flight: make(chan struct{}, putsInFlight), queue: make(chan *segment, putsInFlight), done: make(chan struct{}),
+	in := &intake{server: s, call: c, end: c.upload.Offset + left}
+	in.segments = &manifest.Appender{
+		Writer: &manifest.Writer{Catalog: s.catalog, Vault: s.vault, Primary: s.store, Log: s.log},
+		Lease:  c.slot.lease.Lease, Digest: digest, Offset: c.upload.Offset,
+		AwaitChecksum: c.body.sum != nil, Failed: in.fail,
+		// In the background: a store that hangs must not hold up the pause or the
+		// gateway that made a segment not count.
+		Cleanup: &s.cleaning,
 	}
-	in.ctx, in.cancel = context.WithCancel(ctx)
 	in.flush = time.AfterFunc(time.Hour, in.flushWaiting)
 	in.flush.Stop()
-	go in.commitAll()
-	go in.watch()
+	in.ctx = in.segments.Start(ctx, c.body.stopped)
 	return in, nil
-}
-
-// watch ends the storing some time after the request was halted.
-func (in *intake) watch() {
-	select {
-	case <-in.done:
-		return
-	case <-in.call.body.stopped:
-	}
-	select {
-	case <-in.done:
-	case <-time.After(haltGrace):
-		in.cancel()
-	}
 }
 
 // drink gathers all that comes. Why it ended is known to tusd and the body.
@@ -102,7 +68,7 @@ func (in *intake) add(p []byte) bool {
 			return false
 		}
 		n := in.buffer.fill(p)
-		in.digest.Write(p[:n])
+		in.segments.Digest.Write(p[:n])
 		p = p[n:]
 	}
 	return true
@@ -137,7 +103,7 @@ func (in *intake) flushWaiting() {
 	if in.buffer == nil || in.ctx.Err() != nil {
 		return
 	}
-	if in.next+int64(len(in.buffer.data)) < in.end {
+	if in.segments.Offset+int64(len(in.buffer.data)) < in.end {
 		in.cut()
 	}
 }
@@ -145,23 +111,9 @@ func (in *intake) flushWaiting() {
 // cut sends the buffer on as a segment. It needs mu.
 func (in *intake) cut() {
 	in.flush.Stop()
-	seg := &segment{offset: in.next, size: int64(len(in.buffer.data)), buffer: in.buffer, ready: make(chan struct{})}
+	full := in.buffer
 	in.buffer = nil
-	in.next += seg.size
-	select {
-	case in.flight <- struct{}{}:
-	case <-in.ctx.Done():
-		in.server.buffers.put(seg.buffer)
-		return
-	}
-	// crypto/sha256 documents that its hash can be marshalled.
-	seg.state, seg.err = in.digest.(encoding.BinaryMarshaler).MarshalBinary()
-	in.queue <- seg
-	go func() {
-		defer close(seg.ready)
-		defer func() { <-in.flight }()
-		in.write(seg)
-	}()
+	in.segments.Add(full.data, func() { in.server.buffers.put(full) })
 }
 
 // finish stores the rest and returns the bytes that were committed. The error is
@@ -177,20 +129,19 @@ func (in *intake) finish() (int64, error) {
 	if in.buffer != nil {
 		in.cut()
 	}
-	close(in.queue)
 	in.mu.Unlock()
-	<-in.done
+	in.segments.Close()
 	err := in.settle()
-	in.cancel()
+	in.segments.Cancel()
 	switch {
 	case err != nil:
-		return in.stored, err
+		return in.segments.Stored(), err
 	case overlong && in.call.upload.Length < 0:
-		return in.stored, in.server.problem(in.call, in.server.tooLarge())
+		return in.segments.Stored(), in.server.problem(in.call, in.server.tooLarge())
 	case overlong:
-		return in.stored, errTooLong
+		return in.segments.Stored(), errTooLong
 	}
-	return in.stored, nil
+	return in.segments.Stored(), nil
 }
 
 // settle decides about what the checksum holds back.
@@ -199,38 +150,14 @@ func (in *intake) settle() error {
 	if sum := in.call.body.sum; sum != nil && reason == nil && (!in.call.body.ended || !sum.matches()) {
 		reason = errChecksum
 	}
-	for _, seg := range in.held {
-		if reason != nil {
-			in.discard(seg)
-		} else if err := in.commit(seg); err != nil {
-			reason = in.server.answerTo(in.call, err)
-		}
+	if err := in.segments.Settle(reason == nil); err != nil {
+		reason = in.server.answerTo(in.call, err)
 	}
 	return reason
-}
-
-// commitAll works the queue off, in order, until it is closed.
-func (in *intake) commitAll() {
-	defer close(in.done)
-	for seg := range in.queue {
-		<-seg.ready
-		switch {
-		case seg.err != nil:
-			in.fail(seg.err)
-		case in.ctx.Err() != nil:
-			in.discard(seg)
-		case in.call.body.sum != nil:
-			in.held = append(in.held, seg)
-		default:
-			if err := in.commit(seg); err != nil {
-				in.fail(err)
-			}
-		}
-	}
 }
 
 // fail ends the request: what comes after a gap is of no use.
 func (in *intake) fail(err error) {
 	in.call.body.halt(in.server.answerTo(in.call, err))
-	in.cancel()
+	in.segments.Cancel()
 }

@@ -75,7 +75,7 @@ func (s *Server) answerTo(c *call, err error) error {
 		return ready
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return errDown // it took too long; see intake.watch
+		return errDown // it took too long; see manifest.Appender
 	}
 	switch video.CodeOf(err) {
 	case video.Gone:

@@ -24,9 +24,9 @@ import (
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
-	"github.com/reelflow/reelflow/internal/segments"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -349,7 +349,7 @@ func (r *rig) verifyFinished(id video.ID, file []byte) {
 	eventually(r.t, 5*time.Second, "the workflow is told", func() bool { return r.timesTold(id) > 0 })
 	u, err := r.catalog.UploadOf(context.Background(), id)
 	check(r.t, err)
-	sum, _, err := segments.Hashes(context.Background(), r.vault, u)
+	sum, _, err := manifest.UploadHashes(context.Background(), r.vault, u)
 	check(r.t, err)
 	if want := sha256.Sum256(file); u.FinishedAt.IsZero() || !bytes.Equal(sum, want[:]) {
 		r.t.Fatalf("not finished, or with another hash: %v %x", u.FinishedAt, sum)

@@ -38,6 +38,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/leases"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
@@ -74,7 +75,7 @@ const FlushAfter = 5 * time.Second
 func (s Settings) withDefaults() Settings {
 	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
 	if s.SegmentSize <= 0 {
-		s.SegmentSize = 8 << 20
+		s.SegmentSize = manifest.SegmentSize
 	}
 	if s.Buffers <= 0 {
 		s.Buffers = 32

@@ -104,7 +104,7 @@ func (u *upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (i
 	stored, err := in.finish()
 	c.moved(offset + stored)
 	if complete(c.upload) {
-		u.sum = in.digest.Sum(nil)
+		u.sum = in.segments.Digest.Sum(nil)
 	}
 	return stored, c.whyStopped(err)
 }

@@ -1,4 +1,4 @@
-package segments_test
+package manifest_test
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-package segments
+package manifest
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 // The hashes of an upload tell which file somebody has, to everyone who has it
 // too. So they rest sealed, each as a column of its own.
 
-// HashColumn is the identity under which the state of an upload's hash is sealed.
-func HashColumn(id video.ID) string { return "uploads.hash_state/" + string(id) }
+// stateColumn is the identity under which the state of an upload's hash is sealed.
+func stateColumn(id video.ID) string { return "uploads.hash_state/" + string(id) }
 
 // AnnouncedColumn is the identity under which the SHA-256 that an author has
 // announced is sealed, for catalog.Upload.ExpectedSHA256.
@@ -23,8 +23,8 @@ func AnnouncedColumn(id video.ID) string { return "uploads.expected_sha256/" + s
 
 func sumColumn(id video.ID) string { return "uploads.sha256/" + string(id) }
 
-// Digest returns the SHA-256 of what is stored of an upload, ready for more.
-func Digest(ctx context.Context, v vault.Vault, u catalog.Upload) (hash.Hash, error) {
+// UploadDigest returns the SHA-256 of what is stored of an upload, ready for more.
+func UploadDigest(ctx context.Context, v vault.Vault, u catalog.Upload) (hash.Hash, error) {
 	h := sha256.New()
 	if u.Offset == 0 {
 		return h, nil
@@ -34,7 +34,7 @@ func Digest(ctx context.Context, v vault.Vault, u catalog.Upload) (hash.Hash, er
 		return nil, err
 	}
 	defer loan.Release()
-	state, err := loan.Key().OpenColumn(HashColumn(u.Video), u.HashState)
+	state, err := loan.Key().OpenColumn(stateColumn(u.Video), u.HashState)
 	if err != nil {
 		return nil, err
 	}
@@ -44,9 +44,9 @@ func Digest(ctx context.Context, v vault.Vault, u catalog.Upload) (hash.Hash, er
 	return h, nil
 }
 
-// Finish records that all bytes of an upload are stored, with their SHA-256. It
+// FinishUpload records that all bytes of an upload are stored, with their SHA-256. It
 // may be repeated, and fails as catalog.FinishUpload and vault.Lend do.
-func Finish(ctx context.Context, c *catalog.Catalog, v vault.Vault, id video.ID, sum []byte) error {
+func FinishUpload(ctx context.Context, c *catalog.Catalog, v vault.Vault, id video.ID, sum []byte) error {
 	loan, err := v.Lend(ctx, id)
 	if err != nil {
 		return err
@@ -59,9 +59,9 @@ func Finish(ctx context.Context, c *catalog.Catalog, v vault.Vault, id video.ID,
 	return c.FinishUpload(ctx, id, sealed)
 }
 
-// Hashes opens the SHA-256 of a finished upload, and the one that its author
+// UploadHashes opens the SHA-256 of a finished upload, and the one that its author
 // announced; each is nil where there is none. It fails as vault.Lend does.
-func Hashes(ctx context.Context, v vault.Vault, u catalog.Upload) (sum, announced []byte, err error) {
+func UploadHashes(ctx context.Context, v vault.Vault, u catalog.Upload) (sum, announced []byte, err error) {
 	loan, err := v.Lend(ctx, u.Video)
 	if err != nil {
 		return nil, nil, err

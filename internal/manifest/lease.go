@@ -1,4 +1,4 @@
-package segments
+package manifest
 
 import (
 	"context"
@@ -12,13 +12,13 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// beatEvery is slower than a gateway's: each hold is renewed by a statement of its own.
+// beatEvery is slower than a gateway's: each such lease is renewed by a statement of its own.
 const beatEvery = 250 * time.Millisecond
 
-// Hold is the right to add to one upload, kept until Release or until somebody
+// HeldLease is the right to add to one upload, kept until Release or until somebody
 // takes it away. It has a keeper of its own, so that no two attempts at the same
 // work can be taken for each other.
-type Hold struct {
+type HeldLease struct {
 	catalog.Lease
 	Context context.Context // ends with the right
 
@@ -28,15 +28,15 @@ type Hold struct {
 	beating chan struct{} // closed when nobody renews any more
 }
 
-// Acquire takes the lease of an upload from whoever has it; a dead holder's runs
+// AcquireLease takes the lease of an upload from whoever has it; a dead holder's runs
 // out. It fails as catalog.Acquire does, and with Unavailable when a live holder
 // doesn't let go.
-func Acquire(ctx context.Context, c *catalog.Catalog, id video.ID) (*Hold, error) {
+func AcquireLease(ctx context.Context, c *catalog.Catalog, id video.ID) (*HeldLease, error) {
 	var name [12]byte
 	rand.Read(name[:])
 	// That a beat failed needs no line: the work fails by the same catalog, and says so.
 	keeper := leases.New(c, "worker/"+hex.EncodeToString(name[:]), beatEvery, slog.New(slog.DiscardHandler))
-	h := &Hold{keeper: keeper, beating: make(chan struct{})}
+	h := &HeldLease{keeper: keeper, beating: make(chan struct{})}
 	h.Context, h.stop = context.WithCancelCause(ctx)
 	waiting, cancel := context.WithTimeoutCause(ctx, leases.Wait, video.Errorf(video.Unavailable, "The upload is being added to elsewhere."))
 	defer cancel()
@@ -57,10 +57,10 @@ func Acquire(ctx context.Context, c *catalog.Catalog, id video.ID) (*Hold, error
 }
 
 // Lost is why the right has ended before Release; nil while it hasn't.
-func (h *Hold) Lost() error { return context.Cause(h.Context) }
+func (h *HeldLease) Lost() error { return context.Cause(h.Context) }
 
 // Release gives the right back. If the catalog can't be asked it runs out by itself.
-func (h *Hold) Release() error {
+func (h *HeldLease) Release() error {
 	h.stop(nil)
 	<-h.beating
 	return h.keeper.Release(h.lease)

@@ -1,4 +1,4 @@
-package segments_test
+package manifest_test
 
 import (
 	"bytes"
@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
-	"github.com/reelflow/reelflow/internal/segments"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/internal/vault/vaulttest"
 	"github.com/reelflow/reelflow/video"
 )
+
+const flushAfter = 50 * time.Millisecond
 
 // bench is one upload on a real catalog and vault.
 type bench struct {
@@ -48,23 +50,25 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func (b *bench) hold() *segments.Hold {
+func (b *bench) hold() *manifest.HeldLease {
 	b.t.Helper()
-	h, err := segments.Acquire(b.t.Context(), b.rows, b.id)
+	h, err := manifest.AcquireLease(b.t.Context(), b.rows, b.id)
 	must(b.t, err)
 	b.t.Cleanup(func() { h.Release() })
 	return h
 }
 
-func (b *bench) writer(h *segments.Hold) *segments.Writer {
+func (b *bench) writer() *manifest.Writer {
+	return &manifest.Writer{Catalog: b.rows, Vault: b.keys, Primary: b.store, Log: slog.New(slog.DiscardHandler)}
+}
+
+// appender goes on where the upload stands.
+func (b *bench) appender(h *manifest.HeldLease) *manifest.Appender {
 	b.t.Helper()
 	u := b.upload()
-	digest, err := segments.Digest(b.t.Context(), b.keys, u)
+	digest, err := manifest.UploadDigest(b.t.Context(), b.keys, u)
 	must(b.t, err)
-	return &segments.Writer{
-		Catalog: b.rows, Vault: b.keys, Store: b.store, Lease: h.Lease, Log: slog.New(slog.DiscardHandler),
-		Digest: digest, Offset: u.Offset, FlushAfter: 50 * time.Millisecond,
-	}
+	return &manifest.Appender{Writer: b.writer(), Lease: h.Lease, Digest: digest, Offset: u.Offset}
 }
 
 func (b *bench) upload() catalog.Upload {
@@ -93,11 +97,11 @@ func TestSlowSourceIsStoredAsItComes(t *testing.T) {
 			}
 			to.Close()
 		}()
-		if read, write := b.writer(h).Take(h.Context, from); read != nil || write != nil {
+		if read, write := b.appender(h).StoreAll(h.Context, from, flushAfter); read != nil || write != nil {
 			t.Fatal(read, write)
 		}
 	}
-	digest, err := segments.Digest(t.Context(), b.keys, b.upload())
+	digest, err := manifest.UploadDigest(t.Context(), b.keys, b.upload())
 	must(t, err)
 	if sum := sha256.Sum256(file); b.upload().Offset != 10_000 || !bytes.Equal(digest.Sum(nil), sum[:]) {
 		t.Errorf("%d bytes, hash %x", b.upload().Offset, digest.Sum(nil))
@@ -122,7 +126,7 @@ func TestSourceIsClosedWhenTheStoreFails(t *testing.T) {
 		}
 	}()
 	h := b.hold()
-	if _, write := b.writer(h).Take(h.Context, from); video.CodeOf(write) != video.Unavailable {
+	if _, write := b.appender(h).StoreAll(h.Context, from, flushAfter); video.CodeOf(write) != video.Unavailable {
 		t.Errorf("write: %v", write)
 	}
 	found, err := b.store.Inventory(t.Context(), b.id.Prefix(), nil)
@@ -142,7 +146,7 @@ func TestToldToStop(t *testing.T) {
 		stop()
 		to.CloseWithError(errors.New("stopped"))
 	}()
-	if read, write := b.writer(h).Take(ctx, from); read == nil || write != nil || b.upload().Offset != 777 {
+	if read, write := b.appender(h).StoreAll(ctx, from, flushAfter); read == nil || write != nil || b.upload().Offset != 777 {
 		t.Errorf("read %v, write %v, %d bytes", read, write, b.upload().Offset)
 	}
 }
@@ -164,7 +168,7 @@ func TestHoldIsLetGoWhenWanted(t *testing.T) {
 	if video.CodeOf(first.Lost()) != video.Unavailable || second.Lost() != nil {
 		t.Errorf("the first lost it: %v; the second: %v", first.Lost(), second.Lost())
 	}
-	if _, write := b.writer(first).Take(t.Context(), io.NopCloser(bytes.NewReader([]byte("late")))); video.CodeOf(write) != video.Conflict {
+	if _, write := b.appender(first).StoreAll(t.Context(), io.NopCloser(bytes.NewReader([]byte("late"))), flushAfter); video.CodeOf(write) != video.Conflict {
 		t.Errorf("the first writes: %v", write)
 	}
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// fault turns what a driver returned into a video.Error whose cause holds no
+// codedError turns what a driver returned into a video.Error whose cause holds no
 // value of any row. video.Errors pass.
-func fault(err error) error {
+func codedError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -34,16 +34,16 @@ func fault(err error) error {
 		return sqliteFault(lite.Code()).Because(lite)
 	}
 	if lostConnection(err) {
-		return unreachable(err)
+		return errUnreachable(err)
 	}
 	return video.Errorf(video.Internal, "The catalog failed.").Because(err)
 }
 
-func unreachable(cause error) *video.Error {
+func errUnreachable(cause error) *video.Error {
 	return video.Errorf(video.Unavailable, "The catalog can't be reached at the moment.").Because(cause)
 }
 
-func taken() *video.Error {
+func errExists() *video.Error {
 	return video.Errorf(video.Conflict, "This exists already.")
 }
 
@@ -51,12 +51,12 @@ func taken() *video.Error {
 func postgresFault(state string) *video.Error {
 	const uniqueViolation, lockNotAvailable, readOnly, idleTransaction = "23505", "55P03", "25006", "25P03"
 	if state == uniqueViolation {
-		return taken()
+		return errExists()
 	}
 	// Connection, rolled back for concurrency, out of resources, shutting down, system error.
 	for _, class := range []string{"08", "40", "53", "57", "58", lockNotAvailable, readOnly, idleTransaction} {
 		if strings.HasPrefix(state, class) {
-			return unreachable(nil)
+			return errUnreachable(nil)
 		}
 	}
 	return video.Errorf(video.Internal, "The catalog failed.")
@@ -67,11 +67,11 @@ func sqliteFault(code int) *video.Error {
 	const uniqueConstraint, primaryKeyConstraint = 2067, 1555
 	const busy, locked, readOnly, interrupted, ioError, full, cantOpen = 5, 6, 8, 9, 10, 13, 14
 	if code == uniqueConstraint || code == primaryKeyConstraint {
-		return taken()
+		return errExists()
 	}
 	switch code & 0xff {
 	case busy, locked, readOnly, interrupted, ioError, full, cantOpen:
-		return unreachable(nil)
+		return errUnreachable(nil)
 	}
 	return video.Errorf(video.Internal, "The catalog failed.")
 }
