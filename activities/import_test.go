@@ -111,6 +111,18 @@ func (r *rig) offset() int64 {
 	return u.Offset
 }
 
+// awaitSegment waits until a whole segment is stored of what the source has sent,
+// and the rest of that has had time to be read.
+func (r *rig) awaitSegment() {
+	r.t.Helper()
+	for end := time.Now().Add(30 * time.Second); r.offset() == 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			r.t.Fatal("nothing is stored of what has come")
+		}
+	}
+	time.Sleep(100 * time.Millisecond)
+}
+
 // arrived checks that the upload is complete and holds the file, byte for byte.
 func (r *rig) arrived(o *origin) {
 	r.t.Helper()
@@ -167,7 +179,7 @@ func (r *rig) killed(leg workflows.Leg, o *origin, at int64) error {
 		kill()
 		return err
 	}
-	time.Sleep(100 * time.Millisecond)
+	r.awaitSegment()
 	kill()
 	err := <-ended
 	o.stop.Store(0)
@@ -308,7 +320,7 @@ func TestPauseEndsAnImport(t *testing.T) {
 		ended <- err
 	}()
 	<-o.stopped
-	time.Sleep(100 * time.Millisecond)
+	r.awaitSegment()
 	began := time.Now()
 	_, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(2), State: video.State{Stage: video.Uploading, Paused: true}})
 	r.must(err)

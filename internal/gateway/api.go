@@ -17,7 +17,7 @@ import (
 func (g *Gateway) registerAPI(mux *routeTable) {
 	config := huma.DefaultConfig("reelflow", "1.0.0")
 	config.CreateHooks, config.Transformers = nil, []huma.Transformer{translate} // no $schema links
-	config.DocsPath, config.SchemasPath = "", ""                                 // its pages load from other hosts
+	config.DocsPath, config.SchemasPath, config.OpenAPIPath = "", "", ""         // its pages load from other hosts
 	config.Info.Description = "The whole life of short videos. Errors are application/problem+json (RFC 9457) with a code."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of the issuer's; in development mode dev:<name>"},
@@ -30,6 +30,7 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 	g.registerLists()
 	g.registerReceipts()
 	g.describeUploads()
+	g.registerOpenAPI(mux)
 }
 
 // operation is what every operation has: an id, one answer that is good, and problems.

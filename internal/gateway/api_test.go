@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -286,6 +288,24 @@ func TestReceipt(t *testing.T) {
 	}
 	if strings.Contains(string(got.body), string(id)) {
 		t.Error("the receipt names the video")
+	}
+}
+
+// The documents are made at the first request: several may be the first.
+func TestOpenAPIForManyAtOnce(t *testing.T) {
+	s := newSite(t)
+	for _, path := range []string{"/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml"} {
+		answers := make([]answer, 4)
+		var asking sync.WaitGroup
+		for i := range answers {
+			asking.Go(func() { answers[i] = s.request("", "GET", path, "") })
+		}
+		asking.Wait()
+		for _, a := range answers {
+			if a.status != http.StatusOK || len(a.body) < 1000 || !bytes.Equal(a.body, answers[0].body) {
+				t.Errorf("%s: status %d with %d bytes", path, a.status, len(a.body))
+			}
+		}
 	}
 }
 
