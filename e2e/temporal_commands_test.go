@@ -45,6 +45,9 @@ func TestPausedInTemporal(t *testing.T) {
 
 	r.plays(me, published)
 	r.refusedWhilePaused(begun.ID, video.Pause)
+	if _, err := c.QueryWorkflow(r.ctx, begun.ID.WorkflowID(), "", video.StatusQuery); err == nil {
+		t.Error("Temporal answers a query of a paused workflow: docs/operating-temporal.md says that it doesn't")
+	}
 	r.must(u.Run(r.ctx)) // bytes are stored, and wait
 	if now, err := me.Video(r.ctx, begun.ID); err != nil || now.Stage != video.Uploading || now.Upload.Offset != u.Size {
 		t.Errorf("the upload beside the paused workflow: %+v, %v", now, err)
