@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
 	"github.com/reelflow/reelflow/video"
@@ -102,13 +103,16 @@ func TestAWriterLeavesWhatAnUnknownCatalogDoesNotKnow(t *testing.T) {
 	r.must(err)
 	before := r.inventory(r.Stores.Primary)
 	wrong := r.wrongCatalog()
+	var writer *manifest.Writer
 	r.Stores.Primary = objectstest.Faulty(r.Stores.Primary, func(op objectstest.Op, _ string) error {
 		if op == objectstest.Put { // the database fails over to one that is behind
-			r.Catalog = wrong
+			writer.Catalog = wrong
 		}
 		return nil
 	})
-	if _, err := r.EncodeAudio(r.ctx, r.leg(2)); !is(err, video.NotFound) {
+	writer = r.writer()
+	sound := catalog.Object{Key: r.id.Prefix() + "audio/whole.mp4", Kind: catalog.KindAudio}
+	if err := writer.PutSealed(r.ctx, catalog.Leg{Video: r.id, Epoch: 1}, sound, []byte("sound")); !is(err, video.NotFound) {
 		t.Errorf("the commit ends with %v", err)
 	}
 	if after := r.inventory(r.Stores.Primary); after.Objects != before.Objects+1 {
