@@ -193,14 +193,14 @@ func TestControlSaysHowMuchFurtherTheRowIs(t *testing.T) {
 	r := newRig(t)
 	r.processed()
 	held := video.State{Stage: video.Reviewing, Paused: true, Held: true}
-	_, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(9), State: held, Refused: 3})
+	_, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(9), State: held, HoldSaid: true, Refused: 3})
 	r.must(err)
 	row, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(2), State: video.State{Stage: video.Uploading}})
 	r.must(err)
 	if f := row.Further; row.Epoch != 9 || f == nil || f.Epoch != 9 || f.Stage != held.Stage || !f.Paused || !f.Held || f.Refused != 3 || !f.Uploaded || f.Plan.Pieces != 1 || !f.Plan.Audio {
 		t.Errorf("%+v, further %+v", row, row.Further)
 	}
-	if row, err = r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(9), State: held, Refused: 3}); err != nil || row.Further != nil {
+	if row, err = r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(9), State: held, HoldSaid: true, Refused: 3}); err != nil || row.Further != nil {
 		t.Errorf("at the same epoch: %+v, %v", row, err)
 	}
 }

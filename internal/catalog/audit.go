@@ -178,7 +178,8 @@ func temporalAdopted(db *gorm.DB) (time.Time, error) {
 		AdoptedAt time.Time `gorm:"serializer:instant"`
 	}
 	err := db.Table("adoptions").Select("adopted_at").Where("place = 'temporal'").
-		Where("adopted_at > (SELECT COALESCE(founded_at, made_at) FROM installation)"). // by a person, not by the founding
+		// By a person, not by the founding.
+		Where("NOT EXISTS (SELECT 1 FROM installation WHERE COALESCE(founded_at, made_at) >= adoptions.adopted_at)").
 		Order("adopted_at DESC").Limit(1).Find(&latest).Error
 	if err != nil || len(latest) == 0 {
 		return time.Time{}, err
