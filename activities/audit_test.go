@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -28,18 +29,21 @@ const running = enums.WORKFLOW_EXECUTION_STATUS_RUNNING
 func TestAudit(t *testing.T) {
 	address := devstacktest.Start(t, devstacktest.Temporal).Temporal
 	t.Run("all", func(t *testing.T) {
-		for name, test := range map[string]func(*auditRig){
+		tests := map[string]func(*auditRig){
 			"terminated": (*auditRig).terminated, "terminated on the way out": (*auditRig).terminatedOnTheWayOut,
 			"failed": (*auditRig).failedRun, "completed beside its row": (*auditRig).completed, "continued": (*auditRig).continued,
 			"deleted from Temporal": (*auditRig).deletedExecution, "empty namespace": (*auditRig).emptyNamespace,
 			"brake": (*auditRig).brake, "unstarted": (*auditRig).unstartedRows, "one bad row": (*auditRig).oneBadRow,
 			"resumed": (*auditRig).resumed, "asked too much": (*auditRig).askedTooMuch, "stretches": (*auditRig).stretches,
 			"closed among many": (*auditRig).closedAmongMany, "paused in Temporal": (*auditRig).pausedInTemporal,
-			"broken by a release": (*auditRig).broken,
-			"unknown and risen":   (*auditRig).unknownAndRisen, "unheard": (*auditRig).unheard, "overdue": (*auditRig).overdueRows,
+			"unknown and risen": (*auditRig).unknownAndRisen, "unheard": (*auditRig).unheard, "overdue": (*auditRig).overdueRows,
 			"young": (*auditRig).youngRows, "stores": (*auditRig).storesWalk, "store down": (*auditRig).storeDown,
 			"divided listings": (*auditRig).dividedListings, "vault older than the stores": (*auditRig).olderVault,
-		} {
+		}
+		if os.Getenv("SOAK") != "" {
+			tests["broken by a release"] = (*auditRig).broken // Temporal takes most of a minute to report it
+		}
+		for name, test := range tests {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				test(newAuditRig(t, address))
