@@ -165,7 +165,7 @@ func TestAWorkerWaitsForTemporal(t *testing.T) {
 	t.Setenv("TEMPORAL_ADDRESS", address)
 	t.Setenv("TEMPORAL_CONFIG_FILE", os.DevNull)
 	var log strings.Builder
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
 	_, err = open(ctx, settings(t, "--role", "control"), slog.New(slog.NewTextHandler(&log, nil)))
 	if err == nil || !strings.Contains(err.Error(), address) {
