@@ -33,11 +33,11 @@ demo: setup build
 # All that CI runs.
 test: check build race $(clients)
 	cd devstack && go test -timeout 5m ./...
-	go test -timeout 20m -parallel 3 ./e2e/... # they wait more than they work
+	go test -timeout 45m -parallel 3 ./e2e/... # they wait more than they work
 
 # What is quick enough for every change: all but the tests of the running system.
 check: setup-test lint bin/devstack
-	go test $(race_detector) -shuffle=on -timeout 10m $$(go list ./... | grep -v /e2e)
+	go test $(race_detector) -shuffle=on -timeout 20m $$(go list ./... | grep -v /e2e)
 
 # Formatting, vet, determinism, and the types of the pages' script.
 lint: $(bundle)
