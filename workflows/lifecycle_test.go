@@ -356,7 +356,7 @@ func TestUnknownVideoIsWaitedFor(t *testing.T) {
 				if s.Stage != stage && !(stage == video.Scheduled && s.Stage == video.Publishing) || s.Ending != "" || s.Paused || !strings.Contains(s.WaitingFor, "doesn't know this video") {
 					t.Errorf("after four days: %+v", s)
 				}
-				if n := len(f.world.did); n > 2000 {
+				if n := len(f.world.did); n > 2800 {
 					t.Errorf("%d activities in four days", n)
 				}
 				f.world.change(func() { f.world.unknown = false })

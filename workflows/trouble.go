@@ -43,6 +43,8 @@ func notTaken(err error) bool {
 const (
 	// slowest is the longest wait between two attempts at what may be down for a week.
 	slowest = 10 * time.Minute
+	// soon is that between two looks for a row, in the first hour that it is missing.
+	soon = 20 * time.Second
 	// rarest is that between two attempts at work that fails.
 	rarest = time.Hour
 	// patience is how long work may fail before the life pauses itself.
@@ -67,7 +69,11 @@ func (l *life) afterFailure(err error) {
 		}
 	case video.NotFound:
 		l.setUnknown(true)
-		l.waitForAttempt(min(time.Second<<min(l.failures-1, 12), slowest))
+		most := slowest
+		if workflow.Now(l.root).Sub(l.kept.TroubleSince) < time.Hour {
+			most = soon // whoever has put the right catalog back looks on
+		}
+		l.waitForAttempt(min(time.Second<<min(l.failures-1, 12), most))
 		return
 	}
 	if l.shown.text(unknownReason) != "" {
