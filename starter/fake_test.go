@@ -231,8 +231,10 @@ func (g *fakeGateway) admit(r *http.Request) (*fakeVideo, int) {
 		return nil, 503
 	case v.title == "held elsewhere" && v.tries == 1:
 		return nil, 409
-	case v.title == "paused for a while" && v.tries <= 3, v.paused:
+	case v.title == "paused for a while" && v.tries <= 3:
 		v.paused = v.tries < 3 // until then
+		return nil, 423
+	case v.paused:
 		return nil, 423
 	case r.Header.Get("Upload-Offset") != strconv.Itoa(len(v.body)):
 		return nil, 409
