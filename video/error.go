@@ -49,7 +49,9 @@ type Error struct {
 	Detail string
 	// Place names what failed where several of a kind can: a store. Empty otherwise.
 	Place string
-	cause error
+	// Reason tells apart what one code covers, as `reason` of the contract; often empty.
+	Reason string
+	cause  error
 }
 
 // Errorf makes an Error whose detail is safe to show to users.
@@ -61,6 +63,13 @@ func Errorf(code Code, format string, args ...any) *Error {
 func (e *Error) At(place string) *Error {
 	with := *e
 	with.Place = place
+	return &with
+}
+
+// For returns a copy of e with a reason of the contract.
+func (e *Error) For(reason string) *Error {
+	with := *e
+	with.Reason = reason
 	return &with
 }
 

@@ -6,7 +6,7 @@ type Media struct {
 	Width           int     `json:"width"` // as shown, after rotation
 	Height          int     `json:"height"`
 	VideoCodec      string  `json:"video_codec"`
-	AudioCodec      string  `json:"audio_codec,omitempty"`
+	AudioCodec      string  `json:"audio_codec"`
 	FrameRate       float64 `json:"frame_rate"`
 	Rotation        int     `json:"rotation"` // degrees
 }

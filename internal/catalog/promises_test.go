@@ -329,7 +329,7 @@ func TestListsOfDeletedVideos(t *testing.T) {
 			for _, hidden := range []bool{false, true} {
 				id := video.NewID()
 				v := newVideo(id)
-				v.Visibility = catalog.VisibilityPublic
+				v.Visibility = string(video.Public)
 				must(t, b.CreateVideo(ctx, v, newUpload(id, 1)))
 				b.in(t, id, stage, catalog.Control{Draft: stage == video.Draft})
 				if hidden {

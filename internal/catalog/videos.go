@@ -91,9 +91,6 @@ const (
 	largestPage = 100
 )
 
-// VisibilityPublic is the visibility of videos that lists show to everyone.
-const VisibilityPublic = "public"
-
 // CreateVideo records a new video with its control row (epoch 0) and its upload,
 // all or nothing. It fails with Conflict when the id or the upload's token is
 // taken and Gone when a video of this id has been erased. The ids in v and u must agree.
@@ -158,7 +155,7 @@ func (c *Catalog) Videos(ctx context.Context, q Query) (page []Video, next strin
 		rows = rows.Where(c.inStages(q.Stages))
 	}
 	if q.PublicOnly {
-		rows = rows.Where("stage = ? AND visibility = ? AND hidden_at IS NULL", video.Published, VisibilityPublic)
+		rows = rows.Where("stage = ? AND visibility = ? AND hidden_at IS NULL", video.Published, video.Public)
 	}
 	if q.Cursor != "" {
 		at, id, err := parseCursor(q.Cursor)

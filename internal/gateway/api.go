@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -35,13 +36,13 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 
 // operation is what every operation has: an id, one answer that is good, and problems.
 func (g *Gateway) operation(method, path, id, summary string, status int) huma.Operation {
-	schema := g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	schema := g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status,
 		MaxBodyBytes: 256 << 10,
 		Responses: map[string]*huma.Response{"default": {
 			Description: "A problem, with a code that says which",
-			Content:     map[string]*huma.MediaType{problemType: {Schema: schema}},
+			Content:     map[string]*huma.MediaType{problem.MediaType: {Schema: schema}},
 		}},
 	}
 }
@@ -70,7 +71,7 @@ type ByID struct {
 	ID string `path:"id" doc:"Of the video"`
 }
 
-type videoAnswer struct{ Body Video }
+type videoAnswer struct{ Body video.Video }
 
 func (g *Gateway) registerVideos() {
 	type creation struct {
@@ -80,13 +81,13 @@ func (g *Gateway) registerVideos() {
 	}
 	type created struct {
 		Location string `header:"Location"`
-		Body     Video
+		Body     video.Video
 	}
 	huma.Register(g.api, g.operation(http.MethodPost, "/v1/videos", "create-video", "Announce a video, to upload it next", http.StatusCreated),
 		func(ctx context.Context, in *creation) (*created, error) {
 			v, err := g.createVideo(ctx, in.Body, in.Key, g.base(in.at))
 			if err != nil {
-				return nil, g.problem(ctx, err)
+				return nil, g.errors.Problem(ctx, err)
 			}
 			return &created{v.Links.Self, v}, nil
 		})
@@ -94,7 +95,7 @@ func (g *Gateway) registerVideos() {
 		func(ctx context.Context, in *ByID) (*videoAnswer, error) {
 			s, err := g.look(ctx, in.ID)
 			if err != nil {
-				return nil, g.problem(ctx, err)
+				return nil, g.errors.Problem(ctx, err)
 			}
 			return g.answer(ctx, s, g.base(in.at))
 		})
@@ -103,7 +104,7 @@ func (g *Gateway) registerVideos() {
 	huma.Register(g.api, events, func(ctx context.Context, in *ByID) (*huma.StreamResponse, error) {
 		s, err := g.look(ctx, in.ID)
 		if err != nil {
-			return nil, g.problem(ctx, err)
+			return nil, g.errors.Problem(ctx, err)
 		}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
@@ -114,7 +115,7 @@ func (g *Gateway) registerVideos() {
 		func(ctx context.Context, in *ByID) (*playbackAnswer, error) {
 			p, err := g.playback(ctx, in.ID, g.base(in.at))
 			if err != nil {
-				return nil, g.problem(ctx, err)
+				return nil, g.errors.Problem(ctx, err)
 			}
 			return &playbackAnswer{p}, nil
 		})
@@ -123,35 +124,35 @@ func (g *Gateway) registerVideos() {
 func (g *Gateway) answer(ctx context.Context, s seen, base string) (*videoAnswer, error) {
 	v, err := g.present(ctx, s, base)
 	if err != nil {
-		return nil, g.problem(ctx, err)
+		return nil, g.errors.Problem(ctx, err)
 	}
 	return &videoAnswer{v}, nil
 }
 
-func (g *Gateway) createVideo(ctx context.Context, n NewVideo, key, base string) (Video, error) {
+func (g *Gateway) createVideo(ctx context.Context, n NewVideo, key, base string) (video.Video, error) {
 	who, err := signedIn(ctx)
 	if err != nil {
-		return Video{}, err
+		return video.Video{}, err
 	}
 	b, err := g.check(n, who)
 	if err != nil {
-		return Video{}, err
+		return video.Video{}, err
 	}
 	if err := g.mayCreate(who); err != nil {
-		return Video{}, err
+		return video.Video{}, err
 	}
 	if key != "" {
 		if b.about.Request, err = requestHash(n); err != nil {
-			return Video{}, err
+			return video.Video{}, err
 		}
 	}
 	row, err := g.begin(ctx, g.idsFor(who, key), b)
 	if err != nil {
-		return Video{}, err
+		return video.Video{}, err
 	}
 	s, err := g.see(ctx, row, who)
 	if err != nil {
-		return Video{}, err
+		return video.Video{}, err
 	}
 	return g.present(ctx, s, base)
 }
@@ -192,7 +193,7 @@ func (g *Gateway) onRecord() *huma.Response {
 	return &huma.Response{
 		Description: "The cancel is on record and takes hold as soon as the workflow can answer; no more bytes are taken",
 		Content: map[string]*huma.MediaType{"application/json": {
-			Schema: g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Video](), true, "Video"),
+			Schema: g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[video.Video](), true, "Video"),
 		}},
 	}
 }
@@ -200,13 +201,13 @@ func (g *Gateway) onRecord() *huma.Response {
 // commandAnswer is the video as it is after a command.
 type commandAnswer struct {
 	Status int
-	Body   Video
+	Body   video.Video
 }
 
 func (g *Gateway) commanded(ctx context.Context, in ByID, c video.Command, r video.CommandRequest) (*commandAnswer, error) {
 	s, did, err := g.ask(ctx, in.ID, c, r)
 	if err != nil {
-		return nil, g.problem(ctx, err)
+		return nil, g.errors.Problem(ctx, err)
 	}
 	status := http.StatusOK
 	if c == video.Delete || did == recorded {
@@ -217,7 +218,7 @@ func (g *Gateway) commanded(ctx context.Context, in ByID, c video.Command, r vid
 	}
 	v, err := g.present(ctx, s, g.base(in.at))
 	if err != nil {
-		return nil, g.problem(ctx, err)
+		return nil, g.errors.Problem(ctx, err)
 	}
 	return &commandAnswer{status, v}, nil
 }
@@ -231,8 +232,8 @@ type Page struct {
 
 // Videos is a page of a list, newest first.
 type Videos struct {
-	Videos     []Video `json:"videos"`
-	NextCursor *string `json:"next_cursor" doc:"null after the last page"`
+	Videos     []video.Video `json:"videos"`
+	NextCursor *string       `json:"next_cursor" doc:"null after the last page"`
 }
 
 type listAnswer struct{ Body Videos }
@@ -261,7 +262,7 @@ func (g *Gateway) registerLists() {
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/users/{user}/videos", "list-user-videos", "What somebody has published for everyone", http.StatusOK),
 		func(ctx context.Context, in *profile) (*listAnswer, error) {
 			if checkName(in.User) != nil {
-				return nil, g.problem(ctx, video.Errorf(video.NotFound, "There is nobody of that name."))
+				return nil, g.errors.Problem(ctx, video.Errorf(video.NotFound, "There is nobody of that name."))
 			}
 			return g.list(ctx, in.Page, catalog.Query{Owner: g.secrets.ownerID(in.User), PublicOnly: true})
 		})
@@ -270,7 +271,7 @@ func (g *Gateway) registerLists() {
 func (g *Gateway) listMine(ctx context.Context, in Page, stages []video.Stage) (*listAnswer, error) {
 	who, err := signedIn(ctx)
 	if err != nil {
-		return nil, g.problem(ctx, err)
+		return nil, g.errors.Problem(ctx, err)
 	}
 	return g.list(ctx, in, catalog.Query{Owner: g.secrets.ownerID(who.name), Stages: stages})
 }
@@ -279,13 +280,13 @@ func (g *Gateway) list(ctx context.Context, in Page, q catalog.Query) (*listAnsw
 	q.Cursor, q.Limit = in.Cursor, in.Limit
 	all, next, err := g.seeAll(ctx, q)
 	if err != nil {
-		return nil, g.problem(ctx, err)
+		return nil, g.errors.Problem(ctx, err)
 	}
-	answer := &listAnswer{Videos{Videos: make([]Video, 0, len(all)), NextCursor: optional(next)}}
+	answer := &listAnswer{Videos{Videos: make([]video.Video, 0, len(all)), NextCursor: optional(next)}}
 	for _, s := range all {
 		v, err := g.present(ctx, s, g.base(in.at))
 		if err != nil {
-			return nil, g.problem(ctx, err)
+			return nil, g.errors.Problem(ctx, err)
 		}
 		answer.Body.Videos = append(answer.Body.Videos, v)
 	}
@@ -308,7 +309,7 @@ func (g *Gateway) seeAll(ctx context.Context, q catalog.Query) (all []seen, next
 		if err != nil {
 			return nil, "", err
 		}
-		if visible(row, s.roles) == nil && !(q.PublicOnly && hidden(row.State())) {
+		if visible(row, s.roles) == nil && (!q.PublicOnly || visible(row, nil) == nil) {
 			all = append(all, s)
 		}
 	}
@@ -329,11 +330,11 @@ func (g *Gateway) registerReceipts() {
 		func(ctx context.Context, in *ByID) (*receiptAnswer, error) {
 			id, err := video.ParseID(in.ID)
 			if err != nil {
-				return nil, g.problem(ctx, err)
+				return nil, g.errors.Problem(ctx, err)
 			}
 			receipt, closed, err := g.catalog.Receipt(ctx, id.Hash())
 			if err != nil {
-				return nil, g.problem(ctx, err)
+				return nil, g.errors.Problem(ctx, err)
 			}
 			return &receiptAnswer{Receipt{Receipt: receipt, ClosedAt: closed.UTC()}}, nil
 		})

@@ -18,17 +18,6 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-func TestEveryCodeHasAStatus(t *testing.T) {
-	for _, code := range video.Codes {
-		if statuses[code] == 0 {
-			t.Errorf("no status for the code %q", code)
-		}
-	}
-	if len(statuses) != len(video.Codes) {
-		t.Error("a status for a code that does not exist")
-	}
-}
-
 func TestCreate(t *testing.T) {
 	s := newSite(t)
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
@@ -200,7 +189,7 @@ func TestACommandStartsALifeThatACrashKeptBack(t *testing.T) {
 func TestCommandsAnswerWithWhatTookHold(t *testing.T) {
 	s := newSite(t)
 	id := string(s.in(video.Processing, "public"))
-	do := func(c, body string) Video {
+	do := func(c, body string) video.Video {
 		return s.video(s.request("owner", "POST", "/v1/videos/"+id+"/"+c, body, "Idempotency-Key", c), 200)
 	}
 	if v := do("pause", ""); !v.Paused || !slices.Contains(v.Actions, video.Resume) {

@@ -108,7 +108,7 @@ func (g *Gateway) unknownCommand(w http.ResponseWriter, r *http.Request) bool {
 	if err == nil {
 		err = noCommand(word, s.row.State().Actions(s.roles...))
 	}
-	g.refuse(w, r, err)
+	g.errors.Refuse(w, r, err)
 	return true
 }
 

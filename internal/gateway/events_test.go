@@ -68,7 +68,7 @@ func TestEvents(t *testing.T) {
 	stranger, owner := s.listen("", id), s.listen("owner", id)
 	stage := func(e event) video.Stage {
 		t.Helper()
-		var v Video
+		var v video.Video
 		if err := json.Unmarshal([]byte(e.data), &v); err != nil || e.name != "video" {
 			t.Fatalf("%+v: %v", e, err)
 		}

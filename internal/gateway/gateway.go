@@ -36,6 +36,7 @@ import (
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -69,6 +70,7 @@ type Gateway struct {
 	secrets  secrets
 	issuer   *issuer.Issuer // nil in dev mode
 	log      *slog.Logger
+	errors   *problem.Answerer
 
 	followers  *followers
 	rates      *rates
@@ -101,6 +103,7 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 	}
 	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, issuer: trusted, log: log,
 		followers: newFollowers(), rates: newRates(), limits: newRateLimits(s.Limits), unanswered: newUnanswered()}
+	g.errors = &problem.Answerer{Log: log, Page: g.errorPage}
 	if g.secrets, err = deriveSecrets(pepper, s.Issuer.URL); err != nil {
 		return nil, err
 	}

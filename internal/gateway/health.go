@@ -14,7 +14,7 @@ import (
 // registerHealth registers what load balancers ask.
 func (g *Gateway) registerHealth(mux *routeTable) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { g.writeStatus(w, map[string]string{}) })
-	mux.HandleFunc("GET /readyz", g.failing(g.ready))
+	mux.HandleFunc("GET /readyz", g.errors.Handle(g.ready))
 }
 
 // ready asks everything that a request may need. Reads do without Temporal, but

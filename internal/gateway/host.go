@@ -165,4 +165,6 @@ func (h host) Uploaded(ctx context.Context, id video.ID) error {
 }
 
 // Problem implements uploads.Host.
-func (h host) Problem(w http.ResponseWriter, r *http.Request, err error) { h.g.refuse(w, r, err) }
+func (h host) Problem(w http.ResponseWriter, r *http.Request, err error) {
+	h.g.errors.Refuse(w, r, err)
+}

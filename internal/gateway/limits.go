@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/video"
 )
@@ -54,13 +55,7 @@ func noRoom(err error) error {
 	if !excess.Until.IsZero() {
 		wait = min(max(time.Until(excess.Until), soonestRoom), latestRoom)
 	}
-	return limited(refusal.Detail, wait)
-}
-
-func limited(detail string, wait time.Duration) *Problem {
-	p := newProblem(video.RateLimited, detail)
-	p.retryAfter = int(math.Ceil(max(wait.Seconds(), 1)))
-	return p
+	return problem.Limited(refusal.Detail, wait)
 }
 
 // rateLimits are the rates of one gateway.
@@ -94,7 +89,7 @@ func (b *buckets) take(who, things string, now time.Time) error {
 		return nil
 	}
 	seconds := math.Ceil(wait.Seconds())
-	return limited(fmt.Sprintf("Too fast: at most %d %s a minute are allowed. Try again in %.0f s.", b.perMinute, things, seconds), wait)
+	return problem.Limited(fmt.Sprintf("Too fast: at most %d %s a minute are allowed. Try again in %.0f s.", b.perMinute, things, seconds), wait)
 }
 
 func (b *buckets) wait(who string, now time.Time) time.Duration {
@@ -140,7 +135,7 @@ func (g *Gateway) unhurried(next http.Handler) http.Handler {
 		if g.limits.reads.perMinute > 0 && isRead(r) {
 			if who, err := caller(r.Context()); err != nil || who.anonymous() {
 				if err := g.limits.reads.take(addressOf(r), "reads without a sign-in", time.Now()); err != nil {
-					g.refusePage(w, r, err)
+					g.errors.Refuse(w, r, err)
 					return
 				}
 			}

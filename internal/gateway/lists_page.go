@@ -66,13 +66,13 @@ func (g *Gateway) listPage(w http.ResponseWriter, r *http.Request, name string, 
 	q.Cursor = r.URL.Query().Get("cursor")
 	all, next, err := g.seeAll(r.Context(), q)
 	if err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	for _, s := range all {
 		v, err := g.present(r.Context(), s, "")
 		if err != nil {
-			g.refusePage(w, r, err)
+			g.errors.Refuse(w, r, err)
 			return
 		}
 		e := entryOf(v)
@@ -91,7 +91,7 @@ func (g *Gateway) listPage(w http.ResponseWriter, r *http.Request, name string, 
 	g.render(w, r, name, http.StatusOK, shown)
 }
 
-func entryOf(v Video) entry {
+func entryOf(v video.Video) entry {
 	e := entry{ID: string(v.ID), Title: titleOf(v.Title), Address: "/watch/" + string(v.ID), State: state(v)}
 	if wantsBytes(v) {
 		e.Address = "/upload?video=" + string(v.ID)
@@ -105,7 +105,7 @@ func entryOf(v Video) entry {
 	return e
 }
 
-func state(v Video) string {
+func state(v video.Video) string {
 	words := words(v.Stage)
 	if v.Paused && v.Ending == nil {
 		words += ", paused"
@@ -121,7 +121,7 @@ func words(s video.Stage) string {
 }
 
 // amount says how much of a video is stored.
-func amount(v Video) string {
+func amount(v video.Video) string {
 	switch {
 	case v.Upload == nil:
 		return ""

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -19,7 +20,7 @@ import (
 // registerMedia registers what players fetch. The address of a segment leads to
 // bytes that are noise without their key; every other one holds a token.
 func (g *Gateway) registerMedia(mux *routeTable) {
-	mux.HandleFunc("GET /media/{id}/{rendition}/{name}", g.failing(g.serveSegment))
+	mux.HandleFunc("GET /media/{id}/{rendition}/{name}", g.errors.Handle(g.serveSegment))
 	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request, catalog.Video) error{
 		"{playlist}":          g.servePlaylist,
 		"key/{rendition}/{n}": g.serveKey,
@@ -27,16 +28,7 @@ func (g *Gateway) registerMedia(mux *routeTable) {
 		"preview/{name}":      g.servePreview,
 		"source":              g.serveSource,
 	} {
-		mux.HandleFunc("GET /play/{id}/{token}/"+pattern, g.failing(g.withToken(serve)))
-	}
-}
-
-// failing turns a handler's error into its answer.
-func (g *Gateway) failing(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if err := serve(w, r); err != nil {
-			g.refuse(w, r, err)
-		}
+		mux.HandleFunc("GET /play/{id}/{token}/"+pattern, g.errors.Handle(g.withToken(serve)))
 	}
 }
 
@@ -67,7 +59,7 @@ func (g *Gateway) withToken(serve func(http.ResponseWriter, *http.Request, catal
 func (g *Gateway) servePlaylist(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
 	name, ok := strings.CutSuffix(r.PathValue("playlist"), ".m3u8")
 	if !ok {
-		return nothingHere()
+		return problem.NothingHere()
 	}
 	segments, err := g.primary(r.Context(), row.ID, catalog.KindSegment)
 	if err != nil {
@@ -84,14 +76,12 @@ func (g *Gateway) servePlaylist(w http.ResponseWriter, r *http.Request, row cata
 		return err
 	}
 	if len(segments) == 0 {
-		return nothingHere()
+		return problem.NothingHere()
 	}
 	w.Header().Set("Content-Type", playlistType)
 	_, err = io.WriteString(w, text)
 	return g.sent(err)
 }
-
-func nothingHere() error { return video.Errorf(video.NotFound, "There is nothing at this address.") }
 
 // sent notes that a viewer went away in the middle of an answer: nobody is left to tell.
 func (g *Gateway) sent(err error) error {
@@ -106,7 +96,7 @@ func (g *Gateway) sent(err error) error {
 func (g *Gateway) serveKey(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
 	n, err := strconv.Atoi(r.PathValue("n"))
 	if err != nil || n < 0 {
-		return nothingHere()
+		return problem.NothingHere()
 	}
 	var key []byte
 	err = g.withKey(r.Context(), row.ID, func(k vault.Key) error {
@@ -147,7 +137,7 @@ func (g *Gateway) serveSegment(w http.ResponseWriter, r *http.Request) error {
 	key := segmentKeyOf(id, r.PathValue("rendition"), r.PathValue("name"))
 	i := slices.IndexFunc(segments, func(o catalog.Object) bool { return o.Key == key })
 	if i < 0 {
-		return nothingHere()
+		return problem.NothingHere()
 	}
 	h := w.Header()
 	h.Set("Content-Type", "video/mp2t")
@@ -192,7 +182,7 @@ func (g *Gateway) servePicture(w http.ResponseWriter, r *http.Request, row catal
 	}
 	i := slices.IndexFunc(pictures, match)
 	if i < 0 {
-		return nothingHere()
+		return problem.NothingHere()
 	}
 	plain, err := g.openObject(r.Context(), pictures[i])
 	if err != nil {
@@ -233,7 +223,7 @@ func (g *Gateway) serveSource(w http.ResponseWriter, r *http.Request, row catalo
 		return err
 	}
 	if len(segments) == 0 {
-		return nothingHere()
+		return problem.NothingHere()
 	}
 	a, err := g.openAbout(r.Context(), row)
 	if err != nil {

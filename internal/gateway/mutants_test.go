@@ -121,7 +121,7 @@ func (s *site) mutator() *mutator {
 }
 
 // good are requests that make sense, for mallory to spoil.
-func (m *mutator) good(own Video, public video.ID) (all []raw) {
+func (m *mutator) good(own video.Video, public video.ID) (all []raw) {
 	upload := (*own.Upload.URL)[len(m.url):]
 	tus := [][2]string{{"Tus-Resumable", "1.0.0"}, {"Content-Type", "application/offset+octet-stream"}}
 	add := func(method, path, body string, headers ...[2]string) {
@@ -154,7 +154,7 @@ func (m *mutator) good(own Video, public video.ID) (all []raw) {
 	return all
 }
 
-func (m *mutator) oddities(own Video, public video.ID) []string {
+func (m *mutator) oddities(own video.Video, public video.ID) []string {
 	odd := []string{"", "0", "-1", "1", "999", "1000", "18446744073709551616", "9223372036854775807", "1e9", "0x10", "NaN", " ", "\t", "%00", "%2e%2e%2f", "..", "//", "é", "\xff\xfe",
 		"'; DROP TABLE videos; --", "{}", "[]", "null", `{"a":{"a":{"a":[[[[]]]]}}}`, strings.Repeat("A", 5000), strings.Repeat("9", 400), "bytes=0-0,5-", "bytes=-99999999999999999999",
 		"sha1 AAAA", "crc32 AAAAAA==", "md5", "?1", "?0", "1.0.0", "0.2.2", "application/json", "text/html", "application/offset+octet-stream", "video_id " + strings.Repeat("QQ", 40),

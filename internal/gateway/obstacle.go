@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -37,8 +38,8 @@ func (o *Obstacle) code() video.Code {
 
 // problem is the answer to whoever gave the command. What names a person is for
 // operators alone.
-func (o *Obstacle) problem(operator bool) *Problem {
-	p := newProblem(o.code(), o.detail(operator))
+func (o *Obstacle) problem(operator bool) *problem.Problem {
+	p := problem.New(o.code(), o.detail(operator))
 	p.Reason = o.Reason
 	return p
 }

@@ -20,7 +20,7 @@ func (g *Gateway) registerOpenAPI(mux *routeTable) {
 		{"/openapi-3.0.yaml", "application/openapi+yaml", api.DowngradeYAML},
 	} {
 		rendered := sync.OnceValues(document.render)
-		mux.HandleFunc("GET "+document.path, g.failing(func(w http.ResponseWriter, _ *http.Request) error {
+		mux.HandleFunc("GET "+document.path, g.errors.Handle(func(w http.ResponseWriter, _ *http.Request) error {
 			text, err := rendered()
 			if err != nil {
 				return err

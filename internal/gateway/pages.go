@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -30,7 +31,7 @@ type view struct {
 	Here  string // which of their own pages this is
 	Next  string
 
-	Video         Video
+	Video         video.Video
 	Wide          bool
 	Date          string
 	Confirmations []confirmation
@@ -128,7 +129,7 @@ func (g *Gateway) render(w http.ResponseWriter, r *http.Request, name string, st
 	}
 	var page bytes.Buffer
 	if err := g.pages.ExecuteTemplate(&page, name, v); err != nil {
-		g.refuse(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	h := w.Header()
@@ -148,18 +149,11 @@ func (g *Gateway) render(w http.ResponseWriter, r *http.Request, name string, st
 // nothing answers for an address that leads nowhere: a page for people, a
 // problem for programs.
 func (g *Gateway) nothing(w http.ResponseWriter, r *http.Request) {
-	g.refusePage(w, r, nothingHere())
+	g.errors.Refuse(w, r, problem.NothingHere())
 }
 
-func (g *Gateway) refusePage(w http.ResponseWriter, r *http.Request, err error) {
-	p := g.problem(r.Context(), err)
-	if strings.HasPrefix(r.URL.Path, "/v1/") || !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		writeProblem(w, p, g.log)
-		return
-	}
-	for name, values := range p.GetHeaders() {
-		w.Header()[name] = values
-	}
+// errorPage shows a problem to a person.
+func (g *Gateway) errorPage(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
 	titles := map[video.Code]string{
 		video.Gone: "This video was deleted", video.NotFound: "There is nothing here", video.Unavailable: "Back in a moment",
 	}
@@ -177,12 +171,12 @@ func (g *Gateway) refusePage(w http.ResponseWriter, r *http.Request, err error) 
 func (g *Gateway) watchPage(w http.ResponseWriter, r *http.Request, name string) {
 	s, err := g.look(r.Context(), r.PathValue("id"))
 	if err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	v, err := g.present(r.Context(), s, g.baseOf(r.Host, r.TLS != nil))
 	if err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	shown := view{Title: v.Title, Video: v, Wide: v.Media != nil && v.Media.Width > v.Media.Height, Confirmations: confirmations()}
@@ -206,7 +200,7 @@ func (g *Gateway) profilePage(w http.ResponseWriter, r *http.Request) {
 		Owner: g.secrets.ownerID(name), PublicOnly: true, Cursor: r.URL.Query().Get("cursor"),
 	})
 	if err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	v := view{Title: "@" + name}

@@ -22,9 +22,9 @@ const playlistType = "application/vnd.apple.mpegurl"
 
 // masterPlaylist lists the renditions of which there are segments, the best first.
 func masterPlaylist(row catalog.Video, segments []catalog.Object) (string, error) {
-	known := map[string]Rendition{}
+	known := map[string]video.Rendition{}
 	if len(row.Renditions) > 0 {
-		var all []Rendition
+		var all []video.Rendition
 		if err := json.Unmarshal(row.Renditions, &all); err != nil {
 			return "", err
 		}
@@ -47,14 +47,14 @@ func masterPlaylist(row catalog.Video, segments []catalog.Object) (string, error
 	out.WriteString("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n")
 	for _, name := range names {
 		fmt.Fprintf(&out, "#EXT-X-STREAM-INF:BANDWIDTH=%d", peaks[name])
-		out.WriteString(known[name].attributes() + "\n" + name + ".m3u8\n")
+		out.WriteString(attributesOf(known[name]) + "\n" + name + ".m3u8\n")
 	}
 	return out.String(), nil
 }
 
-// attributes is what a master playlist says of a rendition beside its bandwidth, as
+// attributesOf is what a master playlist says of a rendition beside its bandwidth, as
 // far as it is known (RFC 8216, section 4.3.4.2).
-func (r Rendition) attributes() (all string) {
+func attributesOf(r video.Rendition) (all string) {
 	if r.Codecs != "" {
 		all += fmt.Sprintf(",CODECS=%q", r.Codecs)
 	}

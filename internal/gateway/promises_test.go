@@ -63,7 +63,7 @@ func TestDeleteWhateverStateTheWorkflowIsIn(t *testing.T) {
 			}
 			s.lives.stick(why)
 			s.lives.setDown(why == nil)
-			var v Video
+			var v video.Video
 			s.within(5*time.Second, func() { v = s.video(s.request("owner", "DELETE", of, ""), http.StatusAccepted) })
 			if v.Stage != video.PendingDeletion || *v.Ending != video.ByDeletion || v.Visible || v.DeletedAt == nil || v.WaitingFor == nil ||
 				v.PurgeAt == nil || !v.PurgeAt.Equal(v.DeletedAt.Add(time.Hour)) || v.Overdue {
@@ -188,8 +188,8 @@ func TestCancelWhateverStateTheWorkflowIsIn(t *testing.T) {
 			gone, kept, byTus := s.made("owner", `{"source":{"size":9}}`), s.made("owner", `{"source":{"size":9},"keep_draft":true}`), s.made("owner", `{"source":{"size":9}}`)
 			s.lives.stick(why)
 			s.lives.setDown(why == nil)
-			for _, v := range []Video{gone, kept} {
-				var got Video
+			for _, v := range []video.Video{gone, kept} {
+				var got video.Video
 				s.within(10*time.Second, func() {
 					got = s.video(s.request("owner", "POST", "/v1/videos/"+string(v.ID)+"/cancel", ""), http.StatusAccepted)
 				})
@@ -201,7 +201,7 @@ func TestCancelWhateverStateTheWorkflowIsIn(t *testing.T) {
 			if got := s.tus("", "DELETE", *byTus.Upload.URL, ""); got.status != 204 {
 				t.Errorf("by tus: %d %s", got.status, got.body)
 			}
-			for v, want := range map[*Video]int{&gone: 410, &kept: 423, &byTus: 410} {
+			for v, want := range map[*video.Video]int{&gone: 410, &kept: 423, &byTus: 410} {
 				if got := s.tus("", "PATCH", *v.Upload.URL, "x", "Upload-Offset", "0"); got.status != want {
 					t.Errorf("PATCH: %d, want %d: %s", got.status, want, got.body)
 				}
@@ -211,7 +211,7 @@ func TestCancelWhateverStateTheWorkflowIsIn(t *testing.T) {
 			eventually(t, "the cancels take hold", func() bool {
 				return s.row(gone.ID).Ending == video.ByCancellation && s.row(kept.ID).Stage == video.Draft && s.row(byTus.ID).Ending == video.ByCancellation
 			})
-			for _, v := range []Video{gone, kept, byTus} {
+			for _, v := range []video.Video{gone, kept, byTus} {
 				if row := s.row(v.ID); !row.CancelAskedAt.IsZero() {
 					t.Errorf("still on record: %+v", row)
 				}

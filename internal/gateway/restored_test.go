@@ -55,7 +55,7 @@ func backUp(t *testing.T, from, to string) {
 }
 
 // destroyed destroys the key of a video, as its workflow does.
-func (s *site) destroyed(v Video) {
+func (s *site) destroyed(v video.Video) {
 	s.t.Helper()
 	u, err := s.catalog.UploadOf(s.t.Context(), v.ID)
 	if err == nil {
@@ -77,7 +77,7 @@ func TestErasedBeforeTheCatalogWasRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := siteOn(t, path, v)
-	made := func() Video { return before.made("owner", `{"title":"Waves","source":{"size":5}}`) }
+	made := func() video.Video { return before.made("owner", `{"title":"Waves","source":{"size":5}}`) }
 	begun, untouched, published, living := made(), made(), made(), made()
 	if sent := before.tus("", "PATCH", *begun.Upload.URL, "abc", "Upload-Offset", "0"); sent.status != 204 {
 		t.Fatalf("%d %s", sent.status, sent.body)
@@ -85,7 +85,7 @@ func TestErasedBeforeTheCatalogWasRestored(t *testing.T) {
 	before.move(published.ID, video.Published)
 	backUp(t, path, old)
 	later := made()
-	erased := map[string]Video{"a begun upload": begun, "an upload without a byte": untouched, "published": published, "made after the backup": later}
+	erased := map[string]video.Video{"a begun upload": begun, "an upload without a byte": untouched, "published": published, "made after the backup": later}
 	for _, e := range erased {
 		before.destroyed(e)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/video"
 )
@@ -63,9 +64,9 @@ func (g *Gateway) found(mux *http.ServeMux) http.Handler {
 			handler.ServeHTTP(w, r) // to the clean form of the address
 		case allow != "":
 			w.Header().Set("Allow", allow)
-			p := newProblem(video.Invalid, fmt.Sprintf("This address does not take %s; it takes %s.", r.Method, allow))
+			p := problem.New(video.Invalid, fmt.Sprintf("This address does not take %s; it takes %s.", r.Method, allow))
 			p.Status, p.Title = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed)
-			writeProblem(w, p, g.log)
+			g.errors.Write(w, p)
 		case g.unknownCommand(w, r): // and has been answered
 		default:
 			g.nothing(w, r)
@@ -175,7 +176,7 @@ func (g *Gateway) recovered(next http.Handler) http.Handler {
 			if answer.status >= 200 || errors.Is(r.Context().Err(), context.Canceled) {
 				panic(http.ErrAbortHandler)
 			}
-			g.refuse(w, r, video.Errorf(video.Internal, "Something went wrong on our side. Please try again."))
+			g.errors.Refuse(w, r, video.Errorf(video.Internal, "Something went wrong on our side. Please try again."))
 		}()
 		next.ServeHTTP(answer, r)
 	})

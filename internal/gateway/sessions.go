@@ -74,7 +74,7 @@ func (g *Gateway) beginSession(w http.ResponseWriter, r *http.Request, who perso
 // signOut ends the session in this browser; the one at an issuer is its own affair.
 func (g *Gateway) signOut(w http.ResponseWriter, r *http.Request) {
 	if err := checkSameSite(r); err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	http.SetCookie(w, g.cookie(r, sessionCookie, "/", "", time.Unix(1, 0)))

@@ -14,141 +14,20 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// Video is a video as the API shows it. What is not known, or not for the
-// caller, is null or empty, but always there.
-type Video struct {
-	ID            video.ID         `json:"id" doc:"26 lower-case base32 characters, random, never used again"`
-	Owner         string           `json:"owner" doc:"The name of its author; empty once erased"`
-	Stage         video.Stage      `json:"stage" doc:"uploading, processing, reviewing, scheduled, publishing, published, pending_deletion, purging, purged, draft, canceled or rejected"`
-	Paused        bool             `json:"paused"`
-	Ending        *video.Ending    `json:"ending" doc:"Why its life ends: deleted, canceled, rejected or expired; null while it goes on"`
-	Visible       bool             `json:"visible" doc:"The caller may watch it"`
-	Held          bool             `json:"held" doc:"Under legal hold"`
-	WaitingFor    *string          `json:"waiting_for"`
-	Overdue       bool             `json:"overdue" doc:"Its erasure takes longer than promised; for the owner and operators, as trouble is"`
-	Trouble       bool             `json:"trouble" doc:"Its work fails, or nobody can do it; waiting_for says which"`
-	Stray         bool             `json:"stray" doc:"Its workflow was terminated, and it waits for a decision; for operators"`
-	Title         string           `json:"title"`
-	Caption       string           `json:"caption"`
-	Hashtags      []string         `json:"hashtags"`
-	Music         string           `json:"music"`
-	Visibility    string           `json:"visibility" doc:"public, unlisted or private"`
-	AllowDownload bool             `json:"allow_download"`
-	KeepDraft     bool             `json:"keep_draft"`
-	Review        bool             `json:"review"`
-	Reviewers     []string         `json:"reviewers"`
-	Protect       bool             `json:"protect"`
-	Counts        Interactions     `json:"counts"`
-	CreatedAt     *time.Time       `json:"created_at"`
-	PublishedAt   *time.Time       `json:"published_at"`
-	PublishAt     *time.Time       `json:"publish_at"`
-	DeletedAt     *time.Time       `json:"deleted_at" doc:"When it was hidden"`
-	PurgeAt       *time.Time       `json:"purge_at" doc:"When its grace ends"`
-	Progress      *Progress        `json:"progress"`
-	Upload        *Upload          `json:"upload" doc:"For the owner and operators"`
-	Media         *Media           `json:"media"`
-	Renditions    []Rendition      `json:"renditions"`
-	Replicas      []Replica        `json:"replicas" doc:"For the owner and operators"`
-	Warnings      []string         `json:"warnings"`
-	Failure       *video.Rejection `json:"failure"`
-	Actions       []video.Command  `json:"actions" doc:"What the caller can ask for now with an effect"`
-	Links         Links            `json:"links"`
-}
-
-// Interactions are how often people did something with a video.
-type Interactions struct {
-	Likes    int `json:"likes"`
-	Comments int `json:"comments"`
-	Shares   int `json:"shares"`
-}
-
-// Progress is how far the stage is.
-type Progress struct {
-	Stage     video.Stage `json:"stage"`
-	Done      int64       `json:"done"`
-	Total     int64       `json:"total" doc:"0 while unknown"`
-	Unit      string      `json:"unit" doc:"bytes, segments or replicas"`
-	PerSecond *float64    `json:"per_second"`
-	ETA       *float64    `json:"eta_seconds"`
-}
-
-// Upload is how far the bytes have come, and where to send the rest.
-type Upload struct {
-	URL       *string    `json:"url" doc:"A tus 1.0 upload: it carries its own token; null for an import"`
-	Offset    int64      `json:"offset"`
-	Length    *int64     `json:"length" doc:"null while the client has not said"`
-	ExpiresAt *time.Time `json:"expires_at"`
-	Stalled   bool       `json:"stalled"`
-}
-
-// Media is what was found in the upload.
-type Media struct {
-	DurationSeconds float64   `json:"duration_seconds"`
-	Width           int       `json:"width"`
-	Height          int       `json:"height"`
-	VideoCodec      string    `json:"video_codec"`
-	AudioCodec      string    `json:"audio_codec" doc:"Empty without sound"`
-	FrameRate       FrameRate `json:"frame_rate"`
-	Rotation        int       `json:"rotation"`
-}
-
-// FrameRate is in frames a second. In the catalog it may stand as a fraction.
-type FrameRate float64
-
-// UnmarshalJSON accepts a number or {"num":…,"den":…}.
-func (f *FrameRate) UnmarshalJSON(data []byte) error {
-	var fraction struct{ Num, Den float64 }
-	if err := json.Unmarshal(data, &fraction); err == nil && fraction.Den != 0 {
-		*f = FrameRate(math.Round(1000*fraction.Num/fraction.Den) / 1000)
-		return nil
-	}
-	return json.Unmarshal(data, (*float64)(f))
-}
-
-// Rendition is one size in which a video can be watched.
-type Rendition struct {
-	Name    string `json:"name"`
-	Width   int    `json:"width"`
-	Height  int    `json:"height"`
-	Bitrate int    `json:"bitrate" doc:"bits a second"`
-
-	Codecs    string  `json:"codecs" doc:"As RFC 6381 has it; empty if not known"`
-	FrameRate float64 `json:"frame_rate" doc:"Frames a second; 0 if not known"`
-}
-
-// Replica is what one store has of a video.
-type Replica struct {
-	Store      string     `json:"store"`
-	State      string     `json:"state" doc:"pending, copying, complete, behind, purging, empty or unreachable"`
-	Objects    int        `json:"objects"`
-	Bytes      int64      `json:"bytes"`
-	VerifiedAt *time.Time `json:"verified_at"`
-}
-
-// Links are the addresses that belong to a video.
-type Links struct {
-	Self     string `json:"self"`
-	Events   string `json:"events"`
-	Playback string `json:"playback"`
-	Receipt  string `json:"receipt"`
-	Watch    string `json:"watch"`
-	Embed    string `json:"embed"`
-}
-
-func linksOf(base string, id video.ID) Links {
+func linksOf(base string, id video.ID) video.Links {
 	self := base + "/v1/videos/" + string(id)
-	return Links{
+	return video.Links{
 		Self: self, Events: self + "/events", Playback: self + "/playback", Receipt: base + "/v1/receipts/" + string(id),
 		Watch: base + "/watch/" + string(id), Embed: base + "/embed/" + string(id),
 	}
 }
 
 // present shows a video to the one who looks at it. base is the gateway's public address.
-func (g *Gateway) present(ctx context.Context, s seen, base string) (Video, error) {
+func (g *Gateway) present(ctx context.Context, s seen, base string) (video.Video, error) {
 	v := basics(s)
 	v.Links = linksOf(base, s.row.ID)
 	if err := findings(s.row, &v); err != nil {
-		return Video{}, err
+		return video.Video{}, err
 	}
 	if !insider(s.roles) {
 		return v, nil
@@ -159,7 +38,7 @@ func (g *Gateway) present(ctx context.Context, s seen, base string) (Video, erro
 	v.PurgeAt = instant(g.purgeAt(s.row))
 	v.Reviewers = list(s.about.Reviewers)
 	if err := g.presentUpload(ctx, s, base, &v); err != nil {
-		return Video{}, err
+		return video.Video{}, err
 	}
 	if v.Upload == nil || !v.Upload.Stalled {
 		g.estimate(s.row, v.Progress)
@@ -168,9 +47,9 @@ func (g *Gateway) present(ctx context.Context, s seen, base string) (Video, erro
 }
 
 // basics is what everybody who sees the video sees of it.
-func basics(s seen) Video {
+func basics(s seen) video.Video {
 	row, a, state := s.row, s.about, s.row.State()
-	return Video{
+	return video.Video{
 		ID: row.ID, Owner: a.Owner, Stage: state.Stage, Paused: state.Paused, Ending: optional(state.Ending), Held: row.Held,
 		Visible: watchable(row, s.roles) == nil,
 		Title:   a.Title, Caption: a.Caption, Hashtags: list(a.Hashtags), Music: a.Music,
@@ -178,7 +57,7 @@ func basics(s seen) Video {
 		Reviewers: []string{}, Protect: a.Protect,
 		CreatedAt: instant(row.CreatedAt), PublishedAt: instant(row.PublishedAt), PublishAt: instant(row.PublishAt),
 		DeletedAt: instant(row.HiddenAt), PurgeAt: instant(row.PurgeAt),
-		Renditions: []Rendition{}, Replicas: []Replica{}, Warnings: list(row.Warnings),
+		Renditions: []video.Rendition{}, Replicas: []video.Replica{}, Warnings: list(row.Warnings),
 		Actions: state.Actions(s.roles...),
 	}
 }
@@ -221,7 +100,7 @@ func (g *Gateway) overdue(row catalog.Video) bool {
 }
 
 // findings adds what the workers found out and how far they are.
-func findings(row catalog.Video, v *Video) error {
+func findings(row catalog.Video, v *video.Video) error {
 	if len(row.Media) > 0 {
 		if err := json.Unmarshal(row.Media, &v.Media); err != nil {
 			return err
@@ -233,12 +112,12 @@ func findings(row catalog.Video, v *Video) error {
 		}
 	}
 	if row.Unit != "" {
-		v.Progress = &Progress{Stage: v.Stage, Done: row.Done, Total: row.Total, Unit: row.Unit}
+		v.Progress = &video.Progress{Stage: v.Stage, Done: row.Done, Total: row.Total, Unit: row.Unit}
 	}
 	return nil
 }
 
-func (g *Gateway) presentUpload(ctx context.Context, s seen, base string, v *Video) error {
+func (g *Gateway) presentUpload(ctx context.Context, s seen, base string, v *video.Video) error {
 	row := s.row
 	u, err := g.catalog.UploadOf(ctx, row.ID)
 	switch {
@@ -248,7 +127,7 @@ func (g *Gateway) presentUpload(ctx context.Context, s seen, base string, v *Vid
 	default:
 		return err
 	}
-	v.Upload = &Upload{Offset: u.Offset, ExpiresAt: instant(u.ExpiresAt), Stalled: u.Stalled}
+	v.Upload = &video.Upload{Offset: u.Offset, ExpiresAt: instant(u.ExpiresAt), Stalled: u.Stalled}
 	if !row.Import {
 		v.Upload.URL = optional(base + uploads.Path + g.secrets.uploadToken(row.ID))
 	}
@@ -256,13 +135,13 @@ func (g *Gateway) presentUpload(ctx context.Context, s seen, base string, v *Vid
 		v.Upload.Length = &u.Length
 	}
 	if row.Stage == video.Uploading {
-		v.Progress = &Progress{Stage: row.Stage, Done: u.Offset, Total: max(0, u.Length), Unit: "bytes"}
+		v.Progress = &video.Progress{Stage: row.Stage, Done: u.Offset, Total: max(0, u.Length), Unit: "bytes"}
 	}
 	return nil
 }
 
 // estimate adds rate and remaining time to progress as this gateway has seen it.
-func (g *Gateway) estimate(row catalog.Video, p *Progress) {
+func (g *Gateway) estimate(row catalog.Video, p *video.Progress) {
 	if p == nil || row.Paused || row.State().Ending != "" {
 		return
 	}
@@ -280,7 +159,7 @@ func (g *Gateway) estimate(row catalog.Video, p *Progress) {
 // presentReplicas tells which store holds what: by the manifest, which knows of
 // every object, in the state that the workers have noted. What a purge has left
 // of it is known once the store is empty.
-func (g *Gateway) presentReplicas(ctx context.Context, id video.ID, v *Video) error {
+func (g *Gateway) presentReplicas(ctx context.Context, id video.ID, v *video.Video) error {
 	noted, err := g.catalog.Replicas(ctx, id)
 	if err != nil {
 		return err
@@ -291,7 +170,7 @@ func (g *Gateway) presentReplicas(ctx context.Context, id video.ID, v *Video) er
 	}
 	for _, store := range g.stores.All() {
 		if !slices.ContainsFunc(noted, func(r catalog.Replica) bool { return r.Store == store.Name() }) {
-			noted = append(noted, catalog.Replica{Store: store.Name(), State: v.unnoted(holdings[store.Name()])})
+			noted = append(noted, catalog.Replica{Store: store.Name(), State: unnoted(v, holdings[store.Name()])})
 		}
 	}
 	for _, r := range noted {
@@ -299,17 +178,17 @@ func (g *Gateway) presentReplicas(ctx context.Context, id video.ID, v *Video) er
 		if r.State == catalog.ReplicaEmpty {
 			held = catalog.Holding{}
 		}
-		v.Replicas = append(v.Replicas, Replica{
+		v.Replicas = append(v.Replicas, video.Replica{
 			Store: r.Store, State: r.State, Objects: held.Objects, Bytes: held.Bytes, VerifiedAt: instant(r.VerifiedAt),
 		})
 	}
-	slices.SortStableFunc(v.Replicas, func(a, b Replica) int { return g.rank(a) - g.rank(b) })
+	slices.SortStableFunc(v.Replicas, func(a, b video.Replica) int { return g.rank(a) - g.rank(b) })
 	return nil
 }
 
 // unnoted is the state of a replica that no worker has brought into another: only
 // the primary has anything of the video, as gateways and workers put it there.
-func (v *Video) unnoted(held catalog.Holding) string {
+func unnoted(v *video.Video, held catalog.Holding) string {
 	u := v.Upload
 	partial := u != nil && (u.Length == nil || u.Offset < *u.Length)
 	switch {
@@ -324,7 +203,7 @@ func (v *Video) unnoted(held catalog.Holding) string {
 }
 
 // rank puts the stores in the order of the settings, and those that aren't there any more last.
-func (g *Gateway) rank(r Replica) int {
+func (g *Gateway) rank(r video.Replica) int {
 	all := g.stores.All()
 	if i := slices.IndexFunc(all, func(s objects.Store) bool { return s.Name() == r.Store }); i >= 0 {
 		return i
@@ -333,7 +212,7 @@ func (g *Gateway) rank(r Replica) int {
 }
 
 // erasedVideo is what is left to show to whoever has just ended a video.
-func erasedVideo(s seen, base string) Video {
+func erasedVideo(s seen, base string) video.Video {
 	s.row = catalog.Video{ID: s.row.ID, Stage: video.Purged}
 	v := basics(s)
 	v.Title, v.Caption, v.Hashtags, v.Music = "", "", []string{}, ""

@@ -50,7 +50,7 @@ func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request) {
 	case g.issuer == nil:
 		g.devSignIn(w, r, next)
 	case !g.issuer.SignsIn():
-		g.refusePage(w, r, video.Errorf(video.NotFound, "Browsers can't sign in here. Programs send a token."))
+		g.errors.Refuse(w, r, video.Errorf(video.NotFound, "Browsers can't sign in here. Programs send a token."))
 	default:
 		g.startSignIn(w, r, next)
 	}
@@ -63,7 +63,7 @@ func (g *Gateway) devSignIn(w http.ResponseWriter, r *http.Request, next string)
 		return
 	}
 	if err := checkName(name); err != nil {
-		g.render(w, r, "signin.html", http.StatusBadRequest, view{Title: "Sign in", Next: next, Text: g.problem(r.Context(), err).Detail})
+		g.render(w, r, "signin.html", http.StatusBadRequest, view{Title: "Sign in", Next: next, Text: g.errors.Problem(r.Context(), err).Detail})
 		return
 	}
 	g.beginSession(w, r, devPerson(name), devSession)
@@ -93,13 +93,13 @@ func (g *Gateway) startSignIn(w http.ResponseWriter, r *http.Request, next strin
 	w.Header().Set("Cache-Control", "no-store")
 	begun, address, err := g.issuer.Begin(r.Context(), g.redirect(r))
 	if err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	a := attempt{begun, next, time.Now().Add(attemptLength)}
 	text, err := json.Marshal(a)
 	if err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	http.SetCookie(w, g.cookie(r, attemptCookie, attemptPath, g.secrets.stamped("signin", text), a.Until))
@@ -119,12 +119,12 @@ func (g *Gateway) finishSignIn(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, g.cookie(r, attemptCookie, attemptPath, "", time.Unix(1, 0)))
 	said, err := g.issuer.Finish(r.Context(), a.Attempt, g.redirect(r), r.URL.Query())
 	if err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	who, err := g.known(said)
 	if err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	g.beginSession(w, r, who, issuedSession)

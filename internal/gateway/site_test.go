@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -117,12 +118,12 @@ func (s *site) at(path string) string {
 }
 
 // video decodes an answer that must have this status.
-func (s *site) video(a answer, status int) Video {
+func (s *site) video(a answer, status int) video.Video {
 	s.t.Helper()
 	if a.status != status {
 		s.t.Fatalf("status %d, want %d: %s", a.status, status, a.body)
 	}
-	var v Video
+	var v video.Video
 	if err := json.Unmarshal(a.body, &v); err != nil {
 		s.t.Fatalf("%v: %s", err, a.body)
 	}
@@ -130,20 +131,20 @@ func (s *site) video(a answer, status int) Video {
 }
 
 // refusal decodes a problem that must have this code and its status.
-func (s *site) refusal(a answer, code video.Code) Problem {
+func (s *site) refusal(a answer, code video.Code) problem.Problem {
 	s.t.Helper()
-	var p Problem
+	var p problem.Problem
 	if err := json.Unmarshal(a.body, &p); err != nil {
 		s.t.Fatalf("status %d is no problem: %v: %s", a.status, err, a.body)
 	}
-	if p.Code != code || a.status != statuses[code] || p.Status != a.status || a.header.Get("Content-Type") != problemType || p.Detail == "" {
+	if p.Code != code || a.status != problem.StatusOf(code) || p.Status != a.status || a.header.Get("Content-Type") != problem.MediaType || p.Detail == "" {
 		s.t.Fatalf("got %d %s %+v, want %s", a.status, a.header.Get("Content-Type"), p, code)
 	}
 	return p
 }
 
 // made is a new video of somebody.
-func (s *site) made(as, body string) Video {
+func (s *site) made(as, body string) video.Video {
 	s.t.Helper()
 	return s.video(s.request(as, "POST", "/v1/videos", body), http.StatusCreated)
 }
@@ -231,7 +232,7 @@ func (s *site) packaged(id video.ID) film {
 	}
 	leg := catalog.Leg{Video: id, Epoch: row.Epoch + 1}
 	err = s.catalog.Enter(s.t.Context(), leg, func(v *catalog.Video) {
-		v.Media = []byte(`{"duration_seconds":7.5,"width":720,"height":1280,"video_codec":"h264","frame_rate":{"num":30000,"den":1001},"rotation":90}`)
+		v.Media = []byte(`{"duration_seconds":7.5,"width":720,"height":1280,"video_codec":"h264","frame_rate":29.97,"rotation":90}`)
 		v.Renditions = []byte(`[{"name":"720p","width":720,"height":1280,"bitrate":2000000,"codecs":"avc1.64001f,mp4a.40.2","frame_rate":29.97002997002997},` +
 			`{"name":"480p","width":480,"height":854,"bitrate":900000}]`)
 		v.Unit, v.Done, v.Total = "segments", 4, 4

@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/reelflow/reelflow/internal/devstacktest"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -53,7 +54,7 @@ func livesSuite(t *testing.T, lives Lives, begun func(video.ID)) {
 		}
 	}
 	_, err := commanded(ctx, lives, id, video.Approve, video.CommandRequest{})
-	if video.CodeOf(err) != video.Conflict || !strings.Contains(newProblemOf(err), "uploading") {
+	if video.CodeOf(err) != video.Conflict || !strings.Contains(problem.Of(err).Detail, "uploading") {
 		t.Errorf("approve: %v", err)
 	}
 	status, err := commanded(ctx, lives, id, video.Cancel, video.CommandRequest{KeepDraft: true})
@@ -78,8 +79,6 @@ func commanded(ctx context.Context, lives Lives, id video.ID, c video.Command, r
 	}
 	return hold(ctx)
 }
-
-func newProblemOf(err error) string { return (&Gateway{}).problem(context.Background(), err).Detail }
 
 func TestLivesInTests(t *testing.T) {
 	s := newSite(t)
@@ -208,7 +207,7 @@ func obedient(ctx workflow.Context, in video.LifecycleInput) (video.Receipt, err
 			return video.Status{ID: in.ID, Stage: state.Stage, Paused: state.Paused}, nil
 		}, workflow.UpdateHandlerOptions{Validator: func(video.CommandRequest) error {
 			if err := state.Check(c); err != nil {
-				return temporal.NewNonRetryableApplicationError(newProblemOf(err), string(video.CodeOf(err)), nil)
+				return temporal.NewNonRetryableApplicationError(problem.Of(err).Detail, string(video.CodeOf(err)), nil)
 			}
 			return nil
 		}})

@@ -42,7 +42,7 @@ func (g *Gateway) ownPage(w http.ResponseWriter, r *http.Request) (who person, o
 		w.Header().Set("Cache-Control", "no-store")
 		http.Redirect(w, r, "/signin?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 	default:
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 	}
 	return person{}, false
 }
@@ -61,11 +61,11 @@ func (g *Gateway) uploadPage(w http.ResponseWriter, r *http.Request) {
 	}
 	s, err := g.look(r.Context(), id)
 	if err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	if shown.Video, err = g.present(r.Context(), s, g.baseOf(r.Host, r.TLS != nil)); err != nil {
-		g.refusePage(w, r, err)
+		g.errors.Refuse(w, r, err)
 		return
 	}
 	if !slices.Contains(s.roles, video.Owner) || !wantsBytes(shown.Video) {
@@ -78,11 +78,11 @@ func (g *Gateway) uploadPage(w http.ResponseWriter, r *http.Request) {
 }
 
 // wantsBytes reports whether its author has yet to send some of a video.
-func wantsBytes(v Video) bool {
+func wantsBytes(v video.Video) bool {
 	return v.Stage == video.Uploading && v.Ending == nil && lacksBytes(v)
 }
 
-func lacksBytes(v Video) bool {
+func lacksBytes(v video.Video) bool {
 	return v.Upload != nil && v.Upload.URL != nil && (v.Upload.Length == nil || v.Upload.Offset < *v.Upload.Length)
 }
 

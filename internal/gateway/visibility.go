@@ -10,9 +10,9 @@ import (
 
 // The visibilities of a published video. Unlisted ones are seen by whoever has the link.
 const (
-	visibilityPublic   = catalog.VisibilityPublic
-	visibilityUnlisted = "unlisted"
-	visibilityPrivate  = "private"
+	visibilityPublic   = string(video.Public)
+	visibilityUnlisted = string(video.Unlisted)
+	visibilityPrivate  = string(video.Private)
 )
 
 // seen is a video as one person may see it.
@@ -24,8 +24,6 @@ type seen struct {
 }
 
 func noSuchVideo() error { return video.Errorf(video.NotFound, "There is no such video.") }
-
-func deleted() error { return video.Errorf(video.Gone, "This video was deleted.") }
 
 // look finds a video for whoever sent the request. It fails with NotFound when
 // there is none or they may not know of it, and Gone when it is being erased or
@@ -78,49 +76,18 @@ func (g *Gateway) see(ctx context.Context, row catalog.Video, who person) (seen,
 	return s, nil
 }
 
-// insider reports whether the roles see more of a video than the public.
-func insider(roles []video.Role) bool {
-	return slices.Contains(roles, video.Owner) || slices.Contains(roles, video.Operator)
+// facts are what decides who sees a video, for somebody in these roles.
+func facts(row catalog.Video, roles []video.Role) video.Facts {
+	return video.Facts{State: row.State(), Visibility: video.Visibility(row.Visibility), Roles: roles}
 }
 
-// hidden reports whether the public sees the video no more. An ending counts
-// from the moment it is asked for, before any stage has changed.
-func hidden(s video.State) bool { return s.Stage != video.Published || s.Ending != "" }
+// insider reports whether the roles see more of a video than the public.
+func insider(roles []video.Role) bool { return video.Facts{Roles: roles}.Insider() }
 
 // visible says who sees that a video exists: nil, NotFound or Gone.
-func visible(row catalog.Video, roles []video.Role) error {
-	s := row.State()
-	switch {
-	case s.Stage == video.Purged:
-		return deleted()
-	case insider(roles):
-		return nil
-	case s.Stage == video.Purging:
-		return deleted()
-	case s.Stage == video.Reviewing && s.Ending != video.ByDeletion && slices.Contains(roles, video.Reviewer):
-		return nil
-	case hidden(s) || row.Visibility == visibilityPrivate:
-		return noSuchVideo()
-	}
-	return nil
-}
+func visible(row catalog.Video, roles []video.Role) error { return facts(row, roles).Access().Sees }
 
-// watchable says whether those who see a video may also watch it. Insiders and
-// reviewers can before it is published, once it is packaged. It fails with
-// Conflict when the time has not come, and Gone when it is over.
+// watchable says whether those who see a video may also watch it; see video.Facts.
 func watchable(row catalog.Video, roles []video.Role) error {
-	if err := visible(row, roles); err != nil {
-		return err
-	}
-	s := row.State()
-	if s.Ending != "" {
-		return deleted()
-	}
-	switch s.Stage {
-	case video.Published, video.Reviewing, video.Scheduled, video.Publishing:
-		return nil
-	case video.PendingDeletion, video.Purging, video.Rejected, video.Canceled:
-		return deleted()
-	}
-	return video.Errorf(video.Conflict, "The video can't be watched yet: it has to be uploaded and processed first.")
+	return facts(row, roles).Access().Watches
 }
