@@ -205,6 +205,30 @@ func TestControlSaysHowMuchFurtherTheRowIs(t *testing.T) {
 	}
 }
 
+// Nor is it published when its cancel is taken back, if it was a draft before.
+func TestRowsKnowThatACanceledVideoWasADraft(t *testing.T) {
+	r := newRig(t)
+	canceled := workflows.ControlInput{Leg: r.leg(9), State: video.State{Stage: video.Canceled, Ending: video.ByCancellation}, WasDraft: true}
+	_, err := r.Control(r.ctx, canceled)
+	r.must(err)
+	behind, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(2), State: video.State{Stage: video.Draft}})
+	r.must(err)
+	a := &audit{Activities: r.Activities}
+	begun, _, err := a.inputOf(r.ctx, missing{ID: r.id})
+	r.must(err)
+	for what, c := range map[string]*video.Carried{"a run that is behind": behind.Further, "one that is begun again": begun.Carried} {
+		if c == nil || c.Stage != video.Canceled || !c.WasDraft {
+			t.Errorf("%s goes on with %+v", what, c)
+		}
+	}
+	canceled.Leg, canceled.State, canceled.WasDraft = r.leg(10), video.State{Stage: video.Draft}, false
+	_, err = r.Control(r.ctx, canceled)
+	r.must(err)
+	if v, err := r.Catalog.Video(r.ctx, r.id); err != nil || v.WasDraft {
+		t.Errorf("restored: %+v, %v", v, err)
+	}
+}
+
 // What the workflow says of a life is what readers see; what it doesn't speak of stays.
 func TestControlProjects(t *testing.T) {
 	r := newRig(t)

@@ -85,6 +85,8 @@ type ControlInput struct {
 	Fences  bool `json:"fences,omitempty"`
 	Draft   bool `json:"draft,omitempty"` // kept; not to be written to until it is taken up again
 	Refused int  `json:"refused,omitempty"`
+	// WasDraft says that the cancel threw a draft away, to which restore leads back.
+	WasDraft bool `json:"was_draft,omitempty"`
 	// HoldSaid says that Held was asked for; otherwise a legal hold is the row's to tell.
 	HoldSaid   bool      `json:"hold_said,omitempty"`
 	WaitingFor string    `json:"waiting_for,omitempty"`

@@ -213,6 +213,32 @@ func TestOperatorsRestoreACancelWhileItsGraceRuns(t *testing.T) {
 	}
 }
 
+// The row has what a run that is given back must know of a cancel, so that its restore
+// makes a draft again rather than publish it.
+func TestRestoredCancelOfADraftIsADraft(t *testing.T) {
+	f := newFilm(t)
+	f.in.Policy.CancelGrace = time.Hour
+	f.carry(video.Scheduled)
+	f.in.Policy.PublishDelay = time.Hour
+	f.at(time.Minute, func() { f.update(video.Cancel, video.CommandRequest{KeepDraft: true}) })
+	f.at(2*time.Minute, func() { f.update(video.Cancel) })
+	var row ControlInput
+	f.at(3*time.Minute, func() {
+		row = f.world.last()
+		f.update(video.Restore)
+	})
+	f.at(4*time.Minute, func() {
+		if s, now := f.status(), f.world.last(); s.Stage != video.Draft || now.WasDraft {
+			t.Errorf("restored: %+v, the row is %+v", s, now)
+		}
+		f.CancelWorkflow()
+	})
+	f.run()
+	if row.Stage != video.Canceled || !row.WasDraft || f.world.count("Publish") != 0 {
+		t.Errorf("the row of the cancel: %+v; did %v", row, f.world.did)
+	}
+}
+
 func TestLegalHoldStopsThePurge(t *testing.T) {
 	f := newFilm(t)
 	f.carry(video.Published)

@@ -48,6 +48,7 @@ type Video struct {
 	Overdue    bool
 	Trouble    bool             // its work fails, or nobody can do it; WaitingFor says which
 	Stray      bool             // its workflow was terminated, and it waits for a person's decision
+	WasDraft   bool             // the cancel threw a draft away: restore makes it a draft again
 	Media      []byte           // JSON; technical facts only
 	Renditions []byte           // JSON
 	Warnings   []string         `gorm:"serializer:json"`
