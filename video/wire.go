@@ -12,6 +12,11 @@ const (
 	// carries no payload, and sending it twice is harmless.
 	UploadedSignal = "uploaded"
 
+	// RereadSignal is the audit's word that the run shows another stage than the video's
+	// rows, as after a reset or a restore of Temporal: the run reads them and goes where they
+	// stand, if that is further. It carries no payload, and sending it twice is harmless.
+	RereadSignal = "reread"
+
 	ControlQueue  = "reelflow-control"
 	TransferQueue = "reelflow-transfer"
 	MediaQueue    = "reelflow-media"

@@ -339,6 +339,35 @@ func TestRunThatIsBehindItsRowsGoesThere(t *testing.T) {
 	}
 }
 
+// A run that waits looks at its rows when it is told to, and goes where they stand only
+// if that is further. Whatever comes with the signal is ignored.
+func TestWaitingRunIsToldToReadItsRows(t *testing.T) {
+	for _, c := range []struct {
+		epoch int64
+		want  video.Stage
+	}{{40, video.Published}, {9, video.Scheduled}} {
+		f := newFilm(t)
+		f.carry(video.Scheduled)
+		f.in.Policy.PublishDelay = 24 * time.Hour
+		f.at(time.Minute, func() {
+			f.world.change(func() {
+				f.world.row, f.world.further = ControlRow{Epoch: c.epoch}, &video.Carried{State: video.State{Stage: video.Published}}
+			})
+		})
+		for range 2 {
+			f.at(2*time.Minute, func() { f.SignalWorkflow(video.RereadSignal, "anything") })
+		}
+		f.at(time.Hour, func() {
+			if s := f.status(); s.Stage != c.want || f.world.count("ReadControl") == 0 || f.world.count("Publish") != 0 {
+				t.Errorf("rows of epoch %d: %+v; did %v", c.epoch, s, f.world.did)
+			}
+			f.SignalWorkflow(string(video.Delete), nil)
+		})
+		f.run()
+		f.receipt()
+	}
+}
+
 // What a run that is behind was asked is later than what the rows say, and is not lost
 // when it goes there.
 func TestCommandToARunThatIsBehind(t *testing.T) {

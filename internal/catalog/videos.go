@@ -44,6 +44,10 @@ type Video struct {
 	CancelAskedAt time.Time `gorm:"serializer:instant"`
 	CancelKeeps   bool
 
+	// RereadAt is when the audit last told the workflow to read its rows, because it
+	// shows another stage than they do; zero when they agree.
+	RereadAt time.Time `gorm:"serializer:instant"`
+
 	WaitingFor string
 	Overdue    bool
 	Trouble    bool             // its work fails, or nobody can do it; WaitingFor says which
