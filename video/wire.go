@@ -21,6 +21,11 @@ const (
 	TransferQueue = "reelflow-transfer"
 	MediaQueue    = "reelflow-media"
 
+	// StickyTimeout is how long a workflow task is left to the worker that has the workflow
+	// in memory, before any worker may take it. A task that lies longer in its queue is one
+	// that no worker takes.
+	StickyTimeout = 2 * time.Second
+
 	// Search attributes: two of type Keyword, three Bool.
 	StageAttribute   = "VideoStage"
 	OwnerAttribute   = "VideoOwner"
