@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ func TestAudit(t *testing.T) {
 			"brake": (*auditRig).brake, "unstarted": (*auditRig).unstartedRows, "one bad row": (*auditRig).oneBadRow,
 			"resumed": (*auditRig).resumed, "asked too much": (*auditRig).askedTooMuch, "stretches": (*auditRig).stretches,
 			"closed among many": (*auditRig).closedAmongMany, "paused in Temporal": (*auditRig).pausedInTemporal,
-			"unknown and risen": (*auditRig).unknownAndRisen, "unheard": (*auditRig).unheard, "overdue": (*auditRig).overdueRows,
+			"unknown and risen": (*auditRig).unknownAndRisen, "unheard": (*auditRig).unheard, "behind its rows": (*auditRig).behind, "overdue": (*auditRig).overdueRows,
 			"young": (*auditRig).youngRows, "stores": (*auditRig).storesWalk, "store down": (*auditRig).storeDown,
 			"divided listings": (*auditRig).dividedListings, "vault older than the stores": (*auditRig).olderVault,
 		}
@@ -480,6 +481,64 @@ func (r *auditRig) unheard() {
 		if got := strings.Join(r.heard(id), " "); got != hears {
 			r.t.Errorf("%s heard %q, want %q", id, got, hears)
 		}
+	}
+}
+
+// A run that waits, and shows another stage than its rows, is told to read them: at once,
+// and no more than once a day.
+func (r *auditRig) behind() {
+	pause := func(c *catalog.Control, _ *catalog.Video) { c.Paused = true }
+	reject := func(c *catalog.Control, v *catalog.Video) { c.Ending, v.HiddenAt = video.ByRejection, time.Now() }
+	want := map[video.ID]bool{}
+	for _, row := range []struct {
+		stage, known video.Stage
+		change       func(*catalog.Control, *catalog.Video)
+		told         bool
+	}{
+		{video.Published, video.Scheduled, nil, true},
+		{video.Reviewing, video.Reviewing, pause, true},
+		{video.Rejected, video.Processing, reject, true},
+		{video.Scheduled, video.Published, nil, true}, // the catalog may be the older one: the run will tell
+		{video.Published, video.Published, nil, false},
+		{video.Published, "", nil, false},
+		{video.Purged, video.Published, reject, false},
+	} {
+		id := r.row(row.stage, 3, row.change)
+		want[id] = row.told
+		r.begin(id, row.known)
+	}
+	for id := range want {
+		r.patient("its first task is done", func() error {
+			if events := r.events(id); len(events) < 4 {
+				return fmt.Errorf("%d events", len(events))
+			}
+			return nil
+		})
+	}
+	told := func(times int) {
+		r.t.Helper()
+		for id, is := range want {
+			got := r.heard(id)
+			if n := len(got); is && n != times || !is && n != 0 || n > 0 && got[n-1] != video.RereadSignal {
+				r.t.Errorf("%s at %s heard %v, want %v", id, r.find(id).Stage, got, is)
+			}
+		}
+	}
+	before := r.find(slices.Sorted(maps.Keys(want))[0]).Revision
+	r.reports(workflows.AuditReport{Videos: 7, Behind: 4})
+	r.reports(workflows.AuditReport{Videos: 7})
+	told(1)
+	r.exec("UPDATE videos SET reread_at = ? WHERE reread_at IS NOT NULL", time.Now().Add(-25*time.Hour).UTC())
+	r.reports(workflows.AuditReport{Videos: 7, Behind: 4})
+	told(2)
+	// What they show agrees: the next time that it doesn't they are told at once.
+	r.exec("UPDATE controls SET paused = false")
+	r.exec("UPDATE videos SET stage = 'scheduled' WHERE stage = 'published' AND reread_at IS NOT NULL")
+	r.reports(workflows.AuditReport{Videos: 7})
+	r.exec("UPDATE videos SET stage = 'published' WHERE stage = 'scheduled' AND reread_at IS NULL")
+	r.reports(workflows.AuditReport{Videos: 7, Behind: 1})
+	if after := r.find(slices.Sorted(maps.Keys(want))[0]).Revision; after != before {
+		r.t.Errorf("whoever follows a video is told of it: revision %d, before %d", after, before)
 	}
 }
 

@@ -12,9 +12,19 @@ const (
 	// carries no payload, and sending it twice is harmless.
 	UploadedSignal = "uploaded"
 
+	// RereadSignal is the audit's word that the run shows another stage than the video's
+	// rows, as after a reset or a restore of Temporal: the run reads them and goes where they
+	// stand, if that is further. It carries no payload, and sending it twice is harmless.
+	RereadSignal = "reread"
+
 	ControlQueue  = "reelflow-control"
 	TransferQueue = "reelflow-transfer"
 	MediaQueue    = "reelflow-media"
+
+	// StickyTimeout is how long a workflow task is left to the worker that has the workflow
+	// in memory, before any worker may take it. A task that lies longer in its queue is one
+	// that no worker takes.
+	StickyTimeout = 2 * time.Second
 
 	// Search attributes: two of type Keyword, three Bool.
 	StageAttribute   = "VideoStage"

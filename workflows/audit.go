@@ -29,6 +29,7 @@ type AuditReport struct {
 	Unstarted int `json:"unstarted,omitempty"` // their workflows have yet to be started by a gateway
 
 	Unheard int `json:"unheard,omitempty"` // runs that were told again of a deletion or a cancel
+	Behind  int `json:"behind,omitempty"`  // waiting runs that show another stage than their rows: told to read them
 	Overdue int `json:"overdue,omitempty"` // not erased in time
 
 	Risen            int `json:"risen"`                        // runs of erased videos: told to end
