@@ -53,7 +53,7 @@ func (a *Activities) writeControl(ctx context.Context, in workflows.ControlInput
 	row, err := a.Catalog.Control(ctx, want, func(v *catalog.Video) {
 		v.Stage, v.Decisions = in.Stage, in.Done
 		v.WaitingFor, v.Overdue, v.Trouble, v.Stray = in.WaitingFor, in.Overdue, in.Trouble, in.Stray
-		v.Failure, v.WasDraft = in.Rejection, in.WasDraft
+		v.Failure, v.WasDraft, v.DecidedBy = in.Rejection, in.WasDraft, in.DecidedBy
 		// Only a life that is scheduled has a date to tell, and one that is past that
 		// has none any more: before, the row keeps what its author asked for.
 		if !in.PublishAt.IsZero() || in.Stage == video.Publishing || in.Stage == video.Published {

@@ -227,7 +227,7 @@ func TestControlSaysHowMuchFurtherTheRowIs(t *testing.T) {
 // Nor is it published when its cancel is taken back, if it was a draft before.
 func TestRowsKnowThatACanceledVideoWasADraft(t *testing.T) {
 	r := newRig(t)
-	canceled := workflows.ControlInput{Leg: r.leg(9), State: video.State{Stage: video.Canceled, Ending: video.ByCancellation}, WasDraft: true}
+	canceled := workflows.ControlInput{Leg: r.leg(9), State: video.State{Stage: video.Canceled, Ending: video.ByCancellation}, WasDraft: true, DecidedBy: "somebody"}
 	_, err := r.Control(r.ctx, canceled)
 	r.must(err)
 	behind, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(2), State: video.State{Stage: video.Draft}})
@@ -236,7 +236,7 @@ func TestRowsKnowThatACanceledVideoWasADraft(t *testing.T) {
 	begun, _, err := a.inputOf(r.ctx, missing{ID: r.id})
 	r.must(err)
 	for what, c := range map[string]*video.Carried{"a run that is behind": behind.Further, "one that is begun again": begun.Carried} {
-		if c == nil || c.Stage != video.Canceled || !c.WasDraft {
+		if c == nil || c.Stage != video.Canceled || !c.WasDraft || c.DecidedBy != "somebody" {
 			t.Errorf("%s goes on with %+v", what, c)
 		}
 	}

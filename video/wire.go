@@ -34,9 +34,17 @@ const (
 	TroubleAttribute = "VideoTrouble"
 )
 
-// CommandRequest is the optional payload of signals and updates.
+// CommandRequest is the optional payload of signals and updates. Like everything that
+// goes into Temporal it names nobody: what a reviewer writes stays in the catalog.
 type CommandRequest struct {
-	KeepDraft bool `json:"keep_draft,omitempty"` // cancel only: keep the video as a draft
+	KeepDraft bool   `json:"keep_draft,omitempty"` // cancel only: keep the video as a draft
+	By        string `json:"by,omitempty"`         // approve and reject: who decides, opaque
+}
+
+// CommandBody is what an HTTP client may say with a command.
+type CommandBody struct {
+	KeepDraft bool   `json:"keep_draft,omitempty" doc:"With cancel: keep it as a draft"`
+	Comment   string `json:"comment,omitempty" maxLength:"2000" doc:"With reject: why, for the author"`
 }
 
 // Policy holds the durations that govern a life. They travel with the workflow,
@@ -81,6 +89,8 @@ type Carried struct {
 	Uploaded bool          `json:"uploaded,omitempty"` // the gateway said that every byte is stored
 	Waited   time.Duration `json:"waited,omitempty"`   // how much of the publish delay is over
 	Stray    bool          `json:"stray,omitempty"`    // its run was terminated; a person decides
+
+	DecidedBy string `json:"decided_by,omitempty"` // the reviewer who has approved or rejected it, opaque
 
 	// Of a life that was set aside, or is on its way out.
 	ResumeStage Stage      `json:"resume_stage,omitempty"` // where resume or restore leads
@@ -150,6 +160,7 @@ type Receipt struct {
 type Rejection struct {
 	Code    string `json:"code"` // not_a_video, damaged, too_long, unsupported, moderation, reviewer
 	Message string `json:"message"`
+	Comment string `json:"comment,omitempty" doc:"What the reviewer wrote"` // rests sealed; see catalog.Note
 }
 
 // Names of the audit: a workflow that a schedule of the same id runs.

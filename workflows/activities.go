@@ -88,6 +88,8 @@ type ControlInput struct {
 	Fences  bool `json:"fences,omitempty"`
 	Draft   bool `json:"draft,omitempty"` // kept; not to be written to until it is taken up again
 	Refused int  `json:"refused,omitempty"`
+	// DecidedBy is the reviewer who has approved or rejected the video, opaque.
+	DecidedBy string `json:"decided_by,omitempty"`
 	// WasDraft says that the cancel threw a draft away, to which restore leads back.
 	WasDraft bool `json:"was_draft,omitempty"`
 	// HoldSaid says that Held was asked for; otherwise a legal hold is the row's to tell.

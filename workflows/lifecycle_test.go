@@ -470,17 +470,20 @@ func TestReviewersRejectionIsRestored(t *testing.T) {
 	f := newFilm(t)
 	f.in.Review = true
 	for i := range 2 {
-		f.at(time.Duration(2*i+1)*10*time.Minute, func() { f.update(video.Reject) })
+		f.at(time.Duration(2*i+1)*10*time.Minute, func() { f.update(video.Reject, video.CommandRequest{By: "somebody"}) })
 		f.at(time.Duration(2*i+2)*10*time.Minute, func() {
-			if s := f.status(); s.Stage != video.Rejected {
-				t.Errorf("rejected %d times: %+v", i+1, s)
+			if s, row := f.status(), f.world.last(); s.Stage != video.Rejected || row.DecidedBy != "somebody" {
+				t.Errorf("rejected %d times: %+v, by %q", i+1, s, row.DecidedBy)
 			}
 			f.update(video.Restore)
 		})
 	}
-	f.at(50*time.Minute, func() { f.update(video.Approve) })
+	f.at(50*time.Minute, func() { f.update(video.Approve, video.CommandRequest{By: "another"}) })
 	f.run()
 	f.renewed()
+	if f.world.last().DecidedBy != "another" {
+		t.Errorf("approved by %q", f.world.last().DecidedBy)
+	}
 	if f.world.count("Publish") != 1 || f.world.count("DestroyKey") != 0 {
 		t.Errorf("did %v", f.world.did)
 	}

@@ -52,6 +52,7 @@ type Video struct {
 	Overdue    bool
 	Trouble    bool             // its work fails, or nobody can do it; WaitingFor says which
 	Stray      bool             // its workflow was terminated, and it waits for a person's decision
+	DecidedBy  string           // the reviewer who has approved or rejected it; opaque, as Owner is
 	WasDraft   bool             // the cancel threw a draft away: restore makes it a draft again
 	Media      []byte           // JSON; technical facts only
 	Renditions []byte           // JSON
