@@ -44,6 +44,7 @@ var rooms = []struct {
 	{"internal/client", leaf, "the client library knows what any client of the API knows: the wire contract"},
 	{"internal/stack", leaf, "the stack runs programs; it doesn't know what is inside them"},
 	{"internal/gateway/issuer", leaf, leaves},
+	{"internal/gateway/requests", leaf, "an id and a line in the log are the same for every room of the gateway"},
 	{"internal/gateway/problem", leaf, "how errors are answered is the same for every room of the gateway, and knows none of them"},
 	{"internal/leases", []string{"video", "internal/catalog"}, "leases are rows of the catalog, kept alive; what they allow is their holder's affair"},
 	{"internal/manifest", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/leases"}, "the manifest joins the three leaves in which sealed bytes rest"},
@@ -56,7 +57,7 @@ var rooms = []struct {
 		"activities do what workflows ask for, by means of the leaves; they know neither HTTP nor settings"},
 	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest", "internal/leases", "internal/gateway/problem"},
 		"uploads store bytes; what becomes of them the workflow decides"},
-	{"internal/gateway", []string{"video", "web", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/manifest", "internal/gateway/issuer", "internal/gateway/problem", "internal/gateway/uploads"},
+	{"internal/gateway", []string{"video", "web", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/manifest", "internal/gateway/issuer", "internal/gateway/problem", "internal/gateway/requests", "internal/gateway/uploads"},
 		"the gateway starts workflows by name and never imports them: it can be released without them"},
 
 	{"worker", anything, ""},

@@ -17,6 +17,10 @@ const (
 	// stand, if that is further. It carries no payload, and sending it twice is harmless.
 	RereadSignal = "reread"
 
+	// RequestHeader is the header under which the id of the request travels that a command
+	// came with: a JSON string, for logs.
+	RequestHeader = "request-id"
+
 	ControlQueue  = "reelflow-control"
 	TransferQueue = "reelflow-transfer"
 	MediaQueue    = "reelflow-media"
