@@ -43,6 +43,7 @@ type opened struct {
 	*places
 	temporal client.Client
 	gateway  *gateway.Gateway
+	drainFor time.Duration // how long it goes on after it was told to stop
 }
 
 func (o *opened) close() {
@@ -60,7 +61,7 @@ func openGateway(s *shell) (_ *opened, err error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{places: p}
+	o := &opened{places: p, drainFor: s.Drain}
 	defer func() {
 		if err != nil {
 			o.close()
@@ -100,6 +101,21 @@ const (
 	shutdownTimeout = 8 * time.Second
 )
 
+// drain returns some time after the program was told to stop, so that a load balancer
+// sees it go before the listener closes; or at once when it can't go on.
+func (o *opened) drain(stopped, failed context.Context) {
+	select {
+	case <-stopped.Done():
+	case <-failed.Done():
+		return
+	}
+	o.gateway.Drain()
+	select {
+	case <-time.After(o.drainFor):
+	case <-failed.Done():
+	}
+}
+
 // serve ends when ctx does, when either the server or the gateway's own work fails, or
 // when a place is found not to belong here.
 func (o *opened) serve(ctx context.Context, listener net.Listener) error {
@@ -108,7 +124,15 @@ func (o *opened) serve(ctx context.Context, listener net.Listener) error {
 	// hours. Whoever sends slowly is bounded by the head's timeout, and by the
 	// gateway, which expects an upload's bytes to move.
 	server := &http.Server{Handler: g.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
+	stopped := ctx
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer stop()
+		o.drain(stopped, ctx)
+		return nil
+	})
 	group.Go(func() error { return g.Run(ctx) })
 	group.Go(func() error { return o.installation.Wait(ctx) })
 	group.Go(func() error {

@@ -158,11 +158,12 @@ func TestReadsWorkWhileTemporalIsDown(t *testing.T) {
 	if head := s.request("", "HEAD", upload, "", "Tus-Resumable", "1.0.0"); head.status != 200 {
 		t.Errorf("HEAD of the upload: %d", head.status)
 	}
-	if got := s.request("", "GET", "/readyz", ""); got.status != 503 {
-		t.Errorf("ready: %d", got.status)
+	if got := s.request("", "GET", "/readyz", ""); got.status != 200 || !strings.Contains(string(got.body), `"degraded":["temporal"]`) {
+		t.Errorf("without Temporal: %d %s", got.status, got.body)
 	}
 	s.lives.setDown(false)
-	if got := s.request("", "GET", "/readyz", ""); got.status != 200 {
+	time.Sleep(readinessKept)
+	if got := s.request("", "GET", "/readyz", ""); got.status != 200 || strings.Contains(string(got.body), "degraded") {
 		t.Errorf("not ready: %d %s", got.status, got.body)
 	}
 	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {

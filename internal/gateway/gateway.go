@@ -76,6 +76,7 @@ type Gateway struct {
 	rates      *rates
 	limits     rateLimits
 	unanswered *unanswered
+	health     health
 	uploads    *uploads.Server
 	handler    http.Handler
 	patterns   []string // of all routes
