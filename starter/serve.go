@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -34,7 +35,11 @@ func (serveCommand) Run(s *shell) error {
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --http-addr (REELFLOW_HTTP_ADDR)", err)
 	}
-	fmt.Fprintf(s.out, "ready http://%s\n", listener.Addr())
+	scheme := "http"
+	if o.tls != nil {
+		scheme, listener = "https", tls.NewListener(listener, o.tls)
+	}
+	fmt.Fprintf(s.out, "ready %s://%s\n", scheme, listener.Addr())
 	return o.serve(s.ctx, listener)
 }
 
@@ -43,6 +48,7 @@ type opened struct {
 	*places
 	temporal client.Client
 	gateway  *gateway.Gateway
+	tls      *tls.Config   // nil without
 	drainFor time.Duration // how long it goes on after it was told to stop
 }
 
@@ -67,6 +73,9 @@ func openGateway(s *shell) (_ *opened, err error) {
 			o.close()
 		}
 	}()
+	if o.tls, err = tlsConfig(s.Config); err != nil {
+		return nil, err
+	}
 	if o.temporal, err = p.connect(s, log, false); err != nil {
 		return nil, err
 	}
@@ -123,7 +132,7 @@ func (o *opened) serve(ctx context.Context, listener net.Listener) error {
 	// No timeout for whole requests: an upload and a stream of events may take
 	// hours. Whoever sends slowly is bounded by the head's timeout, and by the
 	// gateway, which expects an upload's bytes to move.
-	server := &http.Server{Handler: g.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
+	server := &http.Server{Handler: g.Handler(), TLSConfig: o.tls, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
 	stopped := ctx
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()

@@ -20,6 +20,8 @@ type Config struct {
 	URL         string        `name:"url" env:"REELFLOW_URL" default:"http://127.0.0.1:8080" group:"Addresses" help:"The gateway, as the command line reaches it."`
 	PublicURL   string        `name:"public-url" env:"REELFLOW_PUBLIC_URL" placeholder:"URL" group:"Addresses" help:"How people reach the gateway; by the name that each request came under where it is not set."`
 	Drain       time.Duration `name:"drain" env:"REELFLOW_DRAIN" default:"5s" group:"Addresses" help:"How long a gateway that is told to stop goes on serving while /readyz says 503."`
+	TLSCertFile string        `name:"tls-cert-file" env:"REELFLOW_TLS_CERT_FILE" placeholder:"FILE" group:"Addresses" help:"Certificate chain (PEM) with which the gateway ends TLS itself, and speaks HTTP/2; read again when it changes."`
+	TLSKeyFile  string        `name:"tls-key-file" env:"REELFLOW_TLS_KEY_FILE" placeholder:"FILE" group:"Addresses" help:"Its private key (PEM)."`
 	UIAddr      string        `name:"ui-addr" env:"REELFLOW_UI_ADDR" default:"127.0.0.1:8233" group:"Addresses" help:"Where make run shows Temporal's UI."`
 	Token       Secret        `name:"token" env:"REELFLOW_TOKEN" default:"dev:me" placeholder:"TOKEN" group:"Addresses" help:"Who the command line is: a bearer token; dev:me by default."`
 	DataDir     string        `name:"data-dir" env:"REELFLOW_DATA_DIR" default:".reelflow" group:"Addresses" help:"Everything that the laptop stack keeps."`
