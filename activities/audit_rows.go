@@ -250,10 +250,43 @@ func (a *audit) judge(ctx context.Context, s sight) error {
 			return err
 		}
 	}
+	if err := a.checkKey(ctx, s); err != nil {
+		return err
+	}
 	if s.standing != goesOn {
 		return nil
 	}
 	return a.repeat(ctx, s)
+}
+
+// checkKey shows a video as in trouble whose key is lost: it can't be played, and its run,
+// which may only wait, doesn't know. On the way out nobody needs the key.
+func (a *audit) checkKey(ctx context.Context, s sight) error {
+	if !a.settled(s.CreatedAt) || s.Stage == video.Purging || s.Stage == video.Purged {
+		return nil
+	}
+	lost, err := a.keyLost(ctx, s.ID)
+	if err != nil || !lost {
+		return err
+	}
+	a.Report.Keyless++
+	a.Log.Error("the key vault lacks the key of a video; it is left alone", "video", s.ID)
+	return a.Catalog.MarkTrouble(ctx, []video.ID{s.ID})
+}
+
+// keyLost reports whether the vault lacks a key that was neither destroyed nor is to be.
+func (a *audit) keyLost(ctx context.Context, id video.ID) (bool, error) {
+	loan, err := a.Vault.Lend(ctx, id)
+	switch {
+	case err == nil:
+		loan.Release()
+		return false, nil
+	case is(err, video.NotFound):
+		return true, nil
+	case is(err, video.Gone):
+		return false, nil
+	}
+	return false, err
 }
 
 // repeat tells an open run what is on record and it hasn't heard.

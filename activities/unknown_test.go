@@ -10,6 +10,7 @@ import (
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
+	"github.com/reelflow/reelflow/internal/vault/vaulttest"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
 )
@@ -97,6 +98,25 @@ func TestAnUnknownVideoIsNotEnded(t *testing.T) {
 	if _, err := r.SealUpload(r.ctx, r.leg(3)); err != nil {
 		t.Errorf("with the right catalog: %v", err)
 	}
+}
+
+// A key that the vault lacks is no sign that there is no such video: the work is tried
+// again, as with whatever else is lost, and goes on with the right vault.
+func TestALostKeyEndsNothing(t *testing.T) {
+	r := newRig(t)
+	r.uploaded(clip(t), 100_000)
+	right := r.Vault
+	r.Vault = vaulttest.New(t)
+	if _, err := r.Probe(r.ctx, r.leg(2)); !is(err, video.Internal) {
+		t.Errorf("probed with %v", err)
+	}
+	sound := catalog.Object{Key: r.id.Prefix() + "audio/whole.mp4", Kind: catalog.KindAudio}
+	if err := r.writer().PutSealed(r.ctx, fence(r.leg(2)), sound, []byte("sound")); !is(err, video.Internal) {
+		t.Errorf("sealed with %v", err)
+	}
+	r.Vault = right
+	_, err := r.Probe(r.ctx, r.leg(2))
+	r.must(err)
 }
 
 // A writer whose commit finds no row leaves what it wrote: the row may be there.

@@ -99,13 +99,19 @@ func (c *Catalog) MarkTrouble(ctx context.Context, ids []video.ID) error {
 	return c.mark(ctx, ids, "trouble", true)
 }
 
+// MarkedTrouble returns the videos that MarkTrouble has marked, and whose workflows don't
+// say themselves what they wait for.
+func (c *Catalog) MarkedTrouble(ctx context.Context) (ids []video.ID, err error) {
+	err = c.read.WithContext(ctx).Model(&Video{}).Where("trouble AND waiting_for = ''").Pluck("id", &ids).Error
+	return ids, codedError(err)
+}
+
 // ClearTrouble takes back what MarkTrouble marked of videos that are not among these.
 // What a workflow itself reports is left: it says what it waits for.
 func (c *Catalog) ClearTrouble(ctx context.Context, except []video.ID) error {
-	var marked []video.ID
-	err := c.read.WithContext(ctx).Model(&Video{}).Where("trouble AND waiting_for = ''").Pluck("id", &marked).Error
+	marked, err := c.MarkedTrouble(ctx)
 	if err != nil {
-		return codedError(err)
+		return err
 	}
 	marked = slices.DeleteFunc(marked, func(id video.ID) bool { return slices.Contains(except, id) })
 	return c.mark(ctx, marked, "trouble", false)
