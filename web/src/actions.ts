@@ -34,7 +34,7 @@ export function showActions(v: Video, give: Give): void {
   if (had) focus(box, had);
 }
 
-// Whoever pressed Pause with the keyboard finds Resume under their finger, and nothing that they didn't press.
+/** Whoever pressed Pause with the keyboard finds Resume under their finger, and nothing that they didn't press. */
 function focus(box: HTMLElement, had: string): void {
   const next = focusAfter(had, [...box.children].map((b) => (b as HTMLElement).dataset.command!));
   if (next) box.querySelector<HTMLElement>(`[data-command=${next}]`)!.focus();
@@ -50,9 +50,9 @@ function button(command: string, v: Video, give: Give, fresh: boolean): HTMLButt
   }
   let asked = false;
   b.addEventListener("click", async (e) => {
-    if (asked || (b.ariaDisabled && e.detail > 0)) return; // detail is 0 for keys: they go to what has the focus
+    if (asked || (b.hasAttribute("aria-disabled") && e.detail > 0)) return; // detail is 0 for keys: they go to what has the focus
     const answer = confirms(command) ? await confirmed(command, v) : {};
-    if (!b.isConnected && document.activeElement === document.body) focus(document.querySelector<HTMLElement>("#controls")!, command);
+    if (document.activeElement === document.body) focus(document.querySelector<HTMLElement>("#controls")!, command); // not every browser gives it back
     if (answer === null) return;
     asked = true;
     b.setAttribute("aria-disabled", "true"); // keeps the focus, which `disabled` would drop

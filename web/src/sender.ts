@@ -37,6 +37,7 @@ export class Sender {
   private readonly pieces = new Pieces();
   private began = 0; // when the piece under way did, in ms
   private upload: Upload | null = null;
+  private turn = 0; // of the attempts: what waited for an earlier one does nothing
   private timer = 0;
   private watchdog = 0;
   private looking = 0;
@@ -94,6 +95,7 @@ export class Sender {
   }
 
   private quiet(): void {
+    this.turn++;
     clearTimeout(this.timer);
     clearTimeout(this.watchdog);
     this.timer = 0;
@@ -208,16 +210,23 @@ export class Sender {
    */
   private async locked(): Promise<void> {
     this.quiet();
+    const turn = this.turn;
+    const others = await this.othersSend();
+    if (turn !== this.turn) return;
+    if (others) this.yield();
+    else this.later("Waiting for the server");
+  }
+
+  private async othersSend(): Promise<boolean> {
     try {
       const before = await load(this.video.id);
-      if (before.paused || before.stage !== "uploading") return this.later("Waiting for the server");
+      if (before.paused || before.stage !== "uploading") return false;
       await new Promise((go) => setTimeout(go, patience));
       const after = await load(this.video.id);
-      if (this.running && after.upload!.offset > before.upload!.offset) return this.yield();
+      return after.upload!.offset > before.upload!.offset;
     } catch {
-      // Nobody can tell now: ask again.
+      return false; // nobody can tell now: ask again
     }
-    if (this.running) this.later("Waiting for the server");
   }
 
   private later(why: string, atLeast = 0): void {

@@ -35,6 +35,7 @@ let waits = ""; // why the sender does not send
 let taken = false;
 let queue: Waiting[] = [];
 let moving = false; // to the next of the queue
+let ended = false; // nothing is left of the video
 
 form.element.addEventListener("submit", (e) => {
   e.preventDefault();
@@ -69,6 +70,7 @@ async function begin(): Promise<void> {
     queue.push(...others);
     must("h1").focus(); // the button that was pressed is gone
     showQueue();
+    if (now && !wanted(now)) void next();
   } catch (e) {
     form.refuse((e as Error).message, e instanceof Refused ? e.fields[0] : "");
     form.lead();
@@ -123,7 +125,7 @@ async function goOn(id: string): Promise<void> {
 function take(v: Video): void {
   unfollow?.();
   now = null;
-  [sent, waits, taken] = [0, "", false];
+  [sent, waits, taken, ended] = [0, "", false, false];
   history.replaceState(null, "", `/upload?video=${v.id}`);
   must("#new").hidden = true;
   must("#unfinished").hidden = true;
@@ -178,7 +180,7 @@ function chooseAgain(why: string): void {
 async function chosen(files: File[]): Promise<void> {
   const contents = await Promise.all(files.map(identity));
   const begun = remembered(user).find((b) => b.id === now?.id);
-  if (now && sender) return wait(files.filter((f, i) => !begun || !same(begun, f, contents[i])));
+  if (now && (sender || !wanted(now))) return wait(files.filter((f, i) => !begun || !same(begun, f, contents[i])));
   if (now) return again(files, contents, now);
   send.disabled = true; // until it is known which of both they are
   const taken = await takeUp(files[0], contents[0]).finally(() => (send.disabled = false));
@@ -208,18 +210,21 @@ function again(files: File[], contents: string[], v: Video): void {
   wait(files.filter((_, other) => other !== i));
 }
 
+/** Whether bytes of a video are yet to be sent. */
+const wanted = (v: Video) => !ended && v.stage === "uploading" && v.ending === null && !complete(v);
+
 /** Files that are chosen while one is being sent are sent after it. */
 function wait(files: File[]): void {
   queue.push(...files.map((file) => ({ file, video: form.video(file, false) })));
   showQueue();
-  if (now) show(now);
+  if (now && !wanted(now)) void next();
 }
 
 /** Goes on to the next file, once this one's bytes are stored or wanted no more. */
 async function next(): Promise<void> {
   if (moving || !queue.length || asking) return;
   const question = document.querySelector("dialog[open]"); // about this video
-  if (question) return question.addEventListener("close", () => setTimeout(() => now && show(now)), { once: true });
+  if (question) return question.addEventListener("close", () => setTimeout(() => void next()), { once: true });
   moving = true;
   const before = now!;
   const waiting = queue.shift()!;
@@ -242,10 +247,10 @@ function showQueue(): void {
 }
 
 function show(v: Video): void {
-  if (older(v, now)) return;
+  if (older(v, now) || ended) return;
   now = v;
   const uploading = v.stage === "uploading" && v.ending === null;
-  const missing = uploading && !complete(v);
+  const missing = wanted(v);
   if (!asking && uploading && !v.paused) sender?.start();
   else if (!asking) sender?.stop();
   if (!uploading && v.stage !== "draft") forget(v.id);
@@ -312,6 +317,7 @@ function links(v: Video): void {
 function gone(code: string): void {
   if (!now) return;
   if (code !== "gone") return say(must("#problem"), "You are not signed in any more. What is being sent goes on. Sign in again, and reload this page, to see the rest.");
+  ended = true;
   forget(now.id);
   sender?.end();
   sender = null;

@@ -21,6 +21,7 @@ class WatchPage {
   private now: Video | null = null;
   private problem = ""; // why it doesn't play
   private decided = ""; // what this reviewer has decided, here
+  private over = false; // it can't be seen any more
   private failures = 0; // to load the video, in a row
   private stop: (() => void) | null = null; // what follows the video
 
@@ -70,7 +71,7 @@ class WatchPage {
   }
 
   private show(v: Video): void {
-    if (older(v, this.now)) return;
+    if (this.over || older(v, this.now)) return;
     this.now = v;
     if (!embedded) this.notice.parentElement!.classList.toggle("waiting", !v.visible);
     if (v.visible) this.player.start();
@@ -89,24 +90,26 @@ class WatchPage {
   }
 
   private async command(command: string, details?: Answer): Promise<void> {
+    if (command in outcomes) this.decided = command; // the stream may end before the answer comes
     try {
       const after = await ask(this.id, command, details);
       say(must("#problem"), "");
-      if (command === "approve" || command === "reject") this.decided = command;
       if (after.stage === "purged") this.gone("gone");
-      else this.show(after);
+      else if (!this.over) this.show(after);
     } catch (e) {
+      this.decided = "";
       say(must("#problem"), (e as Error).message);
     }
   }
 
   private gone(code: string): void {
+    this.over = true;
     this.unfollow();
     const insider = this.now !== null && (this.now.upload !== null || this.now.replicas.length > 0);
     if (insider && code !== "gone") return location.reload(); // it is there; the sign-in is not
     this.player.stop();
     if (!embedded) this.notice.parentElement!.classList.add("waiting");
-    document.querySelectorAll<HTMLElement>("#controls, #status, #go-on, #problem").forEach((e) => e.remove());
+    document.querySelectorAll<HTMLElement>("#controls, #status, #go-on").forEach((e) => e.remove());
     document.querySelectorAll<HTMLDialogElement>("dialog[open]").forEach((d) => d.close());
     if (this.where) say(this.where, "");
     if (code !== "gone" && this.decided) return say(this.notice, outcomes[this.decided]);
