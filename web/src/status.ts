@@ -20,7 +20,8 @@ export function showStatus(v: Video, sent = 0, moves = true): void {
   const step = stepOf(v);
   must("#stages").hidden = step < 0;
   steps.forEach((_, i) => showStep(i, step, v, sent, moves));
-  must("#warnings").replaceChildren(...v.warnings.map((w) => make("li", {}, w)));
+  const advice = v.ending === null && v.stage !== "pending_deletion" ? v.warnings : []; // of no use to what is being erased
+  must("#warnings").replaceChildren(...advice.map((w) => make("li", {}, w)));
   showReplicas(v);
 }
 

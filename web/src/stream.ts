@@ -36,20 +36,20 @@ export class Stream {
 
   private open(): void {
     this.close();
-    if (separate) return this.ids.forEach((id) => this.connect(`/v1/videos/${id}/events`, [id]));
+    if (separate || this.ids.length === 1) return this.ids.forEach((id) => this.connect(`/v1/videos/${id}/events`, [id], true));
     for (let i = 0; i < this.ids.length; i += most) {
       const group = this.ids.slice(i, i + most);
-      this.connect(`/v1/events?${group.map((id) => `id=${id}`).join("&")}`, group);
+      this.connect(`/v1/events?${group.map((id) => `id=${id}`).join("&")}`, group, false);
     }
   }
 
-  private connect(address: string, ids: string[]): void {
+  private connect(address: string, ids: string[], single: boolean): void {
     const source = new EventSource(address);
     this.sources.push(source);
     source.addEventListener("video", (e) => {
       this.failures = 0;
       const v: Video = JSON.parse((e as MessageEvent).data);
-      if (separate) v.revision ??= Number((e as MessageEvent).lastEventId);
+      if (single) v.revision ??= Number((e as MessageEvent).lastEventId);
       this.listener.video(v);
     });
     source.addEventListener("gone", (e) => {
@@ -59,31 +59,40 @@ export class Stream {
       this.listener.gone(id, code);
     });
     source.addEventListener("error", () => {
-      if (source.readyState === EventSource.CLOSED && this.sources.includes(source)) void this.refused(address, ids);
+      if (source.readyState === EventSource.CLOSED && this.sources.includes(source)) void (single ? this.look(ids[0]) : this.probe(address));
     });
   }
 
-  /** An EventSource that was refused does not try again by itself, and doesn't tell why. */
-  private async refused(address: string, ids: string[]): Promise<void> {
-    if (separate) await Promise.all(ids.map((id) => this.look(id)));
-    else if ((await statusOf(address)) === 404) {
-      separate = true;
-      return this.open();
-    }
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.open(), Math.max(2000, backOff(this.failures++)));
+  // An EventSource that was refused does not try again by itself, and doesn't tell why.
+
+  private async probe(address: string): Promise<void> {
+    const asked = this.sources;
+    const status = await statusOf(address);
+    if (asked !== this.sources) return; // closed, or open anew
+    if (status !== 404) return this.later();
+    separate = true;
+    this.open();
   }
 
   private async look(id: string): Promise<void> {
-    try {
-      this.listener.video(await load(id));
-    } catch (e) {
-      if (!(e instanceof Refused) || (e.status !== 404 && e.status !== 410)) return;
+    const asked = this.sources;
+    const answer = await load(id).catch((e: Error) => e);
+    if (asked !== this.sources) return;
+    if (!(answer instanceof Error)) this.listener.video(answer);
+    else if (isGone(answer)) {
       this.ids = this.ids.filter((other) => other !== id);
-      this.listener.gone(id, e.status === 410 ? "gone" : "not_found");
+      return this.listener.gone(id, answer.status === 410 ? "gone" : "not_found");
     }
+    this.later();
+  }
+
+  private later(): void {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.open(), Math.max(2000, backOff(this.failures++)));
   }
 }
+
+const isGone = (e: Error): e is Refused => e instanceof Refused && (e.status === 404 || e.status === 410);
 
 /** The status of an answer, whose body is left alone; 0 if none came. */
 async function statusOf(address: string): Promise<number> {
