@@ -14,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -203,7 +204,7 @@ func TestCommandsAnswerWithWhatTookHold(t *testing.T) {
 	if v := do("cancel", `{"keep_draft":true}`); v.Stage != video.Draft {
 		t.Errorf("stage %s", v.Stage)
 	}
-	p := s.refusal(s.request(operatorName, "POST", "/v1/videos/"+id+"/approve", ""), video.Conflict)
+	p := s.refusal(s.request(people.OperatorName, "POST", "/v1/videos/"+id+"/approve", ""), video.Conflict)
 	if !strings.Contains(p.Detail, "draft") {
 		t.Errorf("why? %q", p.Detail)
 	}
@@ -348,7 +349,7 @@ func TestPanicsTellNothing(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /", func(http.ResponseWriter, *http.Request) { panic("secret insides") })
 	s.Gateway.log = discard()
-	w := record(s.recovered(s.found(mux)), "/x")
+	w := record(s.withRecovery(s.withNotFound(mux)), "/x")
 	s.refusal(answer{w.Code, w.Header(), w.Body.Bytes()}, video.Internal)
 	if strings.Contains(w.Body.String(), "secret") {
 		t.Error(w.Body.String())
