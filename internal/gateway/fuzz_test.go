@@ -40,9 +40,6 @@ func FuzzUploadMetadata(f *testing.F) {
 		if text, err := json.Marshal(b.about); err != nil || json.Unmarshal(text, &again) != nil || again.Title != b.about.Title {
 			t.Errorf("%q comes back as %q (%v)", b.about.Title, again.Title, err)
 		}
-		if kind := downloadType(b.about.ContentType); !strings.HasPrefix(kind, "video/") && kind != "application/octet-stream" {
-			t.Errorf("a browser might take %q for a page", kind)
-		}
 	})
 }
 
@@ -86,22 +83,6 @@ func testSecrets(f *testing.F, issuer string) secrets {
 		f.Fatal(err)
 	}
 	return s
-}
-
-func FuzzPlaybackToken(f *testing.F) {
-	s, now := testSecrets(f, ""), time.Now()
-	id, other := video.NewID(), video.NewID()
-	good := s.playbackToken(id, anyone, now.Add(time.Hour))
-	for _, seed := range []string{"", good, s.playbackToken(other, insiders, now.Add(time.Hour)), s.playbackToken(id, insiders, now), good + "=", good[:len(good)-1]} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, token string) {
-		if class, err := s.checkToken(id, token, now); err == nil && (token != good || class != anyone) {
-			t.Errorf("%q lets in as %c", token, class)
-		} else if err != nil && video.CodeOf(err) != video.Unauthenticated {
-			t.Error(err)
-		}
-	})
 }
 
 func FuzzSession(f *testing.F) {

@@ -36,6 +36,7 @@ import (
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
+	"github.com/reelflow/reelflow/internal/gateway/playback"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -77,6 +78,7 @@ type Gateway struct {
 	limits     rateLimits
 	unanswered *unanswered
 	uploads    *uploads.Server
+	players    *playback.Server
 	handler    http.Handler
 	patterns   []string // of all routes
 	api        huma.API
@@ -117,6 +119,7 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 	if g.uploads, err = uploads.New(transfers, c, v, stores.Primary, host{g}, log); err != nil {
 		return nil, err
 	}
+	g.players = playback.New(playback.Parts{Secret: g.secrets.playback, Catalog: c, Vault: v, Primary: stores.Primary, Host: playbackHost{g}, Errors: g.errors, Log: log})
 	g.handler, err = g.routes()
 	return g, err
 }

@@ -76,9 +76,7 @@ func (g *Gateway) listPage(w http.ResponseWriter, r *http.Request, name string, 
 			return
 		}
 		e := entryOf(v)
-		if v.Visible {
-			e.Poster = g.posterOf(r.Context(), s)
-		}
+		e.Poster = g.players.Poster(s.row, s.roles)
 		shown.Mine = append(shown.Mine, e)
 	}
 	if next != "" {

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"io/fs"
@@ -205,22 +204,12 @@ func (g *Gateway) profilePage(w http.ResponseWriter, r *http.Request) {
 	}
 	v := view{Title: "@" + name}
 	for _, s := range all {
-		v.Videos = append(v.Videos, tile{ID: string(s.row.ID), Title: s.about.Title, Stage: string(s.row.Stage), Poster: g.posterOf(r.Context(), s)})
+		v.Videos = append(v.Videos, tile{ID: string(s.row.ID), Title: s.about.Title, Stage: string(s.row.Stage), Poster: g.players.Poster(s.row, s.roles)})
 	}
 	if next != "" {
 		v.More = "/@" + url.PathEscape(name) + "?cursor=" + url.QueryEscape(next)
 	}
 	g.render(w, r, "profile.html", http.StatusOK, v)
-}
-
-// posterOf returns the address of a poster; a list without pictures is better than none.
-func (g *Gateway) posterOf(ctx context.Context, s seen) string {
-	objects, err := g.primary(ctx, s.row.ID, catalog.KindPoster)
-	if err != nil || len(objects) == 0 {
-		return ""
-	}
-	until := time.Now().Add(tokenLife)
-	return "/play/" + string(s.row.ID) + "/" + g.secrets.playbackToken(s.row.ID, anyone, until) + "/poster.jpg"
 }
 
 // localPath keeps a redirect on this site: anything but a plain path leads home.
@@ -230,4 +219,12 @@ func localPath(next string) string {
 		return "/"
 	}
 	return next
+}
+
+// sent notes that whoever asked went away in the middle of an answer: nobody is left to tell.
+func (g *Gateway) sent(err error) error {
+	if err != nil {
+		g.log.Debug("answer not sent", "error", err)
+	}
+	return nil
 }

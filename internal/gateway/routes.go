@@ -20,7 +20,7 @@ import (
 func (g *Gateway) routes() (http.Handler, error) {
 	mux := &routeTable{ServeMux: http.NewServeMux()}
 	g.registerAPI(mux)
-	g.registerMedia(mux)
+	g.players.Register(mux)
 	g.registerHealth(mux)
 	if err := g.registerPages(mux); err != nil {
 		return nil, err
