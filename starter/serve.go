@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/gateway"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
+	"github.com/reelflow/reelflow/internal/gateway/requests"
 	"github.com/reelflow/reelflow/internal/ledger"
 )
 
@@ -62,7 +64,7 @@ func (o *opened) close() {
 // openGateway connects to everything, once it was found to belong together. Temporal
 // is connected to when it is first needed: reading works without it.
 func openGateway(s *shell) (_ *opened, err error) {
-	log := s.Logger(os.Stderr)
+	log := slog.New(requests.Log{Handler: s.Logger(os.Stderr).Handler()})
 	p, err := openPlaces(s, log)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"reflect"
@@ -17,6 +18,9 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
+// A list is never null, in either direction.
+func init() { huma.DefaultArrayNullable = false }
+
 // registerAPI registers every operation of the HTTP API with mux.
 func (g *Gateway) registerAPI(mux *routeTable) {
 	config := huma.DefaultConfig("reelflow", "1.0.0")
@@ -30,6 +34,7 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 	config.Security = []map[string][]string{{"bearer": {}}, {"session": {}}, {}}
 	g.api = huma.NewAPI(config, translated{humago.NewAdapter(mux, "")})
 	g.registerVideos()
+	g.registerStreams()
 	g.registerCommands()
 	g.registerLists()
 	g.registerReceipts()
@@ -96,18 +101,6 @@ func (g *Gateway) registerVideos() {
 			}
 			return g.answer(ctx, s)
 		})
-	events := g.operation(http.MethodGet, "/v1/videos/{id}/events", "follow-video", "Server-sent events: `video` with the video at each change, last `gone`", http.StatusOK)
-	events.Responses["200"] = &huma.Response{Description: "A stream of events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}
-	huma.Register(g.api, events, func(ctx context.Context, in *ByID) (*huma.StreamResponse, error) {
-		s, err := g.load(ctx, in.ID)
-		if err != nil {
-			return nil, g.errors.Problem(ctx, err)
-		}
-		return &huma.StreamResponse{Body: func(ctx huma.Context) {
-			r, w := humago.Unwrap(ctx)
-			g.stream(w, r, s)
-		}}, nil
-	})
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/videos/{id}/playback", "get-playback", "Addresses to watch a video by, which need no header or cookie", http.StatusOK),
 		func(ctx context.Context, in *ByID) (*playbackAnswer, error) {
 			p, err := g.playback(ctx, in.ID)
@@ -143,13 +136,10 @@ func (g *Gateway) createVideo(ctx context.Context, n creation.NewVideo, key stri
 }
 
 func (g *Gateway) registerCommands() {
-	type body struct {
-		KeepDraft bool `json:"keep_draft,omitempty" doc:"With cancel: keep it as a draft"`
-	}
 	type command struct {
 		ByID
 		Key  string `header:"Idempotency-Key" doc:"Accepted, but not needed: repeating a command is a success"`
-		Body *body
+		Body *video.CommandBody
 	}
 	for _, c := range video.Commands {
 		if c == video.Delete {
@@ -160,16 +150,12 @@ func (g *Gateway) registerCommands() {
 			op.Responses["202"] = g.onRecord()
 		}
 		huma.Register(g.api, op, func(ctx context.Context, in *command) (*commandAnswer, error) {
-			var request video.CommandRequest
-			if in.Body != nil {
-				request.KeepDraft = in.Body.KeepDraft
-			}
-			return g.answerCommand(ctx, in.ByID, c, request)
+			return g.answerCommand(ctx, in.ByID, c, *cmp.Or(in.Body, &video.CommandBody{}))
 		})
 	}
 	huma.Register(g.api, g.operation(http.MethodDelete, "/v1/videos/{id}", "delete-video", "Answers once the video is hidden, whatever state its workflow is in; then it is erased everywhere. There is no undelete", http.StatusAccepted),
 		func(ctx context.Context, in *ByID) (*commandAnswer, error) {
-			return g.answerCommand(ctx, *in, video.Delete, video.CommandRequest{})
+			return g.answerCommand(ctx, *in, video.Delete, video.CommandBody{})
 		})
 }
 
@@ -189,8 +175,8 @@ type commandAnswer struct {
 	Body   video.Video
 }
 
-func (g *Gateway) answerCommand(ctx context.Context, in ByID, c video.Command, r video.CommandRequest) (*commandAnswer, error) {
-	s, did, err := g.ask(ctx, in.ID, c, r)
+func (g *Gateway) answerCommand(ctx context.Context, in ByID, c video.Command, body video.CommandBody) (*commandAnswer, error) {
+	s, did, err := g.ask(ctx, in.ID, c, body)
 	if err != nil {
 		return nil, g.errors.Problem(ctx, err)
 	}

@@ -38,6 +38,7 @@ import (
 	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/internal/gateway/pages"
 	"github.com/reelflow/reelflow/internal/gateway/people"
+	"github.com/reelflow/reelflow/internal/gateway/playback"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/secret"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
@@ -71,14 +72,15 @@ type Gateway struct {
 	lives    Lives
 	log      *slog.Logger
 	errors   *problem.Answerer
-	tokens   secret.Key // of playback
 
 	people   *people.People
 	creation *creation.Creator
 	uploads  *uploads.Server
 	pages    *pages.Pages
+	players  *playback.Server
 
 	followers  *followers
+	streams    openStreams
 	progress   *progressRates
 	commands   *people.Rates
 	reads      *people.Rates
@@ -123,9 +125,11 @@ func (g *Gateway) makeRooms(pepper []byte) (err error) {
 	if g.people, err = people.New(people.Settings{Auth: s.Auth, Issuer: s.Issuer}, pepper, g.pages, g.errors); err != nil {
 		return err
 	}
-	if g.tokens, err = secret.Derive(pepper, "playback"); err != nil {
+	tokens, err := secret.Derive(pepper, "playback")
+	if err != nil {
 		return err
 	}
+	g.players = playback.New(playback.Parts{Secret: tokens, Catalog: g.catalog, Vault: g.vault, Primary: g.stores.Primary, Host: playbackHost{g}, Errors: g.errors, Log: g.log})
 	if g.creation, err = creation.New(g.creationSettings(), g.catalog, g.vault, g.lives, pepper, g.people.OwnerID, g.log); err != nil {
 		return err
 	}

@@ -23,17 +23,22 @@ func linksOf(base string, id video.ID) video.Links {
 }
 
 // render is a video as the API shows it to the one for whom it was loaded.
-func (g *Gateway) render(ctx context.Context, s loaded) (video.Video, error) {
+func (g *Gateway) render(ctx context.Context, s loaded) (v video.Video, err error) {
 	base := origin.From(ctx).Base
-	v := basics(s)
+	v = basics(s)
 	v.Links = linksOf(base, s.row.ID)
 	if err := findings(s.row, &v); err != nil {
 		return video.Video{}, err
 	}
+	if s.decided || s.facts().Insider() {
+		if v.Failure, err = g.failureOf(ctx, s.row); err != nil {
+			return video.Video{}, err
+		}
+	}
 	if !s.facts().Insider() {
 		return v, nil
 	}
-	v.Failure, v.WaitingFor, v.Trouble = s.row.Failure, optional(waitingFor(s.row)), s.row.Trouble
+	v.WaitingFor, v.Trouble = optional(waitingFor(s.row)), s.row.Trouble
 	v.Overdue = g.overdue(s.row)
 	v.Stray = s.row.Stray && slices.Contains(s.roles, video.Operator)
 	v.PurgeAt = instant(g.purgeAt(s.row))
@@ -59,7 +64,7 @@ func basics(s loaded) video.Video {
 		CreatedAt: instant(row.CreatedAt), PublishedAt: instant(row.PublishedAt), PublishAt: instant(row.PublishAt),
 		DeletedAt: instant(row.HiddenAt), PurgeAt: instant(row.PurgeAt),
 		Renditions: []video.Rendition{}, Replicas: []video.Replica{}, Warnings: list(row.Warnings),
-		Actions: state.Actions(s.roles...),
+		Actions: state.Actions(s.roles...), Revision: row.Revision,
 	}
 }
 

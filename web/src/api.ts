@@ -51,7 +51,8 @@ export interface Video {
 
 export interface Playback {
   hls: string;
-  poster: string | null;
+  poster: string;
+  previews: string;
 }
 
 /** What the server would not do, in its own words. */

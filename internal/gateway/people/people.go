@@ -19,6 +19,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
+	"github.com/reelflow/reelflow/internal/gateway/requests"
 	"github.com/reelflow/reelflow/internal/gateway/secret"
 	"github.com/reelflow/reelflow/video"
 )
@@ -123,7 +124,13 @@ type contextKey struct{}
 // wrong ones, or because an issuer is down.
 func (p *People) WithCaller(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who := identify(sync.OnceValues(func() (Person, error) { return p.identify(r) }))
+		who := identify(sync.OnceValues(func() (Person, error) {
+			who, err := p.identify(r)
+			if err == nil && !who.Anonymous() {
+				requests.By(r.Context(), p.OwnerID(who.Name))
+			}
+			return who, err
+		}))
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, who)))
 	})
 }

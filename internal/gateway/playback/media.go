@@ -1,4 +1,4 @@
-package gateway
+package playback
 
 import (
 	"context"
@@ -12,57 +12,17 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
-	"github.com/reelflow/reelflow/internal/gateway/about"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
 
-// registerMedia registers what players fetch. The address of a segment leads to
-// bytes that are noise without their key; every other one holds a token.
-func (g *Gateway) registerMedia(mux *routeTable) {
-	mux.HandleFunc("GET /media/{id}/{rendition}/{name}", g.errors.Handle(g.serveSegment))
-	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request, catalog.Video) error{
-		"{playlist}":          g.servePlaylist,
-		"key/{rendition}/{n}": g.serveKey,
-		"poster.jpg":          g.servePoster,
-		"preview/{name}":      g.servePreview,
-		"source":              g.serveSource,
-	} {
-		mux.HandleFunc("GET /play/{id}/{token}/"+pattern, g.errors.Handle(g.withToken(serve)))
-	}
-}
-
-// withToken lets those in whose address holds a good token, as long as the
-// people whom it stands for may watch. Nothing behind it may be kept by a cache.
-func (g *Gateway) withToken(serve func(http.ResponseWriter, *http.Request, catalog.Video) error) func(http.ResponseWriter, *http.Request) error {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		w.Header().Set("Cache-Control", "no-store")
-		id, err := video.ParseID(r.PathValue("id"))
-		if err != nil {
-			return err
-		}
-		row, err := g.catalog.Video(r.Context(), id)
-		if err != nil {
-			return err // an erased video is Gone whatever the token says
-		}
-		class, err := g.checkToken(id, r.PathValue("token"), time.Now())
-		if err != nil {
-			return err
-		}
-		if factsOf(row, class.roles()).Access().Watches != nil {
-			return video.Errorf(video.Gone, "This video can't be watched any more.")
-		}
-		return serve(w, r, row)
-	}
-}
-
-func (g *Gateway) servePlaylist(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
+func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
 	name, ok := strings.CutSuffix(r.PathValue("playlist"), ".m3u8")
 	if !ok {
 		return problem.NothingHere()
 	}
-	segments, err := g.primary(r.Context(), row.ID, catalog.KindSegment)
+	segments, err := s.stored(r.Context(), row.ID, catalog.KindSegment)
 	if err != nil {
 		return err
 	}
@@ -81,26 +41,26 @@ func (g *Gateway) servePlaylist(w http.ResponseWriter, r *http.Request, row cata
 	}
 	w.Header().Set("Content-Type", playlistType)
 	_, err = io.WriteString(w, text)
-	return g.sent(err)
+	return s.sent(err)
 }
 
 // sent notes that a viewer went away in the middle of an answer: nobody is left to tell.
-func (g *Gateway) sent(err error) error {
+func (s *Server) sent(err error) error {
 	if err != nil {
-		g.log.Debug("answer not sent", "error", err)
+		s.log.Debug("answer not sent", "error", err)
 	}
 	return nil
 }
 
 // serveKey hands out the key of one segment. The vault decides: once the key of
 // the video is being destroyed it lends it no more.
-func (g *Gateway) serveKey(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
+func (s *Server) serveKey(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
 	n, err := strconv.Atoi(r.PathValue("n"))
 	if err != nil || n < 0 {
 		return problem.NothingHere()
 	}
 	var key []byte
-	err = vault.WithKey(r.Context(), g.vault, row.ID, func(k vault.Key) error {
+	err = s.withKey(r.Context(), row.ID, func(k vault.Key) error {
 		segment, err := k.SegmentKey(r.PathValue("rendition"), n)
 		key = segment[:]
 		return err
@@ -111,26 +71,26 @@ func (g *Gateway) serveKey(w http.ResponseWriter, r *http.Request, row catalog.V
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.Itoa(len(key)))
 	_, err = w.Write(key)
-	return g.sent(err)
+	return s.sent(err)
 }
 
 // serveSegment serves a segment as it rests in the store: encrypted. Caches may
 // keep it, because it is noise without its key.
-func (g *Gateway) serveSegment(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request) error {
 	id, err := video.ParseID(r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	row, err := g.catalog.Video(r.Context(), id)
+	row, err := s.catalog.Video(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	// Whoever knows the random name has seen a playlist.
-	if err := factsOf(row, insiders.roles()).Access().Watches; err != nil {
+	if err := mayWatchAsAny(row); err != nil {
 		return err
 	}
-	segments, err := g.catalog.Objects(r.Context(), id, catalog.Filter{
-		Store: g.stores.Primary.Name(), Kind: catalog.KindSegment, Rendition: r.PathValue("rendition"), Stored: true,
+	segments, err := s.catalog.Objects(r.Context(), id, catalog.Filter{
+		Store: s.primary.Name(), Kind: catalog.KindSegment, Rendition: r.PathValue("rendition"), Stored: true,
 	})
 	if err != nil {
 		return err
@@ -144,12 +104,12 @@ func (g *Gateway) serveSegment(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Type", "video/mp2t")
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("ETag", `"`+fmt.Sprintf("%x", segments[i].SHA256)+`"`)
-	return g.serveContent(w, r, &stored{ctx: r.Context(), store: g.stores.Primary, object: segments[i]})
+	return s.serveContent(w, r, &storedObject{ctx: r.Context(), store: s.primary, object: segments[i]})
 }
 
 // serveContent is http.ServeContent, but a source that can't be read at all is
 // an error rather than an empty answer.
-func (g *Gateway) serveContent(w http.ResponseWriter, r *http.Request, content source) error {
+func (s *Server) serveContent(w http.ResponseWriter, r *http.Request, content source) error {
 	if r.Method != http.MethodHead {
 		if err := content.prepare(r.Header.Get("Range")); err != nil {
 			w.Header().Del("ETag")
@@ -158,26 +118,26 @@ func (g *Gateway) serveContent(w http.ResponseWriter, r *http.Request, content s
 	}
 	http.ServeContent(w, r, "", time.Time{}, content)
 	if err := content.Close(); err != nil {
-		g.log.Debug("source not closed", "error", err)
+		s.log.Debug("source not closed", "error", err)
 	}
 	return nil
 }
 
-func (g *Gateway) servePoster(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
-	return g.servePicture(w, r, row, catalog.KindPoster, func(catalog.Object) bool { return true })
+func (s *Server) servePoster(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
+	return s.servePicture(w, r, row, catalog.KindPoster, func(catalog.Object) bool { return true })
 }
 
-func (g *Gateway) servePreview(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
+func (s *Server) servePreview(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
 	name := r.PathValue("name")
-	return g.servePicture(w, r, row, catalog.KindPreview, func(o catalog.Object) bool { return previewName(o) == name })
+	return s.servePicture(w, r, row, catalog.KindPreview, func(o catalog.Object) bool { return previewName(o) == name })
 }
 
 func previewName(o catalog.Object) string { return strconv.Itoa(o.Index) + ".jpg" }
 
 // servePicture opens a picture from its seal: unlike a segment it has no key
 // that a cache wouldn't have, so no cache may keep it.
-func (g *Gateway) servePicture(w http.ResponseWriter, r *http.Request, row catalog.Video, kind string, match func(catalog.Object) bool) error {
-	pictures, err := g.primary(r.Context(), row.ID, kind)
+func (s *Server) servePicture(w http.ResponseWriter, r *http.Request, row catalog.Video, kind string, match func(catalog.Object) bool) error {
+	pictures, err := s.stored(r.Context(), row.ID, kind)
 	if err != nil {
 		return err
 	}
@@ -185,20 +145,20 @@ func (g *Gateway) servePicture(w http.ResponseWriter, r *http.Request, row catal
 	if i < 0 {
 		return problem.NothingHere()
 	}
-	plain, err := g.openObject(r.Context(), pictures[i])
+	plain, err := s.openObject(r.Context(), pictures[i])
 	if err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "image/jpeg")
 	w.Header().Set("Content-Length", strconv.Itoa(len(plain)))
 	_, err = w.Write(plain)
-	return g.sent(err)
+	return s.sent(err)
 }
 
 // openObject reads a sealed object, of a few megabytes at most, and opens it.
 // It borrows the key only once all of it is here.
-func (g *Gateway) openObject(ctx context.Context, o catalog.Object) (plain []byte, err error) {
-	body, err := g.stores.Primary.Get(ctx, o.Key, o.Version, 0, -1)
+func (s *Server) openObject(ctx context.Context, o catalog.Object) (plain []byte, err error) {
+	body, err := s.primary.Get(ctx, o.Key, o.Version, 0, -1)
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +167,7 @@ func (g *Gateway) openObject(ctx context.Context, o catalog.Object) (plain []byt
 	if err != nil {
 		return nil, err
 	}
-	err = vault.WithKey(ctx, g.vault, o.Video, func(k vault.Key) error {
+	err = s.withKey(ctx, o.Video, func(k vault.Key) error {
 		plain, err = k.Open(o.Key, sealed)
 		return err
 	})
@@ -215,30 +175,29 @@ func (g *Gateway) openObject(ctx context.Context, o catalog.Object) (plain []byt
 }
 
 // serveSource sends the file as it was uploaded.
-func (g *Gateway) serveSource(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
+func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, row catalog.Video) error {
 	if !row.AllowDownload {
 		return video.Errorf(video.Forbidden, "The author does not allow downloads of this video.")
 	}
-	segments, err := g.primary(r.Context(), row.ID, catalog.KindSource)
+	segments, err := s.stored(r.Context(), row.ID, catalog.KindSource)
 	if err != nil {
 		return err
 	}
 	if len(segments) == 0 {
 		return problem.NothingHere()
 	}
-	a, err := about.Open(r.Context(), g.vault, row.ID, row.Sealed)
+	filename, contentType, err := s.host.SourceName(r.Context(), row)
 	if err != nil {
 		return err
 	}
-	filename := a.Filename
 	if filename == "" {
 		filename = string(row.ID) + ".mp4"
 	}
 	h := w.Header()
-	h.Set("Content-Type", downloadType(a.ContentType))
+	h.Set("Content-Type", downloadType(contentType))
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": filename}))
 	h.Set("ETag", `"source"`) // one address holds one file, which never changes
-	return g.serveContent(w, r, newSealedFile(r.Context(), g, row.ID, segments))
+	return s.serveContent(w, r, newSealedFile(r.Context(), s, row.ID, segments))
 }
 
 // downloadType passes on what an author said only if no browser could take it for a page.
@@ -247,4 +206,14 @@ func downloadType(said string) string {
 		return t
 	}
 	return "application/octet-stream"
+}
+
+// withKey lends the key of a video for the time of do, which should be short.
+func (s *Server) withKey(ctx context.Context, id video.ID, do func(vault.Key) error) error {
+	loan, err := s.vault.Lend(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer loan.Release()
+	return do(loan.Key())
 }
