@@ -52,7 +52,8 @@ function button(command: string, v: Video, give: Give, fresh: boolean): HTMLButt
   b.addEventListener("click", async (e) => {
     if (asked || (b.hasAttribute("aria-disabled") && e.detail > 0)) return; // detail is 0 for keys: they go to what has the focus
     const answer = confirms(command) ? await confirmed(command, v) : {};
-    if (document.activeElement === document.body) focus(document.querySelector<HTMLElement>("#controls")!, command); // not every browser gives it back
+    const at = document.activeElement;
+    if (!at || at === document.body || at.closest("dialog")) focus(document.querySelector<HTMLElement>("#controls")!, command); // not every browser gives it back
     if (answer === null) return;
     asked = true;
     b.setAttribute("aria-disabled", "true"); // keeps the focus, which `disabled` would drop

@@ -26,11 +26,13 @@ export interface Listener {
 
 const silence = 60_000; // ms without a byte, until the connection is taken for dead
 const patience = 8_000; // ms in which somebody else's bytes would show: the server stores what it has every 5 s
+const claim = 15_000; // ms in which whoever was told to send here insists on it
 const looks = 3_000; // ms between two looks at the file
 
 export class Sender {
   private running = false;
   private lost = false; // to another window
+  private told = performance.now(); // when somebody wanted the file sent from here
   private over = false;
   private failures = 0; // in a row, since the server stored something
   private stored = -1; // bytes, as the server said last
@@ -76,6 +78,7 @@ export class Sender {
   /** Sends from here again what another window has taken over. */
   takeBack(): void {
     this.lost = false;
+    this.told = performance.now();
     this.start();
   }
 
@@ -206,9 +209,11 @@ export class Sender {
    * Something keeps our bytes out: a pause, of which an event tells the page; a
    * request of our own that has not ended yet; or somebody else who sends the
    * same. Only then the offset moves without us, and two who both insist would
-   * push each other out for ever.
+   * push each other out for ever: whoever was told to send later stays, and is
+   * the only one to insist when the other's next piece comes before it knows.
    */
   private async locked(): Promise<void> {
+    if (performance.now() - this.told < claim) return this.later("Waiting for the server");
     this.quiet();
     const turn = this.turn;
     const others = await this.othersSend();
