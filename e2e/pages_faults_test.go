@@ -334,6 +334,7 @@ func TestManyTabs(t *testing.T) {
 	box := newMiddleBox(t, r.URLs[0])
 	id := r.upload(r.as("many-tabs"), clip(t, 15, 270, false)).ID
 	r.stage(r.as("many-tabs"), id, video.Published, workTimeout)
+	box.answer(box.eventsOfMany(r.URLs[0]))
 	first := &author{window: chromium(t).window(t), rig: r, t: t, name: "many-tabs"}
 	first.do(chromedp.Navigate(box.URL + "/signin?user=many-tabs&next=/watch/" + string(id)))
 	first.plays("first-tab")
@@ -353,7 +354,11 @@ func TestManyTabs(t *testing.T) {
 	sends.do(chromedp.Navigate(box.URL + "/upload"))
 	sends.choose(noisy(t))
 	sends.press("Upload")
-	sends.published(sends.id())
+	another := sends.id()
+	sends.published(another)
+	if open := box.open(); open != 1 {
+		t.Errorf("%d streams are open for two videos", open)
+	}
 
 	// The window that holds the stream goes, and another takes it over.
 	first.do(chromedp.Navigate("about:blank"))
@@ -362,6 +367,9 @@ func TestManyTabs(t *testing.T) {
 	for _, w := range tabs[1:] {
 		w.until("each is told", `/deleted/i.test(document.querySelector("#notice").innerText)`)
 	}
+	sends.press("Delete")
+	sends.press("Yes, delete")
+	sends.says("Deleted")
 }
 
 // An embed holds no stream before somebody plays it, and is told of a deletion then.
