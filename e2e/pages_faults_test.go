@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -26,7 +27,7 @@ func TestPlayerRecovers(t *testing.T) {
 	r.stage(r.as("me"), id, video.Published, workTimeout)
 	browser := chromium(t)
 	play := `(() => { const p = document.querySelector("#player"); p.muted = true; p.play().catch(() => {}); return true })()`
-	for _, part := range []string{"/playback", ".m3u8", "/key/", ".ts"} {
+	for _, part := range []string{"/playback", ".m3u8"} {
 		box := newMiddleBox(t, r.URLs[0])
 		box.answer(breaks(part))
 		w := browser.window(t)
@@ -291,6 +292,7 @@ func dropsSeveral(a *author) {
 		return err == nil && len(made) == 2
 	})
 	a.until("the first one is listed", `document.querySelector("#before a")?.innerText === "first"`)
+	a.until("the page follows the second one", `document.querySelector("#where").innerText === "Published"`)
 	if title := run[string](a.window, `document.querySelector("h1").innerText`); title != "second" {
 		a.t.Errorf("the second video is titled %q", title)
 	}
@@ -387,6 +389,18 @@ func TestEmbedsHoldNoStream(t *testing.T) {
 	}
 	w.plays("embed-plays")
 	r.until("there is one", pageTimeout, func() bool { return box.open() == 1 })
+	w.hides(true)
+	r.until("nobody looks, and there is none", pageTimeout, func() bool { return box.open() == 0 })
+	run[bool](w, `(() => { const p = document.querySelector("#player"); p.loop = true; p.play(); return true })()`)
+	w.hides(false)
+	r.until("there is one again", pageTimeout, func() bool { return box.open() == 1 })
 	r.ask(r.as("me"), id, video.Delete)
 	w.until("it is told", `/deleted/i.test(document.querySelector("#notice").innerText) && document.querySelector("#player").hidden`)
+}
+
+// hides lets the page believe that nobody can see it, or somebody can again.
+func (w *window) hides(yes bool) {
+	w.t.Helper()
+	run[bool](w, fmt.Sprintf(`(() => { Object.defineProperty(document, "hidden", {configurable: true, get: () => %t});
+		return document.dispatchEvent(new Event("visibilitychange")) })()`, yes))
 }

@@ -6,7 +6,7 @@ import { capital } from "./words";
 
 type Give = (command: string, details?: Answer) => Promise<void>;
 
-const settle = 400; // ms in which a button that has just come is not pressed: another one was there
+const guard = 400; // ms in which a button that has just come is not pressed: another one was there
 
 /** The command that undoes another, and takes its place. */
 const opposites: Record<string, string> = { pause: "resume", resume: "pause", hold: "release", release: "hold" };
@@ -46,7 +46,7 @@ function button(command: string, v: Video, give: Give, fresh: boolean): HTMLButt
   b.dataset.command = command;
   if (fresh) {
     b.setAttribute("aria-disabled", "true");
-    setTimeout(() => b.removeAttribute("aria-disabled"), settle);
+    setTimeout(() => b.removeAttribute("aria-disabled"), guard);
   }
   let asked = false;
   b.addEventListener("click", async (e) => {
