@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,11 +22,18 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-var cluster postgrestest.Cluster
+var (
+	cluster postgrestest.Cluster
+	shared  devstacktest.Shared
+)
+
+// serverOf is the Temporal of all tests, which run one after the other. It has schedules of
+// theirs, but no lives.
+func serverOf(t *testing.T) *devstacktest.Stack { return shared.Start(t, devstacktest.Temporal) }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if err := cluster.Stop(); err != nil {
+	if err := errors.Join(cluster.Stop(), shared.Stop()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}

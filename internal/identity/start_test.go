@@ -97,7 +97,7 @@ var kinds = []struct {
 // Of an installation that was founded, every place has the id. One that doesn't is a
 // wrong one, empty or not.
 func TestStartOfAFoundedInstallation(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	for _, k := range kinds {
 		t.Run(k.name+" is empty", func(t *testing.T) {
 			r := newRig(t, server)
@@ -134,7 +134,7 @@ func TestStartOfAFoundedInstallation(t *testing.T) {
 
 // What is empty is founded; what is in use, or somebody's, is not touched.
 func TestStartOfAFreshInstallation(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	t.Run("all is empty", func(t *testing.T) {
 		r := newRig(t, server)
 		id := r.found()
