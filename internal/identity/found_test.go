@@ -3,11 +3,11 @@ package identity
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -86,7 +86,7 @@ func TestFoundingGoesOnAfterADeath(t *testing.T) {
 func TestFoundingAtOnce(t *testing.T) {
 	server := serverOf(t)
 	for name, url := range map[string]func(t *testing.T) string{
-		"sqlite":   func(t *testing.T) string { return "sqlite://" + filepath.Join(t.TempDir(), "catalog.db") },
+		"sqlite":   func(t *testing.T) string { return catalogtest.URL(t) },
 		"postgres": func(t *testing.T) string { return cluster.Schema(t) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
@@ -62,7 +62,7 @@ func newRig(t *testing.T, server *devstacktest.Stack) *rig {
 	r.ok(err)
 	t.Cleanup(r.temporal.Close)
 	r.unschedule()
-	r.newCatalog("sqlite://" + filepath.Join(t.TempDir(), "catalog.db"))
+	r.newCatalog(catalogtest.URL(t))
 	r.newVault()
 	return r
 }

@@ -3,13 +3,13 @@ package identity
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.temporal.io/sdk/client"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
@@ -28,7 +28,7 @@ var kinds = []struct {
 }{
 	{
 		name: "catalog", title: "CATALOG-ADDRESS", need: true,
-		empty: func(r *rig) { r.newCatalog("sqlite://" + filepath.Join(r.t.TempDir(), "catalog.db")) },
+		empty: func(r *rig) { r.newCatalog(catalogtest.URL(r.t)) },
 		fill: func(r *rig) {
 			id := video.NewID()
 			r.ok(r.rows.CreateVideo(r.t.Context(), catalog.Video{ID: id, Stage: video.Published}, catalog.Upload{Video: id, TokenHash: []byte(id)}))
