@@ -11,7 +11,7 @@ type Video struct {
 	Paused        bool         `json:"paused"`
 	Ending        *Ending      `json:"ending" doc:"Why its life ends: deleted, canceled, rejected or expired; null while it goes on"`
 	Visible       bool         `json:"visible" doc:"The caller may watch it"`
-	Held          bool         `json:"held" doc:"Under legal hold"`
+	Held          bool         `json:"held" doc:"Under legal hold; for the owner and operators, as keep_draft, review and reviewers are"`
 	WaitingFor    *string      `json:"waiting_for"`
 	Overdue       bool         `json:"overdue" doc:"Its erasure takes longer than promised; for the owner and operators, as trouble is"`
 	Trouble       bool         `json:"trouble" doc:"Its work fails, or nobody can do it; waiting_for says which"`

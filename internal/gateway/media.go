@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -47,6 +49,9 @@ func (g *Gateway) withToken(serve func(http.ResponseWriter, *http.Request, catal
 			return err // an erased video is Gone whatever the token says
 		}
 		class, err := g.checkToken(id, r.PathValue("token"), time.Now())
+		if errors.Is(err, errForged) { // whoever has none learns no more than from the video's own address
+			return cmp.Or(factsOf(row, nil).Access().Sees, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -125,9 +130,10 @@ func (g *Gateway) serveSegment(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// Whoever knows the random name has seen a playlist.
-	if err := factsOf(row, insiders.roles()).Access().Watches; err != nil {
-		return err
+	// Whoever knows the random name has seen a playlist. All others learn nothing of what
+	// they may not see.
+	if factsOf(row, insiders.roles()).Access().Watches != nil {
+		return cmp.Or(factsOf(row, nil).Access().Sees, noSuchVideo())
 	}
 	segments, err := g.catalog.Objects(r.Context(), id, catalog.Filter{
 		Store: g.stores.Primary.Name(), Kind: catalog.KindSegment, Rendition: r.PathValue("rendition"), Stored: true,
@@ -138,7 +144,7 @@ func (g *Gateway) serveSegment(w http.ResponseWriter, r *http.Request) error {
 	key := segmentKeyOf(id, r.PathValue("rendition"), r.PathValue("name"))
 	i := slices.IndexFunc(segments, func(o catalog.Object) bool { return o.Key == key })
 	if i < 0 {
-		return problem.NothingHere()
+		return noSuchVideo()
 	}
 	h := w.Header()
 	h.Set("Content-Type", "video/mp2t")

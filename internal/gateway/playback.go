@@ -55,11 +55,16 @@ func (g *Gateway) playbackMAC(id video.ID, head []byte) []byte {
 	return g.tokens.MAC(string(id), string(head))[:tokenSize-tokenHead]
 }
 
-// checkToken returns whom a token stands for, or Unauthenticated.
+var errForged = video.Errorf(video.Unauthenticated, "This address is not valid. Ask for the playback again.")
+
+// checkToken returns whom a token stands for. It fails with errForged for one that was
+// never given out, and Unauthenticated for one that has expired.
 func (g *Gateway) checkToken(id video.ID, token string, now time.Time) (viewers, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err == nil && len(raw) == tokenSize && hmac.Equal(raw[tokenHead:], g.playbackMAC(id, raw[:tokenHead])) &&
-		now.Before(time.Unix(int64(binary.BigEndian.Uint64(raw[1:])), 0)) {
+	if err != nil || len(raw) != tokenSize || !hmac.Equal(raw[tokenHead:], g.playbackMAC(id, raw[:tokenHead])) {
+		return 0, errForged
+	}
+	if now.Before(time.Unix(int64(binary.BigEndian.Uint64(raw[1:])), 0)) {
 		return viewers(raw[0]), nil
 	}
 	return 0, video.Errorf(video.Unauthenticated, "This address has expired. Ask for the playback again.")

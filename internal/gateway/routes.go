@@ -28,7 +28,7 @@ func (g *Gateway) routes() http.Handler {
 	mux.Handle(uploads.Path, g.uploads)
 	mux.Handle(strings.TrimSuffix(uploads.Path, "/"), g.uploads)
 	g.patterns = mux.patterns
-	handler := g.withHeaders(g.withReadLimit(g.withNotFound(mux.ServeMux)))
+	handler := g.withHeaders(g.withOwnHost(g.withReadLimit(g.withNotFound(mux.ServeMux))))
 	return g.origins().WithOrigin(g.people.WithCaller(g.withLog(g.withRecovery(handler))))
 }
 
@@ -100,7 +100,10 @@ func (g *Gateway) withHeaders(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		if strings.HasPrefix(r.URL.Path+"/", uploads.Path) {
-			next.ServeHTTP(w, r) // has cross-origin rules of its own
+			if !g.allowsOrigin(r) {
+				r.Header.Del("Origin") // for which uploads would allow it
+			}
+			next.ServeHTTP(w, r)
 			return
 		}
 		if strings.HasPrefix(r.URL.Path, "/v1/") {
@@ -117,6 +120,9 @@ func (g *Gateway) withHeaders(next http.Handler) http.Handler {
 
 // crossOrigin answers the question that browsers ask first, and reports whether it did.
 func (g *Gateway) crossOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
+	if !g.allowsOrigin(r) {
+		return false
+	}
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Expose-Headers", "Location, Retry-After, Content-Range, WWW-Authenticate")

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -103,7 +104,8 @@ type view struct {
 	Text  string
 	User  string // who is signed in
 	Here  string // which of their own pages this is
-	Next  string
+	Next  string // where the form to sign in leads to
+	Back  string // where a sign-in from this page leads back to; empty for the start
 
 	Video         video.Video
 	Wide          bool
@@ -124,6 +126,9 @@ type view struct {
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, name string, status int, v view) error {
 	if who, err := people.Caller(r.Context()); err == nil {
 		v.User = who.Name
+	}
+	if r.Method == http.MethodGet && r.URL.Path != "/" && !strings.HasPrefix(r.URL.Path, "/signin") {
+		v.Back = r.URL.RequestURI()
 	}
 	var page bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&page, name, v); err != nil {
