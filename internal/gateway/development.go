@@ -12,22 +12,26 @@ import (
 )
 
 // In development mode everybody is who they say, so that any page which a developer
-// visits could do everything in anybody's name. It is therefore for programs and for the
-// gateway's own pages on this machine alone, unless DevAnywhere says otherwise.
+// visits could do everything in anybody's name. It is therefore for programs and pages of
+// this machine alone, unless DevAnywhere says otherwise.
 
-// ownOnly reports whether the gateway answers to its own pages and names alone.
-func (g *Gateway) ownOnly() bool { return g.settings.Auth == "dev" && !g.settings.DevAnywhere }
+// loopbackOnly reports whether the gateway answers to this machine alone.
+func (g *Gateway) loopbackOnly() bool { return g.settings.Auth == "dev" && !g.settings.DevAnywhere }
 
 // allowsOrigin reports whether a page that sends this request may read the answer.
 func (g *Gateway) allowsOrigin(r *http.Request) bool {
-	from := r.Header.Get("Origin")
-	return !g.ownOnly() || from == "" || origin.From(r.Context()).Own(from)
+	header := r.Header.Get("Origin")
+	if !g.loopbackOnly() || header == "" || origin.From(r.Context()).Own(header) {
+		return true
+	}
+	from, err := url.Parse(header)
+	return err == nil && loopbackName(from.Host)
 }
 
 // withOwnHost refuses requests under a name that is not this machine's: a page whose
 // name was made to lead here (DNS rebinding) would pass for one of our own.
 func (g *Gateway) withOwnHost(next http.Handler) http.Handler {
-	if !g.ownOnly() {
+	if !g.loopbackOnly() {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -31,14 +31,14 @@ func (s *site) under(host, method, path string, headers ...string) answer {
 
 // In development mode any page that a developer visits could do all things in anybody's
 // name, would the server let it.
-func TestDevelopmentModeIsForItsOwnPages(t *testing.T) {
+func TestDevelopmentModeIsForPagesOfThisMachine(t *testing.T) {
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	s.packaged(id)
 	addresses := []string{"/v1/me/videos", "/v1/videos/" + string(id), s.play("owner", id).HLS, "/openapi.json", "/v1/uploads/"}
 	for _, address := range addresses {
 		for _, method := range []string{"GET", "OPTIONS"} {
-			for from, own := range map[string]bool{"https://evil.example": false, "null": false, s.url: true, "http://127.0.0.1:1": false} {
+			for from, own := range map[string]bool{"https://evil.example": false, "null": false, s.url: true, "http://localhost:3000": true, "http://127.0.0.1.evil.example": false, "file://": false} {
 				got := s.request("owner", method, address, "", "Origin", from, "Access-Control-Request-Method", "POST")
 				if allowed := got.header.Get("Access-Control-Allow-Origin"); (allowed != "") != own {
 					t.Errorf("%s %s from %s: %q", method, address, from, allowed)

@@ -214,7 +214,7 @@ func (g *Gateway) rank(r video.Replica) int {
 
 // erasedVideo is what is left to show to whoever has just ended a video.
 func erasedVideo(s loaded, base string) video.Video {
-	s.row = catalog.Video{ID: s.row.ID, Stage: video.Purged}
+	s.row = catalog.Video{ID: s.row.ID, Stage: video.Purged, Visibility: s.row.Visibility}
 	v := basics(s)
 	v.Title, v.Caption, v.Hashtags, v.Music = "", "", []string{}, ""
 	v.Links = linksOf(base, s.row.ID)

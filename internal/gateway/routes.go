@@ -120,10 +120,13 @@ func (g *Gateway) withHeaders(next http.Handler) http.Handler {
 
 // crossOrigin answers the question that browsers ask first, and reports whether it did.
 func (g *Gateway) crossOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
+	h := w.Header()
+	if g.loopbackOnly() {
+		h.Add("Vary", "Origin")
+	}
 	if !g.allowsOrigin(r) {
 		return false
 	}
-	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Expose-Headers", "Location, Retry-After, Content-Range, WWW-Authenticate")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {

@@ -54,6 +54,7 @@ func newSiteOf(t *testing.T, change func(*Settings)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	(&site{Gateway: g, t: t}).describes()
 	server := httptest.NewServer(g.Handler())
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -114,6 +115,7 @@ func read(t *testing.T, response *http.Response) answer {
 			t.Fatal(err)
 		}
 	}
+	conforms(t, response.Request, got)
 	return got
 }
 
