@@ -178,3 +178,23 @@ func TestSigningInLeadsBack(t *testing.T) {
 		}
 	}
 }
+
+// A dead end shows inside the frames of other sites as well, where no other page does.
+func TestDeadEndsOfEmbeds(t *testing.T) {
+	s := newSite(t)
+	for path, status := range map[string]int{
+		"/embed/" + string(s.in(video.Published, "public")):  200,
+		"/embed/" + string(s.in(video.Published, "private")): 404,
+		"/embed/" + string(s.in(video.Purged, "public")):     410,
+		"/watch/" + string(s.in(video.Purged, "public")):     410,
+	} {
+		got := s.browse("", path)
+		framed := strings.Contains(got.header.Get("Content-Security-Policy"), "frame-ancestors *")
+		if embed := strings.HasPrefix(path, "/embed/"); got.status != status || framed != embed || embed && strings.Contains(string(got.body), "<nav") {
+			t.Errorf("%s: %d, framed %v", path, got.status, framed)
+		}
+		if status == 410 && !strings.Contains(string(got.body), "This video was deleted") {
+			t.Errorf("%s does not say so: %s", path, got.body)
+		}
+	}
+}

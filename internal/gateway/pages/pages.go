@@ -139,7 +139,7 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, name string, stat
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "same-origin")
 	ancestors := "'none'"
-	if name == "embed.html" {
+	if strings.HasPrefix(name, "embed") { // what other sites show in a frame
 		ancestors = "*"
 	}
 	h.Set("Content-Security-Policy", policy+ancestors)
@@ -163,7 +163,11 @@ func (p *Pages) Problem(w http.ResponseWriter, r *http.Request, refused *problem
 	if title == "" {
 		title = refused.Title
 	}
-	p.mustRender(w, r, "notice.html", refused.Status, view{Title: title, Text: text})
+	name := "notice.html"
+	if strings.HasPrefix(r.URL.Path, "/embed/") {
+		name = "embed-notice.html"
+	}
+	p.mustRender(w, r, name, refused.Status, view{Title: title, Text: text})
 }
 
 // SignInForm implements people.Pages.
