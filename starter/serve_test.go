@@ -96,7 +96,7 @@ func TestServeByTheWordOfAnIssuer(t *testing.T) {
 	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
 	fake := issuertest.New(t)
 	for name, value := range map[string]string{
-		"REELFLOW_AUTH": fake.URL, "REELFLOW_OIDC_AUDIENCE": "reelflow", "REELFLOW_OPERATOR_CLAIM": "groups:ops", "REELFLOW_MAX_OPEN_UPLOADS": "1",
+		"REELFLOW_AUTH": fake.URL, "REELFLOW_OIDC_AUDIENCE": "reelflow", "REELFLOW_PUBLIC_URL": "https://reels.example", "REELFLOW_OPERATOR_CLAIM": "groups:ops", "REELFLOW_MAX_OPEN_UPLOADS": "1",
 	} {
 		t.Setenv(name, value)
 	}
@@ -121,6 +121,25 @@ func TestServeByTheWordOfAnIssuer(t *testing.T) {
 	for _, want := range []int{http.StatusCreated, http.StatusTooManyRequests} {
 		if got := ask(ann, "POST", "/v1/videos"); got != want {
 			t.Errorf("%d, want %d", got, want)
+		}
+	}
+}
+
+// In development mode whoever reaches the gateway is an operator if they say so.
+func TestDevelopmentModeListensOnThisMachine(t *testing.T) {
+	for address, here := range map[string]bool{
+		"127.0.0.1:8080": true, "localhost:8080": true, "[::1]:0": true, ":8080": false, "0.0.0.0:8080": false, "192.0.2.1:80": false,
+	} {
+		c := config.Config{Auth: "dev", HTTPAddr: address}
+		err := mustServeHere(&c)
+		if (err == nil) != here || err != nil && !strings.Contains(err.Error(), "REELFLOW_DEV_ANYWHERE") {
+			t.Errorf("%s: %v", address, err)
+		}
+		if c.DevAnywhere = true; mustServeHere(&c) != nil {
+			t.Errorf("%s is refused though it was asked for", address)
+		}
+		if c = (config.Config{Auth: "https://issuer.example", HTTPAddr: address}); mustServeHere(&c) != nil {
+			t.Errorf("%s is refused with an issuer", address)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -29,9 +30,8 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 	config.Info.Description = "The whole life of short videos. Errors are application/problem+json (RFC 9457) with a code."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of the issuer's; in development mode dev:<name>"},
-		"session": {Type: "apiKey", In: "cookie", Name: people.SessionCookie, Description: "From /signin"},
+		"session": {Type: "apiKey", In: "cookie", Name: people.SessionCookie, Description: "From /signin; " + people.SecurePrefix + people.SessionCookie + " where the gateway is reached by TLS"},
 	}
-	config.Security = []map[string][]string{{"bearer": {}}, {"session": {}}, {}}
 	g.api = huma.NewAPI(config, translated{humago.NewAdapter(mux, "")})
 	g.registerVideos()
 	g.registerStreams()
@@ -39,19 +39,34 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 	g.registerLists()
 	g.registerReceipts()
 	g.describeUploads()
+	describeAnswers(g.api.OpenAPI())
 	g.registerOpenAPI(mux)
 }
 
+// security says who may send a request, as OpenAPI has it.
+type security = []map[string][]string
+
+func signedInOnly() security { return security{{"bearer": {}}, {"session": {}}} }
+
 // operation is what every operation has: an id, one answer that is good, and problems.
+// Everybody may read, but for what is the caller's own.
 func (g *Gateway) operation(method, path, id, summary string, status int) huma.Operation {
-	schema := g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
+	who := signedInOnly()
+	if method == http.MethodGet && !strings.HasPrefix(path, "/v1/me/") {
+		who = append(who, map[string][]string{})
+	}
 	return huma.Operation{
-		OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status,
+		OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status, Security: who,
 		MaxBodyBytes: 256 << 10,
-		Responses: map[string]*huma.Response{"default": {
-			Description: "A problem, with a code that says which",
-			Content:     map[string]*huma.MediaType{problem.MediaType: {Schema: schema}},
-		}},
+		Responses:    map[string]*huma.Response{"default": g.problemResponse()},
+	}
+}
+
+func (g *Gateway) problemResponse() *huma.Response {
+	schema := g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
+	return &huma.Response{
+		Description: "A problem, with a code that says which",
+		Content:     map[string]*huma.MediaType{problem.MediaType: {Schema: schema}},
 	}
 }
 

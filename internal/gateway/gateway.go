@@ -24,6 +24,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -58,9 +59,13 @@ type Settings struct {
 	Policy      video.Policy
 	Limits      Limits
 	Import      fetch.Policy // what a worker will fetch: here only looked at, to refuse early
-	// PublicURL is how people reach the gateway, without a slash at the end.
-	// Empty: by the name that each request came under.
+	// PublicURL is how people reach the gateway, without a slash at the end. Empty: by
+	// what a trusted proxy says, else by the name that each request came under.
 	PublicURL string
+	Proxies   []netip.Prefix // that are trusted; see origin.Rule
+	// DevAnywhere opens development mode, in which everybody is who they say, to pages of
+	// other sites and under other names than those of this machine.
+	DevAnywhere bool
 }
 
 // Gateway serves HTTP. Make it with New; it needs Run for events and repairs.
@@ -151,7 +156,9 @@ func (g *Gateway) creationSettings() creation.Settings {
 }
 
 // origins is how the gateway finds out under which address it is reached.
-func (g *Gateway) origins() origin.Rule { return origin.Rule{PublicURL: g.settings.PublicURL} }
+func (g *Gateway) origins() origin.Rule {
+	return origin.Rule{PublicURL: g.settings.PublicURL, Proxies: g.settings.Proxies}
+}
 
 // Handler serves every address.
 func (g *Gateway) Handler() http.Handler { return g.handler }

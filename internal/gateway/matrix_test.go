@@ -38,8 +38,8 @@ receipt     nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn 
 anyone's    ooooo  ooooo   ggggg   ggggg   ggggg   ggggg   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
 insider's   ooooo  ooooo   ooooo   ggggg   ooooo   ooooo   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
 reviewer's  ooooo  ooooo   ggggg   ggggg   ooooo   ggggg   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
-forged      uuuuu  uuuuu   uuuuu   uuuuu   uuuuu   uuuuu   uuuuu  uuuuu   uuuuu   uuuuu   uuuuu   uuuuu   ggggg  nnnnn nnnnn
-segment     ooooo  ooooo   ooooo   ccccc   ooooo   ooooo   ccccc  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
+forged      uuuuu  uuuuu   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ggggg   ggggg  nnnnn nnnnn
+segment     ooooo  ooooo   ooooo   nnnnn   ooooo   ooooo   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ggggg   ggggg  nnnnn nnnnn
 head        .....  .....   .....   ooooo   .....   .....   ooooo  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
 send        .....  .....   .....   ooooo   .....   .....   lllll  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
 terminate   .....  .....   .....   ooooo   .....   .....   ooooo  ooooo   ooooo   ooooo   ooooo   ooooo   ooooo  nnnnn nnnnn

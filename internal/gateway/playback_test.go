@@ -159,9 +159,10 @@ func TestADeletionEndsPlaying(t *testing.T) {
 		media := beside(t, p.HLS, "720p.m3u8")
 		it := items(t, string(s.ok(media)), media)[1]
 		defer func() {
-			for _, address := range []string{p.HLS, media, it.key, it.segment, p.Poster} {
+			for _, address := range []string{p.HLS, media, it.key, p.Poster} {
 				s.refusal(s.request("", "GET", address, ""), video.Gone)
 			}
+			s.refusal(s.request("", "GET", it.segment, ""), video.NotFound) // which no token leads to
 		}()
 	}
 	s.video(s.request("owner", "DELETE", "/v1/videos/"+string(id), ""), 202)
@@ -180,6 +181,10 @@ func TestTokens(t *testing.T) {
 		strings.Replace(p.HLS, string(id), string(other), 1),
 		strings.Replace(p.HLS, token, token[:len(token)-1]+"_", 1),
 		strings.Replace(p.HLS, token, "x", 1),
+	} {
+		s.refusal(s.request("", "GET", wrong, ""), video.NotFound)
+	}
+	for _, wrong := range []string{
 		"/play/" + string(id) + "/" + s.players.Token(id, playback.Insider, time.Now().Add(-time.Second)) + "/master.m3u8",
 	} {
 		s.refusal(s.request("", "GET", wrong, ""), video.Unauthenticated)

@@ -42,7 +42,7 @@ func (g *Gateway) render(ctx context.Context, s loaded) (v video.Video, err erro
 	v.Overdue = g.overdue(s.row)
 	v.Stray = s.row.Stray && slices.Contains(s.roles, video.Operator)
 	v.PurgeAt = instant(g.purgeAt(s.row))
-	v.Reviewers = list(s.about.Reviewers)
+	v.Reviewers, v.Review, v.KeepDraft, v.Held = list(s.about.Reviewers), s.row.Review, s.row.KeepDraft, s.row.Held
 	if err := g.addUpload(ctx, s, base, &v); err != nil {
 		return video.Video{}, err
 	}
@@ -56,11 +56,11 @@ func (g *Gateway) render(ctx context.Context, s loaded) (v video.Video, err erro
 func basics(s loaded) video.Video {
 	row, a, state := s.row, s.about, s.row.State()
 	return video.Video{
-		ID: row.ID, Owner: a.Owner, Stage: state.Stage, Paused: state.Paused, Ending: optional(state.Ending), Held: row.Held,
+		ID: row.ID, Owner: a.Owner, Stage: state.Stage, Paused: state.Paused, Ending: optional(state.Ending),
 		Visible: s.canWatch() == nil,
 		Title:   a.Title, Caption: a.Caption, Hashtags: list(a.Hashtags), Music: a.Music,
-		Visibility: row.Visibility, AllowDownload: row.AllowDownload, KeepDraft: row.KeepDraft, Review: row.Review,
-		Reviewers: []string{}, Protect: a.Protect,
+		Visibility: row.Visibility, AllowDownload: row.AllowDownload,
+		Reviewers: []string{},
 		CreatedAt: instant(row.CreatedAt), PublishedAt: instant(row.PublishedAt), PublishAt: instant(row.PublishAt),
 		DeletedAt: instant(row.HiddenAt), PurgeAt: instant(row.PurgeAt),
 		Renditions: []video.Rendition{}, Replicas: []video.Replica{}, Warnings: list(row.Warnings),
@@ -219,7 +219,7 @@ func (g *Gateway) rank(r video.Replica) int {
 
 // erasedVideo is what is left to show to whoever has just ended a video.
 func erasedVideo(s loaded, base string) video.Video {
-	s.row = catalog.Video{ID: s.row.ID, Stage: video.Purged}
+	s.row = catalog.Video{ID: s.row.ID, Stage: video.Purged, Visibility: s.row.Visibility}
 	v := basics(s)
 	v.Title, v.Caption, v.Hashtags, v.Music = "", "", []string{}, ""
 	v.Links = linksOf(base, s.row.ID)

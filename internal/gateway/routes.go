@@ -28,7 +28,7 @@ func (g *Gateway) routes() http.Handler {
 	mux.Handle(uploads.Path, g.uploads)
 	mux.Handle(strings.TrimSuffix(uploads.Path, "/"), g.uploads)
 	g.patterns = mux.patterns
-	handler := g.withHeaders(g.withReadLimit(g.withNotFound(mux.ServeMux)))
+	handler := g.withHeaders(g.withOwnHost(g.withReadLimit(g.withNotFound(mux.ServeMux))))
 	return requests.Logged(g.log, g.origins().WithOrigin(g.people.WithCaller(g.withRecovery(handler))))
 }
 
@@ -104,7 +104,10 @@ func (g *Gateway) withHeaders(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		if strings.HasPrefix(r.URL.Path+"/", uploads.Path) {
-			next.ServeHTTP(w, r) // has cross-origin rules of its own
+			if !g.allowsOrigin(r) {
+				r.Header.Del("Origin") // for which uploads would allow it
+			}
+			next.ServeHTTP(w, r)
 			return
 		}
 		if strings.HasPrefix(r.URL.Path, "/v1/") {
@@ -122,6 +125,12 @@ func (g *Gateway) withHeaders(next http.Handler) http.Handler {
 // crossOrigin answers the question that browsers ask first, and reports whether it did.
 func (g *Gateway) crossOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
 	h := w.Header()
+	if g.loopbackOnly() {
+		h.Add("Vary", "Origin")
+	}
+	if !g.allowsOrigin(r) {
+		return false
+	}
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Expose-Headers", "Location, Retry-After, Content-Range, WWW-Authenticate")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {

@@ -54,6 +54,7 @@ func newSiteOf(t *testing.T, change func(*Settings)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	(&site{Gateway: g, t: t}).describes()
 	server := httptest.NewServer(g.Handler())
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -99,14 +100,22 @@ func (s *site) request(as, method, path, body string, headers ...string) answer 
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return read(s.t, response)
+}
+
+// read reads an answer to its end.
+func read(t *testing.T, response *http.Response) answer {
+	t.Helper()
 	defer response.Body.Close()
 	got := answer{response.StatusCode, response.Header, nil}
 	// A stream of events does not end: its status is all that is asked for.
 	if !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
+		var err error
 		if got.body, err = io.ReadAll(response.Body); err != nil {
-			s.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
+	conforms(t, response.Request, got)
 	return got
 }
 

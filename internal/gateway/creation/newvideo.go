@@ -20,7 +20,7 @@ type NewVideo struct {
 	Reviewers     []string   `json:"reviewers,omitempty" maxItems:"50" doc:"Who may; implies review"`
 	KeepDraft     bool       `json:"keep_draft,omitempty" doc:"A cancel keeps it as a draft"`
 	AllowDownload bool       `json:"allow_download,omitempty"`
-	Protect       bool       `json:"protect,omitempty" doc:"Once deleted, re-uploads are to be caught"`
+	Protect       bool       `json:"protect,omitempty" doc:"Once deleted, re-uploads are to be caught: can't be asked for yet"`
 	Source        *Source    `json:"source,omitempty" doc:"What will be sent"`
 }
 

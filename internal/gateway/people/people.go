@@ -10,7 +10,6 @@ import (
 	"context"
 	"encoding/hex"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
+	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/requests"
 	"github.com/reelflow/reelflow/internal/gateway/secret"
@@ -197,7 +197,7 @@ func checkSameSite(r *http.Request) error {
 		if site == "same-origin" {
 			return nil
 		}
-	} else if origin, err := url.Parse(r.Header.Get("Origin")); err == nil && origin.Host != "" && origin.Host == r.Host {
+	} else if origin.From(r.Context()).Own(r.Header.Get("Origin")) {
 		return nil
 	}
 	return video.Errorf(video.Forbidden, "This request was made by another site. Programs send a token instead of a cookie.")
