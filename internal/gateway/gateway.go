@@ -148,6 +148,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wait.Go(func() { g.follow(ctx) })
 	wait.Go(func() { g.startMissing(ctx) })
 	wait.Go(func() { g.keepPromises(ctx) })
+	wait.Go(func() { g.players.Run(ctx) })
 	err := g.uploads.Run(ctx)
 	stop() // when the leases can't be kept, nothing else should go on
 	wait.Wait()
