@@ -53,9 +53,11 @@ func TestChunksThatAreNotThoseAskedForDoNotOpen(t *testing.T) {
 	flipped := at(first)
 	flipped[70]++
 	for name, open := range map[string]func() ([]byte, error){
-		"changed":        func() ([]byte, error) { return key.OpenChunk(object, sealed[:HeaderSize], size, first, flipped) },
-		"moved":          func() ([]byte, error) { return key.OpenChunk(object, sealed[:HeaderSize], size, first, at(second)) },
-		"cut":            func() ([]byte, error) { return key.OpenChunk(object, sealed[:HeaderSize], size, first, at(first)[:100]) },
+		"changed": func() ([]byte, error) { return key.OpenChunk(object, sealed[:HeaderSize], size, first, flipped) },
+		"moved":   func() ([]byte, error) { return key.OpenChunk(object, sealed[:HeaderSize], size, first, at(second)) },
+		"cut": func() ([]byte, error) {
+			return key.OpenChunk(object, sealed[:HeaderSize], size, first, at(first)[:100])
+		},
 		"another object": func() ([]byte, error) { return key.OpenChunk("other", sealed[:HeaderSize], size, first, at(first)) },
 		"the end cut off, and said so": func() ([]byte, error) {
 			shorter := second.Offset + second.Length

@@ -15,8 +15,9 @@ import (
 const (
 	// ciphertextSize bounds the memory for objects as they lie in the store, in bytes.
 	ciphertextSize = 256 << 20
-	// blockSize is the unit of that memory.
-	blockSize = 64 << 10
+	// blockSize is the unit of that memory; half of one is lost for each object, on
+	// average.
+	blockSize = 256 << 10
 	// arenaSize is how much of it is taken from the system at once.
 	arenaSize = 4 << 20
 )

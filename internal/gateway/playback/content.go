@@ -17,7 +17,7 @@ type representation struct {
 	open func(ctx context.Context, offset, length int64) (content, error)
 }
 
-// content yields bytes in pieces of at most blockSize.
+// content yields bytes in pieces, of a store or a seal of at most a chunk.
 type content interface {
 	// next returns a piece, which is good until the next call, or io.EOF after the last.
 	next() ([]byte, error)
@@ -95,7 +95,7 @@ func (s *stream) next() ([]byte, error) {
 	if s.left == 0 {
 		return nil, io.EOF
 	}
-	n, err := io.ReadFull(s.body, s.room[:min(s.left, blockSize)])
+	n, err := io.ReadFull(s.body, s.room[:min(s.left, sealedChunkSize)])
 	s.left -= int64(n)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF

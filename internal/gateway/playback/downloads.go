@@ -170,7 +170,7 @@ func (d *download) open() (err error) {
 }
 
 func (d *download) look() error {
-	state, err := d.file.server.catalog.PlaybackState(d.ctx, d.file.at.id)
+	state, err := d.file.server.states.of(d.ctx, d.file.at.id)
 	if err != nil {
 		return err
 	}

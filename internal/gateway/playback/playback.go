@@ -61,6 +61,7 @@ type Server struct {
 	errors  *problem.Answerer
 	log     *slog.Logger
 
+	states     *states
 	keys       *keys
 	facts      *facts
 	ciphertext *ciphertext
@@ -71,6 +72,7 @@ type Server struct {
 // New makes a Server. It needs Run to forget what was deleted.
 func New(p Parts) *Server {
 	s := &Server{secret: p.Secret, catalog: p.Catalog, primary: p.Primary, host: p.Host, errors: p.Errors, log: p.Log}
+	s.states = newStates(p.Catalog)
 	s.keys = &keys{vault: p.Vault, lent: map[video.ID]*sharedLoan{}}
 	s.facts = newFacts(p.Catalog, p.Primary.Name(), factsSize)
 	s.ciphertext = newCiphertext(ciphertextSize)
@@ -118,7 +120,7 @@ func (s *Server) withToken(serve tokenHandler) handler {
 			return err
 		}
 		at := seen{id: id}
-		if at.PlaybackState, err = s.catalog.PlaybackState(r.Context(), id); err != nil {
+		if at.PlaybackState, err = s.states.of(r.Context(), id); err != nil {
 			return err // an erased video is Gone whatever the token says
 		}
 		if at.class, err = s.checkToken(id, r.PathValue("token"), time.Now()); err != nil {

@@ -21,7 +21,7 @@ func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	state, err := s.catalog.PlaybackState(r.Context(), id)
+	state, err := s.states.of(r.Context(), id)
 	if err != nil {
 		return err
 	}
