@@ -174,6 +174,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wait.Go(func() { g.follow(ctx) })
 	wait.Go(func() { g.creation.Run(ctx) })
 	wait.Go(func() { g.keepPromises(ctx) })
+	wait.Go(func() { g.players.Run(ctx) })
 	err := g.uploads.Run(ctx)
 	stop() // when the leases can't be kept, nothing else should go on
 	wait.Wait()

@@ -151,7 +151,7 @@ func everyQuestion() (all []asked) {
 			return s.request(who, method, address, "")
 		}})
 	}
-	for _, media := range []string{"{playlist}", "key/{rendition}/{n}", "poster.jpg", "preview/{name}", "source"} {
+	for _, media := range []string{"{playlist}", "previews.vtt", "key/{rendition}/{n}", "poster.jpg", "preview/{name}", "source"} {
 		for row, token := range map[string]func(situation) string{
 			"anyone's":   func(at situation) string { return at.anyone },
 			"reviewer's": func(at situation) string { return at.reviewer },

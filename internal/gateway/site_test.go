@@ -248,7 +248,8 @@ func (s *site) packaged(id video.ID) film {
 	}
 	leg := catalog.Leg{Video: id, Epoch: row.Epoch + 1}
 	err = s.catalog.Enter(s.t.Context(), leg, func(v *catalog.Video) {
-		v.Media = []byte(`{"duration_seconds":7.5,"width":720,"height":1280,"video_codec":"h264","frame_rate":29.97,"rotation":90}`)
+		v.Media = []byte(`{"duration_seconds":7.5,"width":720,"height":1280,"video_codec":"h264","frame_rate":29.97,"rotation":90,` +
+			`"previews":{"interval_seconds":1,"columns":8,"rows":1,"tile_width":90,"tile_height":160,"count":8}}`)
 		v.Renditions = []byte(`[{"name":"720p","width":720,"height":1280,"bitrate":2000000,"codecs":"avc1.64001f,mp4a.40.2","frame_rate":29.97002997002997},` +
 			`{"name":"480p","width":480,"height":854,"bitrate":900000}]`)
 		v.Unit, v.Done, v.Total = "segments", 4, 4

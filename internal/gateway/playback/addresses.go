@@ -2,7 +2,6 @@ package playback
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
@@ -12,26 +11,26 @@ import (
 // Addresses returns where somebody who may watch a video finds it, below base. It
 // fails with Conflict as long as nothing of it can be watched.
 func (s *Server) Addresses(ctx context.Context, row catalog.Video, roles []video.Role, base string) (video.Playback, error) {
-	objects, err := s.stored(ctx, row.ID, "")
+	p, err := s.facts.of(ctx, row.ID, row.Revision)
 	if err != nil {
 		return video.Playback{}, err
 	}
-	has := func(kind string) bool {
-		return slices.ContainsFunc(objects, func(o catalog.Object) bool { return o.Kind == kind })
-	}
-	if !has(catalog.KindSegment) {
+	if len(p.segments) == 0 {
 		return video.Playback{}, video.Errorf(video.Conflict, "The video can't be watched yet: it is still being processed.")
 	}
 	until := time.Now().Add(TokenLife).UTC().Truncate(time.Second)
 	root := base + s.root(row.ID, ClassOf(roles), until)
-	p := video.Playback{HLS: root + "master.m3u8", ExpiresAt: until}
-	if has(catalog.KindPoster) {
-		p.Poster = root + "poster.jpg"
+	shown := video.Playback{HLS: root + masterName + playlistExtension, ExpiresAt: until}
+	if p.poster != nil {
+		shown.Poster = root + "poster.jpg"
 	}
-	if row.AllowDownload && has(catalog.KindSource) {
-		p.Download = root + "source"
+	if len(p.cues) > 0 {
+		shown.Previews = root + "previews.vtt"
 	}
-	return p, nil
+	if row.AllowDownload {
+		shown.Download = root + "source" // what was published was uploaded
+	}
+	return shown, nil
 }
 
 // root is what the addresses behind a token begin with.
@@ -43,13 +42,8 @@ func (s *Server) root(id video.ID, c Class, until time.Time) string {
 // empty if there is none or they may not watch the video. It asks nobody.
 func (s *Server) Poster(row catalog.Video, roles []video.Role) string {
 	class := ClassOf(roles)
-	if len(row.Renditions) == 0 || watches(row, class) != nil { // with the renditions comes a poster
+	if len(row.Renditions) == 0 || class.watches(row.State(), video.Visibility(row.Visibility)) != nil { // with the renditions comes a poster
 		return ""
 	}
 	return s.root(row.ID, class, time.Now().Add(TokenLife)) + "poster.jpg"
-}
-
-// stored returns what the primary store has of a video, of one kind or all.
-func (s *Server) stored(ctx context.Context, id video.ID, kind string) ([]catalog.Object, error) {
-	return s.catalog.Objects(ctx, id, catalog.Filter{Store: s.primary.Name(), Kind: kind, Stored: true})
 }

@@ -23,6 +23,8 @@ import (
 
 // Catalog is what playback reads of it; see there.
 type Catalog interface {
+	PlaybackState(ctx context.Context, id video.ID) (catalog.PlaybackState, error)
+	Packaged(ctx context.Context, id video.ID, store string) ([]catalog.Object, error)
 	Video(ctx context.Context, id video.ID) (catalog.Video, error)
 	Objects(ctx context.Context, id video.ID, f catalog.Filter) ([]catalog.Object, error)
 }
@@ -54,16 +56,29 @@ type Parts struct {
 type Server struct {
 	secret  []byte
 	catalog Catalog
-	vault   Vault
 	primary objects.Store
 	host    Host
 	errors  *problem.Answerer
 	log     *slog.Logger
+
+	states     *states
+	keys       *keys
+	facts      *facts
+	ciphertext *ciphertext
+	downloads  chan struct{} // holds one for each download under way
+	stall      time.Duration // see stallTime
 }
 
-// New makes a Server.
+// New makes a Server. It needs Run to forget what was deleted.
 func New(p Parts) *Server {
-	return &Server{secret: p.Secret, catalog: p.Catalog, vault: p.Vault, primary: p.Primary, host: p.Host, errors: p.Errors, log: p.Log}
+	s := &Server{secret: p.Secret, catalog: p.Catalog, primary: p.Primary, host: p.Host, errors: p.Errors, log: p.Log}
+	s.states = newStates(p.Catalog)
+	s.keys = &keys{vault: p.Vault, lent: map[video.ID]*sharedLoan{}}
+	s.facts = newFacts(p.Catalog, p.Primary.Name(), factsSize)
+	s.ciphertext = newCiphertext(ciphertextSize)
+	s.downloads = make(chan struct{}, maxDownloads)
+	s.stall = stallTime
+	return s
 }
 
 // Mux is where routes are registered.
@@ -73,49 +88,95 @@ type Mux interface {
 
 // Register registers what players fetch.
 func (s *Server) Register(mux Mux) {
-	mux.HandleFunc("GET /media/{id}/{rendition}/{name}", s.errors.Handle(s.serveSegment))
+	mux.HandleFunc("GET /media/{id}/{rendition}/{name}", s.errors.Handle(s.withDeadlines(s.serveSegment)))
 	for pattern, serve := range map[string]tokenHandler{
 		"{playlist}":          s.servePlaylist,
+		"previews.vtt":        s.serveCues,
 		"key/{rendition}/{n}": s.serveKey,
 		"poster.jpg":          s.servePoster,
 		"preview/{name}":      s.servePreview,
 		"source":              s.serveSource,
 	} {
-		mux.HandleFunc("GET /play/{id}/{token}/"+pattern, s.errors.Handle(s.withToken(serve)))
+		mux.HandleFunc("GET /play/{id}/{token}/"+pattern, s.errors.Handle(s.withDeadlines(s.withToken(serve))))
 	}
 }
 
-type tokenHandler func(http.ResponseWriter, *http.Request, catalog.Video) error
+// seen is what a request has shown of itself, and the state of its video.
+type seen struct {
+	id    video.ID
+	class Class
+	catalog.PlaybackState
+}
+
+type tokenHandler func(http.ResponseWriter, *http.Request, seen) error
 
 // withToken lets those in whose address holds a good token, as long as the
 // people whom it stands for may watch. Nothing behind it may be kept by a cache.
-func (s *Server) withToken(serve tokenHandler) func(http.ResponseWriter, *http.Request) error {
+func (s *Server) withToken(serve tokenHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Cache-Control", "no-store")
 		id, err := video.ParseID(r.PathValue("id"))
 		if err != nil {
 			return err
 		}
-		row, err := s.catalog.Video(r.Context(), id)
-		if err != nil {
+		at := seen{id: id}
+		if at.PlaybackState, err = s.states.of(r.Context(), id); err != nil {
 			return err // an erased video is Gone whatever the token says
 		}
-		class, err := s.checkToken(id, r.PathValue("token"), time.Now())
-		if err != nil {
+		if at.class, err = s.checkToken(id, r.PathValue("token"), time.Now()); err != nil {
 			return err
 		}
-		if watches(row, class) != nil {
-			return video.Errorf(video.Gone, "This video can't be watched any more.")
+		if at.class.watches(at.State, at.Visibility) != nil {
+			return noMore()
 		}
-		return serve(w, r, row)
+		return serve(w, r, at)
 	}
 }
 
+func noMore() error { return video.Errorf(video.Gone, "This video can't be watched any more.") }
+
 // watches says why a class of people may not watch a video, or nil.
-func watches(row catalog.Video, c Class) error {
-	return video.Facts{State: row.State(), Visibility: video.Visibility(row.Visibility), Roles: c.roles()}.Access().Watches
+func (c Class) watches(s video.State, v video.Visibility) error {
+	return video.Facts{State: s, Visibility: v, Roles: c.roles()}.Access().Watches
 }
 
-// mayWatchAsAny says why not even those who may most watch a video, or nil: what is
-// asked of an address that anybody who watches has seen.
-func mayWatchAsAny(row catalog.Video) error { return watches(row, Insider) }
+// mustBeWatched fails when not even those may watch a video who may most: that is asked
+// where an address shows no class, because only who watches has seen it.
+func mustBeWatched(state catalog.PlaybackState) error {
+	return Insider.watches(state.State, state.Visibility)
+}
+
+// forgetEvery is how soon the memory of a deleted video is freed. It is not served
+// meanwhile: each request asks the catalog.
+const forgetEvery = 5 * time.Second
+
+// Run drops from memory what nobody may watch any more, until ctx ends.
+func (s *Server) Run(ctx context.Context) {
+	tick := time.NewTicker(forgetEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			s.forgetDeleted(ctx)
+		}
+	}
+}
+
+func (s *Server) forgetDeleted(ctx context.Context) {
+	known := s.ciphertext.ids()
+	for _, id := range s.facts.ids() {
+		known[id] = true
+	}
+	for id := range known {
+		state, err := s.catalog.PlaybackState(ctx, id)
+		if err == nil {
+			err = mustBeWatched(state)
+		}
+		if code := video.CodeOf(err); err != nil && code.Permanent() {
+			s.facts.forget(id)
+			s.ciphertext.forget(id)
+		}
+	}
+}

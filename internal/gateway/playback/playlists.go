@@ -5,23 +5,61 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
 
-// Playlists are written anew for each viewer, from the manifest: HLS as in
-// RFC 8216, segments encrypted by AES-128 with a key each. All addresses in them
-// are relative to the viewer's own, which holds the token, but those of segments:
-// they are the same for everyone, so that caches can keep them.
+// Playlists are HLS as in RFC 8216, segments encrypted by AES-128 with a key each. All
+// addresses in them are relative to the viewer's own, which holds the token, but those
+// of segments: they are the same for everyone, so that caches can keep them. So is the
+// text, which is written once.
 
-const playlistType = "application/vnd.apple.mpegurl"
+const (
+	playlistType = "application/vnd.apple.mpegurl"
+	cuesType     = "text/vtt; charset=utf-8"
+)
+
+const (
+	masterName        = "master"
+	playlistExtension = ".m3u8"
+)
+
+func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, at seen) error {
+	name, ok := strings.CutSuffix(r.PathValue("playlist"), playlistExtension)
+	if !ok {
+		return problem.NothingHere()
+	}
+	p, err := s.facts.of(r.Context(), at.id, at.Revision)
+	if err != nil {
+		return err
+	}
+	text, ok := p.playlists[name]
+	if !ok {
+		return problem.NothingHere()
+	}
+	return s.write(w, playlistType, text)
+}
+
+// serveCues sends the layout of the preview image as WebVTT.
+func (s *Server) serveCues(w http.ResponseWriter, r *http.Request, at seen) error {
+	p, err := s.facts.of(r.Context(), at.id, at.Revision)
+	if err != nil {
+		return err
+	}
+	if len(p.cues) == 0 {
+		return problem.NothingHere()
+	}
+	return s.write(w, cuesType, p.cues)
+}
 
 // masterPlaylist lists the renditions of which there are segments, the best first.
-func masterPlaylist(row catalog.Video, segments []catalog.Object) (string, error) {
+func masterPlaylist(row catalog.Video, renditions map[string][]catalog.Object) (string, error) {
 	known := map[string]video.Rendition{}
 	if len(row.Renditions) > 0 {
 		var all []video.Rendition
@@ -33,8 +71,10 @@ func masterPlaylist(row catalog.Video, segments []catalog.Object) (string, error
 		}
 	}
 	peaks := map[string]int{} // bits a second
-	for _, s := range segments {
-		peaks[s.Rendition] = max(peaks[s.Rendition], int(float64(8*s.Size)/max(s.Duration, 0.1)))
+	for name, segments := range renditions {
+		for _, s := range segments {
+			peaks[name] = max(peaks[name], int(float64(8*s.Size)/max(s.Duration, 0.1)))
+		}
 	}
 	names := make([]string, 0, len(peaks))
 	for name := range peaks {
@@ -90,7 +130,29 @@ func segmentPath(s catalog.Object) string {
 	return "/media/" + string(s.Video) + "/" + s.Rendition + "/" + path.Base(s.Key)
 }
 
-// segmentKeyOf is the object key of a segment's address.
-func segmentKeyOf(id video.ID, rendition, name string) string {
-	return id.Prefix() + "hls/" + rendition + "/" + name
+// previewCues is WebVTT (https://www.w3.org/TR/webvtt1/) of a cue for each tile of the
+// preview image, whose text leads to the tile by a media fragment
+// (https://www.w3.org/TR/media-frags/#naming-space). The last one lasts until the end.
+// It is empty if there are no tiles.
+func previewCues(p video.Previews, duration float64) string {
+	if p.Count <= 0 || p.Columns <= 0 || p.IntervalSeconds <= 0 {
+		return ""
+	}
+	var out strings.Builder
+	out.WriteString("WEBVTT\n")
+	for i := range p.Count {
+		from := float64(i) * p.IntervalSeconds
+		to := from + p.IntervalSeconds
+		if i == p.Count-1 {
+			to = max(duration, from+0.001)
+		}
+		fmt.Fprintf(&out, "\n%s --> %s\npreview/0.jpg#xywh=%d,%d,%d,%d\n",
+			cueTime(from), cueTime(to), i%p.Columns*p.TileWidth, i/p.Columns*p.TileHeight, p.TileWidth, p.TileHeight)
+	}
+	return out.String()
+}
+
+func cueTime(seconds float64) string {
+	ms := int64(math.Round(seconds * 1000))
+	return fmt.Sprintf("%02d:%02d:%02d.%03d", ms/3600000, ms/60000%60, ms/1000%60, ms%1000)
 }

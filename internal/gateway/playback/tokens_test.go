@@ -10,7 +10,7 @@ import (
 )
 
 func FuzzPlaybackToken(f *testing.F) {
-	s, now := New(Parts{Secret: bytes.Repeat([]byte{7}, 32)}), time.Now()
+	s, now := (&Server{secret: bytes.Repeat([]byte{7}, 32)}), time.Now()
 	id, other := video.NewID(), video.NewID()
 	good := s.Token(id, Anyone, now.Add(time.Hour))
 	for _, seed := range []string{"", good, s.Token(other, Insider, now.Add(time.Hour)), s.Token(id, Insider, now), good + "=", good[:len(good)-1]} {
