@@ -9,7 +9,9 @@
 package playback
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -123,7 +125,11 @@ func (s *Server) withToken(serve tokenHandler) handler {
 		if at.PlaybackState, err = s.states.of(r.Context(), id); err != nil {
 			return err // an erased video is Gone whatever the token says
 		}
-		if at.class, err = s.checkToken(id, r.PathValue("token"), time.Now()); err != nil {
+		at.class, err = s.checkToken(id, r.PathValue("token"), time.Now())
+		if errors.Is(err, errForged) {
+			return cmp.Or(unseen(at.PlaybackState), err)
+		}
+		if err != nil {
 			return err
 		}
 		if at.class.watches(at.State, at.Visibility) != nil {
@@ -144,6 +150,12 @@ func (c Class) watches(s video.State, v video.Visibility) error {
 // where an address shows no class, because only who watches has seen it.
 func mustBeWatched(state catalog.PlaybackState) error {
 	return Insider.watches(state.State, state.Visibility)
+}
+
+// unseen is what somebody is told who shows nothing: no more than at the video's own
+// address. It is nil for what everybody sees.
+func unseen(state catalog.PlaybackState) error {
+	return video.Facts{State: state.State, Visibility: state.Visibility}.Access().Sees
 }
 
 // forgetEvery is how soon the memory of a deleted video is freed. It is not served

@@ -1,6 +1,7 @@
 package playback
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -26,7 +27,7 @@ func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if err := mustBeWatched(state); err != nil {
-		return err
+		return cmp.Or(unseen(state), err)
 	}
 	p, err := s.facts.of(r.Context(), id, state.Revision)
 	if err != nil {
@@ -34,7 +35,7 @@ func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request) error {
 	}
 	segment, ok := p.segments[r.PathValue("rendition")][r.PathValue("name")]
 	if !ok {
-		return problem.NothingHere()
+		return cmp.Or(unseen(state), problem.NothingHere())
 	}
 	h := w.Header()
 	h.Set("Content-Type", "video/mp2t")

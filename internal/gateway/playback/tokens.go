@@ -69,11 +69,17 @@ func (s *Server) tokenMAC(id video.ID, head []byte) []byte {
 	return h.Sum(nil)[:tokenSize-tokenHead]
 }
 
-// checkToken returns whom a token stands for, or Unauthenticated.
+// errForged is about a token that was never given out.
+var errForged = video.Errorf(video.Unauthenticated, "This address is not valid. Ask for the playback again.")
+
+// checkToken returns whom a token stands for. It fails with errForged, and with
+// Unauthenticated once the token has expired.
 func (s *Server) checkToken(id video.ID, token string, now time.Time) (Class, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err == nil && len(raw) == tokenSize && hmac.Equal(raw[tokenHead:], s.tokenMAC(id, raw[:tokenHead])) &&
-		now.Before(time.Unix(int64(binary.BigEndian.Uint64(raw[1:])), 0)) {
+	if err != nil || len(raw) != tokenSize || !hmac.Equal(raw[tokenHead:], s.tokenMAC(id, raw[:tokenHead])) {
+		return 0, errForged
+	}
+	if now.Before(time.Unix(int64(binary.BigEndian.Uint64(raw[1:])), 0)) {
 		return Class(raw[0]), nil
 	}
 	return 0, video.Errorf(video.Unauthenticated, "This address has expired. Ask for the playback again.")
