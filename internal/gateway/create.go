@@ -201,8 +201,8 @@ func (s secrets) uploadToken(id video.ID) string {
 // begin makes a video, everything that outlasts a crash first: the key, then the
 // rows, then the workflow. Repeating it with one of the same ids finds what there
 // is and does the rest. It fails with Conflict when one of them belongs to another
-// request, Gone when that video was deleted, and RateLimited when its owner has no
-// more room.
+// request, Gone when that video was deleted, and as catalog.HasRoom does when its owner
+// has no more room.
 func (g *Gateway) begin(ctx context.Context, ids []video.ID, b birth) (catalog.Video, error) {
 	row, err := g.catalog.OneOf(ctx, ids)
 	switch {

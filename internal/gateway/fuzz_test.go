@@ -15,18 +15,24 @@ import (
 	"github.com/tus/tusd/v2/pkg/handler"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
 
 func FuzzUploadMetadata(f *testing.F) {
-	for _, seed := range []string{"", "filename d29ybGQ=", "title 8J+OrA==,caption", "title !", ", ,", "filetype " + strings.Repeat("QUFB", 100), "title AA=="} {
+	for _, seed := range []string{"", "filename d29ybGQ=", "title 8J+OrA==,caption", "title !", ", ,", "filetype " + strings.Repeat("QUFB", 100), "title AA==", "publish_delay TmFO", "review dHJ1ZQ==,hashtags YSxi"} {
 		f.Add(seed)
 	}
 	g := Gateway{settings: Settings{MaxBytes: 1 << 20}}
+	parser := newMetadataParser()
 	f.Fuzz(func(t *testing.T, header string) {
-		b, err := g.check(saidByClient(handler.ParseMetadataHeader(header)), devPerson("owner"))
+		said, err := parser.parse(handler.ParseMetadataHeader(header))
+		var b birth
+		if err == nil {
+			b, err = g.check(said, devPerson("owner"))
+		}
 		if err != nil {
-			if video.CodeOf(err) != video.Invalid {
+			if problem.Of(err).Code != video.Invalid {
 				t.Fatal(err)
 			}
 			return

@@ -77,6 +77,7 @@ type Gateway struct {
 	limits     rateLimits
 	unanswered *unanswered
 	uploads    *uploads.Server
+	metadata   metadataParser
 	handler    http.Handler
 	patterns   []string // of all routes
 	api        huma.API
@@ -102,7 +103,7 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 		return nil, err
 	}
 	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, issuer: trusted, log: log,
-		followers: newFollowers(), rates: newRates(), limits: newRateLimits(s.Limits), unanswered: newUnanswered()}
+		followers: newFollowers(), rates: newRates(), limits: newRateLimits(s.Limits), unanswered: newUnanswered(), metadata: newMetadataParser()}
 	g.errors = &problem.Answerer{Log: log, Page: g.errorPage}
 	if g.secrets, err = deriveSecrets(pepper, s.Issuer.URL); err != nil {
 		return nil, err
@@ -113,7 +114,7 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 	if g.assets, err = web.Assets(); err != nil {
 		return nil, err
 	}
-	transfers := uploads.Settings{BaseURL: s.PublicURL, MaxBytes: s.MaxBytes, FlushAfter: flushAfter(s.Policy)}
+	transfers := uploads.Settings{MaxBytes: s.MaxBytes, FlushAfter: flushAfter(s.Policy)}
 	if g.uploads, err = uploads.New(transfers, c, v, stores.Primary, host{g}, log); err != nil {
 		return nil, err
 	}

@@ -3,9 +3,9 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
@@ -29,7 +29,7 @@ func (h host) Create(ctx context.Context, r *http.Request, req uploads.NewUpload
 		return uploads.Created{}, err
 	}
 	var id video.ID
-	if given := req.Metadata["video_id"]; given != "" {
+	if given, named := req.Metadata["video_id"]; named {
 		id, err = h.g.announced(ctx, who, given, req)
 	} else {
 		id, err = h.g.bornOfUpload(ctx, who, r.Header.Get("Idempotency-Key"), req)
@@ -44,6 +44,9 @@ func (h host) Create(ctx context.Context, r *http.Request, req uploads.NewUpload
 func (g *Gateway) announced(ctx context.Context, who person, given string, req uploads.NewUpload) (video.ID, error) {
 	id, err := video.ParseID(given)
 	if err != nil {
+		return "", err
+	}
+	if err := checkAnnounced(req.Metadata); err != nil {
 		return "", err
 	}
 	row, err := g.catalog.Video(ctx, id)
@@ -97,29 +100,20 @@ func (g *Gateway) ensureStarted(ctx context.Context, row catalog.Video) error {
 	return nil
 }
 
-// saidByClient is what a plain tus client's metadata says of a video. It is free
-// text: what is too long is cut rather than refused.
-func saidByClient(metadata map[string]string) NewVideo {
-	said := func(name string, most int) string {
-		text := []rune(strings.ToValidUTF8(metadata[name], ""))
-		return string(text[:min(len(text), most)])
-	}
-	return NewVideo{
-		Title: said("title", 200), Caption: said("caption", 4000),
-		Source: &Source{Filename: said("filename", 255), ContentType: said("filetype", 127)},
-	}
-}
-
 // bornOfUpload makes a video of what a plain tus client says.
 func (g *Gateway) bornOfUpload(ctx context.Context, who person, key string, req uploads.NewUpload) (video.ID, error) {
-	b, err := g.check(saidByClient(req.Metadata), who)
+	said, err := g.metadata.parse(req.Metadata)
+	if err != nil {
+		return "", err
+	}
+	b, err := g.check(said, who)
 	if err != nil {
 		return "", err
 	}
 	b.length, b.metadata = req.Length, req.Metadata
 	if key != "" {
 		key = "upload\x00" + key // no header has such a character: it is no key of POST /v1/videos
-		if b.about.Request, err = requestHash(b.about.Filename, b.about.ContentType, b.about.Title, b.about.Caption, b.length); err != nil {
+		if b.about.Request, err = requestHash(said, b.length); err != nil {
 			return "", err
 		}
 	}
@@ -148,6 +142,22 @@ func (h host) Cancel(ctx context.Context, id video.ID) error {
 	return err
 }
 
+// MayCancel implements uploads.Host.
+func (h host) MayCancel(r *http.Request, id video.ID) error {
+	who, err := caller(r.Context())
+	if err != nil && !video.CodeOf(err).Permanent() {
+		return err // nobody can tell now who it is
+	}
+	row, err := h.g.catalog.Video(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	if who.anonymous() || row.Owner != h.g.secrets.ownerID(who.name) {
+		return video.Errorf(video.Forbidden, "Every byte of this video is stored, so its upload's address can't cancel it any more. Sign in as its owner.").For("uploaded")
+	}
+	return nil
+}
+
 // Uploaded implements uploads.Host.
 func (h host) Uploaded(ctx context.Context, id video.ID) error {
 	err := h.g.lives.Uploaded(ctx, id)
@@ -165,6 +175,9 @@ func (h host) Uploaded(ctx context.Context, id video.ID) error {
 }
 
 // Problem implements uploads.Host.
-func (h host) Problem(w http.ResponseWriter, r *http.Request, err error) {
-	h.g.errors.Refuse(w, r, err)
+func (h host) Problem(ctx context.Context, err error) *problem.Problem {
+	return h.g.errors.Problem(ctx, err)
 }
+
+// Base implements uploads.Host.
+func (h host) Base(r *http.Request) string { return h.g.baseOf(r.Host, r.TLS != nil) }

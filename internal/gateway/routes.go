@@ -25,8 +25,7 @@ func (g *Gateway) routes() (http.Handler, error) {
 	if err := g.registerPages(mux); err != nil {
 		return nil, err
 	}
-	mux.Handle(uploads.Path, g.uploads)
-	mux.Handle(strings.TrimSuffix(uploads.Path, "/"), g.uploads)
+	g.uploads.Register(mux)
 	g.patterns = mux.patterns
 	return g.identified(g.logged(g.recovered(g.headed(g.unhurried(g.found(mux.ServeMux)))))), nil
 }
