@@ -40,15 +40,15 @@ func TestCancelUnlessSomebodyIsBack(t *testing.T) {
 		g.expect(g.do("DELETE", url+"?after="+after, nil), http.StatusNoContent)
 		return url
 	}
-	nobody, here, there, full := leave("2s"), leave("2s"), leave("2s"), leave("2s")
 	later := leave("10m")
+	here := leave("8s")
 	g.expect(g.head(here), http.StatusOK)
+	there := leave("8s")
 	other.expect(other.head(there), http.StatusOK)
-	g.expect(other.patch(full, 5, strings.NewReader("67890")), http.StatusNoContent)
-	eventually(t, 10*time.Second, "the upload that nobody came back to is canceled", func() bool {
-		return isGone(t, r, nobody)
-	})
-	time.Sleep(time.Second) // the others' time has come, too
+	full := leave("8s")
+	g.expect(g.patch(full, 5, strings.NewReader("67890")), http.StatusNoContent)
+	nobody := leave("8s") // the last: once its time has come, that of the others has, too
+	eventually(t, 60*time.Second, "the upload that nobody came back to is canceled", func() bool { return isGone(t, r, nobody) })
 	for name, url := range map[string]string{"here": here, "there": there, "full": full, "later": later} {
 		if isGone(t, r, url) {
 			t.Errorf("%s is canceled", name)
