@@ -24,7 +24,7 @@ func (s *scene) abortAndResume() {
 	s.line.slow(f.size * 5 / int64(n+5)) // 200 ms a round, and a second
 	o := s.send(f)
 	if s.chance.IntN(2) == 0 {
-		o.Options["chunkSize"] = 1 + s.chance.IntN(3*mib)
+		o.Options["chunkSize"] = 64<<10 + s.chance.IntN(3*mib)
 	}
 	c.do(o)
 	url, _ := s.begun(c)

@@ -109,7 +109,7 @@ func (s *scene) metadataOf(url string) map[string]string {
 
 func (s *scene) unicodeMetadata() {
 	f, c := s.file(mib), s.client()
-	said := map[string]string{"filename": "ねこ 🐈 — кот.mp4", "title": "Ein Kätzchen, 小猫 🐾", "caption": "مرحبا\nاليوم", "note": "ÿ\u200d👩‍👩‍👧"}
+	said := map[string]string{"filename": "ねこ 🐈 — кот.mp4", "title": "Ein Kätzchen, 小猫 🐾", "caption": "مرحبا\nاليوم", "music": "ÿ\u200d👩‍👩‍👧"}
 	c.do(s.send(f, options{"metadata": said}))
 	url := c.succeeds()
 	v, err := s.api().Video(s.ctx, s.idOf(url))
@@ -128,18 +128,24 @@ func (s *scene) unicodeMetadata() {
 
 func (s *scene) metadataWithoutValues() {
 	f, c := s.file(mib), s.client()
-	c.do(s.send(f, options{"metadata": map[string]string{"is_draft": "", "title": "A", "b": ""}}))
+	c.do(s.send(f, options{"metadata": map[string]string{"caption": "", "title": "A"}}))
 	url := c.succeeds()
 	back := s.metadataOf(url)
-	if value, there := back["is_draft"]; !there || value != "" || back["title"] != "A" {
+	if value, there := back["caption"]; !there || value != "" || back["title"] != "A" {
 		s.t.Errorf("HEAD answers with the metadata %q", back)
 	}
 	s.arrived(url, f)
-	answer := tus(s.t, http.MethodPost, s.endpoint(), "Authorization", "Bearer dev:"+s.user, "Upload-Length", "5", "Upload-Metadata", "alone")
+	post := func(metadata string) *http.Response {
+		return tus(s.t, http.MethodPost, s.endpoint(), "Authorization", "Bearer dev:"+s.user, "Upload-Length", "5", "Upload-Metadata", metadata)
+	}
+	answer := post("caption")
 	if answer.StatusCode != http.StatusCreated {
 		s.t.Fatalf("a key alone is answered with %d", answer.StatusCode)
 	}
 	s.ends(s.idOf(answer.Header.Get("Location")))
+	if answer := post("visibilty cHJpdmF0ZQ=="); answer.StatusCode != http.StatusBadRequest {
+		s.t.Errorf("a key that isn't known is answered with %d", answer.StatusCode)
+	}
 }
 
 // checksums are those of the chunks of a file, in turns of each kind.

@@ -28,8 +28,8 @@ type Allowance struct {
 	Unsized int64
 }
 
-// Excess is the cause of a RateLimited: when something is set free by itself, or
-// the zero time when nothing will be.
+// Excess is the cause of a refusal for want of room: when something is set free by
+// itself, or the zero time when nothing will be.
 type Excess struct{ Until time.Time }
 
 // Error implements error.
@@ -38,8 +38,8 @@ func (e *Excess) Error() string { return "over the allowance until " + e.Until.S
 // Admit is CreateVideo for a video that has to meet an admission, with no other
 // creation for the same owner in between: of any number at once, by any number of
 // gateways, none gets past. It fails as CreateVideo does, with Conflict when a
-// rival is there, Gone when one was erased, and RateLimited, because of an
-// Excess, when the owner has no more room.
+// rival is there, Gone when one was erased, and as HasRoom does when the owner has no
+// more room.
 func (c *Catalog) Admit(ctx context.Context, v Video, u Upload, a Admission) error {
 	if v.ID == "" || v.ID != u.Video {
 		return video.Errorf(video.Invalid, "The upload belongs to another video.")
@@ -116,7 +116,9 @@ func oneOf(db *gorm.DB, ids []video.ID) (Video, error) {
 }
 
 // HasRoom says whether an owner may begin one more upload of this many bytes, -1
-// for not known: nil, or RateLimited because of an Excess. Only Admit is sure of it.
+// for not known: nil, or because of an Excess RateLimited for too many under way, which
+// end by themselves, and Forbidden with the reason quota for too many bytes, which don't.
+// Only Admit is sure of it.
 func (c *Catalog) HasRoom(ctx context.Context, owner string, length int64, a Allowance) error {
 	return codedError(a.check(c.read.WithContext(ctx), owner, length))
 }
@@ -179,8 +181,8 @@ func (a Allowance) checkBytes(db *gorm.DB, owner string, length int64) error {
 	if err != nil {
 		return err
 	}
-	return video.Errorf(video.RateLimited, "Your videos have %d bytes, this one needs up to %d, and %d is the limit. Delete a video; %s.",
-		used, length, a.Bytes, expiry("the next one to be erased is so", until)).Because(&Excess{until})
+	return video.Errorf(video.Forbidden, "Your videos have %d bytes, this one needs up to %d, and %d is the limit. Delete a video; %s.",
+		used, length, a.Bytes, expiry("the next one to be erased is so", until)).For("quota").Because(&Excess{until})
 }
 
 // earliest is the first time to come in a column, or the zero time.

@@ -29,9 +29,9 @@ func (b *bench) end(t *testing.T, id video.ID, purge time.Time) {
 	must(t, err)
 }
 
-func until(t *testing.T, err error) time.Time {
+func until(t *testing.T, err error, code video.Code) time.Time {
 	t.Helper()
-	refused(t, "too much", err, video.RateLimited)
+	refused(t, "too much", err, code)
 	excess, ok := errors.AsType[*catalog.Excess](err)
 	if !ok {
 		t.Fatalf("no excess in %v", err)
@@ -48,10 +48,10 @@ func TestUploadsUnderWayAreLimited(t *testing.T) {
 		must(t, err)
 		must(t, b.HasRoom(t.Context(), "ben", 1, two.Allowance))
 		_, err = b.admit(t, "ann", 1, two)
-		if at := until(t, err); time.Until(at) < 50*time.Minute || time.Until(at) > time.Hour || !strings.Contains(err.Error(), "2 is the limit") {
+		if at := until(t, err, video.RateLimited); time.Until(at) < 50*time.Minute || time.Until(at) > time.Hour || !strings.Contains(err.Error(), "2 is the limit") {
 			t.Errorf("%v until %v", err, at)
 		}
-		until(t, b.HasRoom(t.Context(), "ann", 1, two.Allowance))
+		until(t, b.HasRoom(t.Context(), "ann", 1, two.Allowance), video.RateLimited)
 		_, err = b.admit(t, "ben", 1, two)
 		must(t, err)
 		b.end(t, first, time.Time{})
@@ -69,18 +69,18 @@ func TestBytesAreLimited(t *testing.T) {
 		must(t, err)
 		must(t, b.HasRoom(t.Context(), "ann", 0, most.Allowance))
 		_, err = b.admit(t, "ann", 1, most)
-		if at := until(t, err); !at.IsZero() || !strings.Contains(err.Error(), "100 is the limit") {
+		if at := until(t, err, video.Forbidden); !at.IsZero() || !strings.Contains(err.Error(), "100 is the limit") {
 			t.Errorf("%v until %v", err, at)
 		}
 		_, err = b.admit(t, "ben", 101, most)
-		until(t, err)
+		until(t, err, video.Forbidden)
 		// What has ended counts as much as has come of it, until it is purged.
 		purge := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 		b.end(t, first, purge)
 		_, err = b.admit(t, "ann", 40, most)
 		must(t, err)
 		_, err = b.admit(t, "ann", 1, most)
-		if at := until(t, err); !at.Equal(purge) {
+		if at := until(t, err, video.Forbidden); !at.Equal(purge) {
 			t.Errorf("until %v, want %v", at, purge)
 		}
 	})
@@ -97,7 +97,7 @@ func TestWhatWasGivenUpIsNotUnderWay(t *testing.T) {
 		} {
 			id, err := b.admit(t, what, 100, one)
 			must(t, err)
-			until(t, b.HasRoom(t.Context(), what, 1, one.Allowance))
+			until(t, b.HasRoom(t.Context(), what, 1, one.Allowance), video.RateLimited)
 			must(t, give(id))
 			if _, err := b.admit(t, what, 100, one); err != nil {
 				t.Errorf("after %s: %v", what, err)
@@ -108,7 +108,7 @@ func TestWhatWasGivenUpIsNotUnderWay(t *testing.T) {
 		_, _, err = b.AskCancel(t.Context(), id, true)
 		must(t, err)
 		must(t, b.HasRoom(t.Context(), "draft", 10, one.Allowance))
-		until(t, b.HasRoom(t.Context(), "draft", 11, one.Allowance))
+		until(t, b.HasRoom(t.Context(), "draft", 11, one.Allowance), video.Forbidden)
 	})
 }
 

@@ -314,6 +314,13 @@ func mustBeSealed(hash []byte) error {
 	return nil
 }
 
+// SegmentCount is how many segments of an upload lie in a store. Without such an upload it is 0.
+func (c *Catalog) SegmentCount(ctx context.Context, id video.ID, store string) (n int64, err error) {
+	err = c.read.WithContext(ctx).Model(&Object{}).
+		Where("video = ? AND store = ? AND kind = ? AND state = ?", id, store, KindSource, ObjectStored).Count(&n).Error
+	return n, codedError(err)
+}
+
 // MarkStalled records whether bytes have stopped coming. Any later segment clears
 // it. Without such an upload it does nothing.
 func (c *Catalog) MarkStalled(ctx context.Context, id video.ID, stalled bool) error {

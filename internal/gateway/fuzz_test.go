@@ -12,16 +12,24 @@ import (
 	"github.com/tus/tusd/v2/pkg/handler"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
 
 func FuzzUploadMetadata(f *testing.F) {
-	for _, seed := range []string{"", "filename d29ybGQ=", "title 8J+OrA==,caption", "title !", ", ,", "filetype " + strings.Repeat("QUFB", 100), "title AA=="} {
+	for _, seed := range []string{"", "filename d29ybGQ=", "title 8J+OrA==,caption", "title !", ", ,", "filetype " + strings.Repeat("QUFB", 100), "title AA==", "publish_delay TmFO", "review dHJ1ZQ==,hashtags YSxi"} {
 		f.Add(seed)
 	}
+	parser := newMetadataParser()
 	f.Fuzz(func(t *testing.T, header string) {
-		n := newVideoOf(handler.ParseMetadataHeader(header))
-		for text, most := range map[string]int{n.Title: 200, n.Caption: 4000, n.Source.Filename: 255, n.Source.ContentType: 127} {
+		said, err := parser.parse(handler.ParseMetadataHeader(header))
+		if err != nil {
+			if problem.Of(err).Code != video.Invalid {
+				t.Fatal(err)
+			}
+			return
+		}
+		for text, most := range map[string]int{said.Title: 200, said.Caption: 4000, said.Source.Filename: 255, said.Source.ContentType: 127} {
 			if !utf8.ValidString(text) || utf8.RuneCountInString(text) > most {
 				t.Errorf("%q", text)
 			}

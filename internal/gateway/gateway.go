@@ -91,6 +91,7 @@ type Gateway struct {
 	reads      *people.Rates
 	unanswered *unanswered
 	health     health
+	metadata   metadataParser
 	handler    http.Handler
 	patterns   []string // of all routes
 	api        huma.API
@@ -110,7 +111,7 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 		return nil, err
 	}
 	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, log: log,
-		followers: newFollowers(), progress: newProgressRates(), unanswered: newUnanswered(),
+		followers: newFollowers(), progress: newProgressRates(), unanswered: newUnanswered(), metadata: newMetadataParser(),
 		commands: people.NewRates(s.Limits.Commands), reads: people.NewRates(s.Limits.Reads)}
 	if err := g.makeRooms(pepper); err != nil {
 		return nil, err
@@ -138,7 +139,7 @@ func (g *Gateway) makeRooms(pepper []byte) (err error) {
 	if g.creation, err = creation.New(g.creationSettings(), g.catalog, g.vault, g.lives, pepper, g.people.OwnerID, g.log); err != nil {
 		return err
 	}
-	transfers := uploads.Settings{BaseURL: s.PublicURL, MaxBytes: s.MaxBytes, FlushAfter: flushAfter(s.Policy)}
+	transfers := uploads.Settings{MaxBytes: s.MaxBytes, FlushAfter: flushAfter(s.Policy)}
 	g.uploads, err = uploads.New(transfers, g.catalog, g.vault, g.stores.Primary, tusHost{g}, g.log)
 	return err
 }

@@ -3,11 +3,12 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/gateway/creation"
+	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/internal/gateway/people"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
@@ -31,7 +32,7 @@ func (h tusHost) Create(ctx context.Context, r *http.Request, req uploads.NewUpl
 		return uploads.Created{}, err
 	}
 	var id video.ID
-	if given := req.Metadata["video_id"]; given != "" {
+	if given, named := req.Metadata["video_id"]; named {
 		id, err = h.g.announced(ctx, who, given, req)
 	} else {
 		id, err = h.g.createByUpload(ctx, who, r.Header.Get("Idempotency-Key"), req)
@@ -46,6 +47,9 @@ func (h tusHost) Create(ctx context.Context, r *http.Request, req uploads.NewUpl
 func (g *Gateway) announced(ctx context.Context, who people.Person, given string, req uploads.NewUpload) (video.ID, error) {
 	id, err := video.ParseID(given)
 	if err != nil {
+		return "", err
+	}
+	if err := checkAnnounced(req.Metadata); err != nil {
 		return "", err
 	}
 	row, err := g.catalog.Video(ctx, id)
@@ -99,26 +103,17 @@ func (g *Gateway) ensureStarted(ctx context.Context, row catalog.Video) error {
 	return nil
 }
 
-// newVideoOf is what a plain tus client's metadata says of a video. It is free
-// text: what is too long is cut rather than refused.
-func newVideoOf(metadata map[string]string) creation.NewVideo {
-	said := func(name string, most int) string {
-		text := []rune(strings.ToValidUTF8(metadata[name], ""))
-		return string(text[:min(len(text), most)])
-	}
-	return creation.NewVideo{
-		Title: said("title", 200), Caption: said("caption", 4000),
-		Source: &creation.Source{Filename: said("filename", 255), ContentType: said("filetype", 127)},
-	}
-}
-
 // createByUpload makes a video of what a plain tus client says.
 func (g *Gateway) createByUpload(ctx context.Context, who people.Person, key string, req uploads.NewUpload) (video.ID, error) {
+	said, err := g.metadata.parse(req.Metadata)
+	if err != nil {
+		return "", err
+	}
 	var seal creation.SealUpload
 	if len(req.Metadata) > 0 {
 		seal = func(k vault.Key, id video.ID) ([]byte, error) { return uploads.SealMetadata(k, id, req.Metadata) }
 	}
-	row, err := g.creation.CreateUpload(ctx, who, newVideoOf(req.Metadata), key, req.Length, seal)
+	row, err := g.creation.CreateUpload(ctx, who, said, key, req.Length, seal)
 	return row.ID, err
 }
 
@@ -143,6 +138,22 @@ func (h tusHost) Cancel(ctx context.Context, id video.ID) error {
 	return err
 }
 
+// MayCancel implements uploads.Host.
+func (h tusHost) MayCancel(r *http.Request, id video.ID) error {
+	who, err := people.Caller(r.Context())
+	if err != nil && !video.CodeOf(err).Permanent() {
+		return err // nobody can tell now who it is
+	}
+	row, err := h.g.catalog.Video(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	if who.Anonymous() || row.Owner != h.g.people.OwnerID(who.Name) {
+		return video.Errorf(video.Forbidden, "Every byte of this video is stored, so its upload's address can't cancel it any more. Sign in as its owner.").For("uploaded")
+	}
+	return nil
+}
+
 // Uploaded implements uploads.Host.
 func (h tusHost) Uploaded(ctx context.Context, id video.ID) error {
 	err := h.g.lives.Uploaded(ctx, id)
@@ -160,6 +171,9 @@ func (h tusHost) Uploaded(ctx context.Context, id video.ID) error {
 }
 
 // Problem implements uploads.Host.
-func (h tusHost) Problem(w http.ResponseWriter, r *http.Request, err error) {
-	h.g.errors.Refuse(w, r, err)
+func (h tusHost) Problem(ctx context.Context, err error) *problem.Problem {
+	return h.g.errors.Problem(ctx, err)
 }
+
+// Base implements uploads.Host.
+func (h tusHost) Base(r *http.Request) string { return origin.From(r.Context()).Base }

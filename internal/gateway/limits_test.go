@@ -73,7 +73,14 @@ func TestQuotas(t *testing.T) {
 	all := s.request("owner", "GET", "/v1/me/videos", "")
 	for _, v := range []string{`{}`, `{"source":{"size":1048576}}`} {
 		s.move(s.newest("owner"), video.Processing)
-		s.limited(s.request("owner", "POST", "/v1/videos", v), "is the limit. Delete a video")
+		got := s.request("owner", "POST", "/v1/videos", v)
+		// Nothing that a client could wait for empties a quota.
+		if p := s.refusal(got, video.Forbidden); p.Reason != "quota" || !strings.Contains(p.Detail, "is the limit. Delete a video") || got.header.Get("Retry-After") != "" {
+			t.Errorf("%+v %v", p, got.header)
+		}
+		if p := s.refusal(s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "1048576"), video.Forbidden); p.Reason != "quota" {
+			t.Errorf("by tus: %+v", p)
+		}
 	}
 	if got := s.request("owner", "GET", "/v1/me/videos", ""); strings.Count(string(got.body), `"id"`) != strings.Count(string(all.body), `"id"`) {
 		t.Error("what was refused is there")

@@ -25,8 +25,7 @@ func (g *Gateway) routes() http.Handler {
 	g.registerHealth(mux)
 	g.pages.Register(g.api.OpenAPI(), mux)
 	g.people.Register(mux)
-	mux.Handle(uploads.Path, g.uploads)
-	mux.Handle(strings.TrimSuffix(uploads.Path, "/"), g.uploads)
+	g.uploads.Register(mux)
 	g.patterns = mux.patterns
 	handler := g.withHeaders(g.withOwnHost(g.withReadLimit(g.withNotFound(mux.ServeMux))))
 	return requests.Logged(g.log, g.origins().WithOrigin(g.people.WithCaller(g.withRecovery(handler))))

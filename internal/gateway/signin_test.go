@@ -79,7 +79,7 @@ func TestUploadsNeedNoIssuer(t *testing.T) {
 			t.Errorf("HEAD with %q: %d", header, got.status)
 		}
 	}
-	if got := s.tus("", "PATCH", upload, "hello world", "Upload-Offset", "0", "Authorization", expired); got.status != 204 {
+	if got := s.tus("", "PATCH", upload, "hello", "Upload-Offset", "0", "Authorization", expired); got.status != 204 {
 		t.Errorf("PATCH: %d %s", got.status, got.body)
 	}
 	if got := s.tus("", "DELETE", upload, "", "Authorization", expired); got.status != 204 {

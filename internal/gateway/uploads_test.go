@@ -2,14 +2,18 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/video"
 )
@@ -137,5 +141,180 @@ func TestUploadsThatCanNeverBecomeVideos(t *testing.T) {
 	all, _, err := s.catalog.Videos(t.Context(), catalog.Query{})
 	if err != nil || len(all) != 0 {
 		t.Errorf("left behind: %v %v", all, err)
+	}
+}
+
+// Whatever can be said by POST /v1/videos a plain tus client says by the same names.
+func TestMetadataSaysAllThatPOSTSays(t *testing.T) {
+	s, sum := newSite(t), sha256.Sum256([]byte("waves"))
+	about := []string{
+		"title", "Waves", "caption", "ünder wàter", "hashtags", "sea, #sun", "music", "Surf", "visibility", "private",
+		"publish_at", "2099-01-02T03:04:05+01:00", "publish_delay", "90", "reviewers", "ann,ben", "keep_draft", "true",
+		"allow_download", "true", "protect", "false", "review", "true", "filename", "waves.mp4", "filetype", "video/mp4", "sha256", hex.EncodeToString(sum[:]),
+	}
+	made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5", "Upload-Metadata", metadata(about...))
+	if made.status != 201 {
+		t.Fatalf("%d %s", made.status, made.body)
+	}
+	s.said(made.header.Get("Location"), metadata(about...))
+	row, err := s.catalog.Video(t.Context(), video.ID(made.header.Get("Reelflow-Video")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	announced := s.made("owner", `{"title":"Waves","caption":"ünder wàter","hashtags":["sea","#sun"],"music":"Surf","visibility":"private",
+		"publish_at":"2099-01-02T03:04:05+01:00","publish_delay":90,"reviewers":["ann","ben"],"keep_draft":true,"allow_download":true,
+		"review":true,"source":{"size":5,"filename":"waves.mp4","content_type":"video/mp4","sha256":"`+hex.EncodeToString(sum[:])+`"}}`)
+	want, err := s.catalog.Video(t.Context(), announced.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if row.Visibility != want.Visibility || !row.PublishAt.Equal(want.PublishAt) || *row.PublishDelay != *want.PublishDelay ||
+		!row.KeepDraft || !row.AllowDownload || !row.Review || row.Visibility != "private" {
+		t.Errorf("%+v, want %+v", row, want)
+	}
+	got, err := s.openAbout(t.Context(), row)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted, err := s.openAbout(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Request, wanted.Request = nil, nil
+	if !reflect.DeepEqual(got, wanted) {
+		t.Errorf("%+v, want %+v", got, wanted)
+	}
+	for _, id := range []video.ID{row.ID, want.ID} {
+		u, err := s.catalog.UploadOf(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, announced, err := manifest.UploadHashes(t.Context(), s.vault, u); err != nil || !bytes.Equal(announced, sum[:]) {
+			t.Errorf("the SHA-256 that was announced is %x: %v", announced, err)
+		}
+	}
+}
+
+// What isn't known or can't be used is said, with its key, instead of being dropped: a
+// video would be public whose author asked for the contrary.
+func TestMetadataThatCantBeUsed(t *testing.T) {
+	s := newSite(t)
+	v := s.made("owner", `{"source":{"size":5}}`)
+	for _, x := range []struct{ key, value, with string }{
+		{key: "visibilty", value: "private"}, {key: "is_draft"}, {key: "url", value: "https://a.example/"},
+		{key: "visibility", value: "secret"}, {key: "visibility"}, {key: "review", value: "yes"}, {key: "keep_draft"},
+		{key: "publish_at", value: "tomorrow"}, {key: "publish_delay", value: "soon"}, {key: "publish_delay", value: "NaN"},
+		{key: "title", value: strings.Repeat("ü", 201)}, {key: "title", value: "\xff"}, {key: "title", value: "a\x00b"},
+		{key: "filename", value: strings.Repeat("a", 256)}, {key: "filetype", value: strings.Repeat("a", 128)},
+		{key: "hashtags", value: strings.Repeat("a,", 51)}, {key: "hashtags", value: "two words"}, {key: "reviewers", value: "a/b"},
+		{key: "sha256", value: "12"}, {key: "publish_delay", value: "-1"},
+		{"visibility", "private", string(v.ID)}, {"sha256", strings.Repeat("a", 64), string(v.ID)}, {"odd", "x", string(v.ID)},
+	} {
+		said := metadata(x.key, x.value)
+		if x.with != "" {
+			said += "," + metadata("video_id", x.with)
+		}
+		p := s.refusal(s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5", "Upload-Metadata", said), video.Invalid)
+		if !strings.Contains(p.Detail, x.key) {
+			t.Errorf("%s %q: %q doesn't name the key", x.key, x.value, p.Detail)
+		}
+	}
+	all, _, err := s.catalog.Videos(t.Context(), catalog.Query{})
+	if err != nil || len(all) != 1 {
+		t.Errorf("left behind: %v %v", all, err)
+	}
+}
+
+// What Uppy and others send with every file says no more than our own names do.
+func TestMetadataOfCommonClients(t *testing.T) {
+	s := newSite(t)
+	for _, said := range []string{
+		metadata("relativePath", "null", "name", "waves.mp4", "type", "video/mp4"),
+		metadata("relativePath", "null", "name", "other.mp4", "type", "text/html", "filename", "waves.mp4", "filetype", "video/mp4"),
+	} {
+		made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5", "Upload-Metadata", said)
+		if made.status != 201 {
+			t.Fatalf("%d %s", made.status, made.body)
+		}
+		row, err := s.catalog.Video(t.Context(), video.ID(made.header.Get("Reelflow-Video")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, err := s.openAbout(t.Context(), row); err != nil || a.Filename != "waves.mp4" || a.ContentType != "video/mp4" {
+			t.Errorf("%+v %v", a, err)
+		}
+	}
+	v := s.made("owner", `{"source":{"size":5}}`)
+	if got := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5", "Upload-Metadata",
+		metadata("video_id", string(v.ID), "filename", "waves.mp4", "relativePath", "null")); got.status != 201 {
+		t.Errorf("beside video_id: %d %s", got.status, got.body)
+	}
+}
+
+// The same key with other metadata is another request.
+func TestIdempotencyKeyOfMetadata(t *testing.T) {
+	s := newSite(t)
+	post := func(visibility string) answer {
+		return s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5", "Upload-Metadata", metadata("visibility", visibility), "Idempotency-Key", "k")
+	}
+	first, again := post("private"), post("private")
+	if first.status != 201 || again.status != 201 || first.header.Get("Location") != again.header.Get("Location") {
+		t.Errorf("%d %s, again %d %s", first.status, first.body, again.status, again.body)
+	}
+	s.refusal(post("public"), video.Conflict)
+}
+
+func TestMethodsThatUploadsDontTake(t *testing.T) {
+	s := newSite(t)
+	upload := *s.made("owner", `{"source":{"size":5}}`).Upload.URL
+	for address, allow := range map[string]string{"/v1/uploads": "OPTIONS, POST", "/v1/uploads/": "OPTIONS, POST", upload: "DELETE, HEAD, OPTIONS, PATCH, POST"} {
+		for _, method := range []string{"GET", "PUT"} {
+			got := s.tus("owner", method, address, "")
+			var p problem.Problem
+			if err := json.Unmarshal(got.body, &p); err != nil || got.status != 405 || p.Status != 405 || p.Code != video.Invalid || got.header.Get("Allow") != allow {
+				t.Errorf("%s %s: %d %s, Allow %q", method, address, got.status, got.body, got.header.Get("Allow"))
+			}
+		}
+	}
+}
+
+// The address in Location is the one that the API gives: nobody's forwarded headers count
+// for the one and not for the other.
+func TestOneRuleForAddresses(t *testing.T) {
+	for name, public := range map[string]string{"as asked": "", "public": "https://videos.example"} {
+		t.Run(name, func(t *testing.T) {
+			s := newSiteOf(t, func(s *Settings) { s.PublicURL = public })
+			made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5",
+				"X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "https", "Forwarded", "host=evil.example;proto=https")
+			v := s.video(s.request("owner", "GET", "/v1/videos/"+made.header.Get("Reelflow-Video"), ""), 200)
+			if location := made.header.Get("Location"); location != *v.Upload.URL || !strings.HasPrefix(location, cmp.Or(public, s.url)+"/v1/uploads/") {
+				t.Errorf("Location %s, upload.url %s", location, *v.Upload.URL)
+			}
+		})
+	}
+}
+
+// After its last byte the address of an upload cancels only for the owner.
+func TestTerminationAfterTheLastByte(t *testing.T) {
+	s := newSite(t)
+	made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5")
+	location, id := made.header.Get("Location"), made.header.Get("Reelflow-Video")
+	if got := s.tus("", "PATCH", location, "waves", "Upload-Offset", "0"); got.status != 204 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	for _, who := range []string{"", "other", operatorName} {
+		if p := s.refusal(s.tus(who, "DELETE", location, ""), video.Forbidden); p.Reason != "uploaded" {
+			t.Errorf("%+v", p)
+		}
+	}
+	s.refusal(s.tus("", "DELETE", location, "", "Authorization", "Bearer nonsense"), video.Forbidden)
+	if v := s.video(s.request("owner", "GET", "/v1/videos/"+id, ""), 200); v.Ending != nil {
+		t.Errorf("%+v", v)
+	}
+	if got := s.tus("owner", "DELETE", location, ""); got.status != 204 {
+		t.Errorf("its owner: %d %s", got.status, got.body)
+	}
+	if got := s.tus("", "DELETE", location, ""); got.status != 204 {
+		t.Errorf("of what is canceled: %d %s", got.status, got.body)
 	}
 }

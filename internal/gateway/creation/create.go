@@ -59,7 +59,7 @@ func (c *Creator) CreateUpload(ctx context.Context, who people.Person, n NewVide
 	d.length, d.sealUpload = length, seal
 	if key != "" {
 		key = "upload\x00" + key // no header has such a character: it is no key of POST /v1/videos
-		if d.about.Request, err = requestHash(d.about.Filename, d.about.ContentType, d.about.Title, d.about.Caption, d.length); err != nil {
+		if d.about.Request, err = requestHash(n, d.length); err != nil {
 			return catalog.Video{}, err
 		}
 	}
@@ -69,8 +69,8 @@ func (c *Creator) CreateUpload(ctx context.Context, who people.Person, n NewVide
 // begin makes a video, everything that outlasts a crash first: the key, then the
 // rows, then the workflow. Repeating it with one of the same ids finds what there
 // is and does the rest. It fails with Conflict when one of them belongs to another
-// request, Gone when that video was deleted, and RateLimited when its owner has no
-// more room.
+// request, Gone when that video was deleted, and as catalog.HasRoom does when its owner
+// has no more room.
 func (c *Creator) begin(ctx context.Context, ids []video.ID, d draft) (catalog.Video, error) {
 	row, err := c.catalog.OneOf(ctx, ids)
 	switch {

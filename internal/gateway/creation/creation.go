@@ -82,11 +82,12 @@ const (
 	latestRoom  = 10 * time.Minute
 )
 
-// noRoom tells whoever is over their allowance when to come again; other errors pass.
+// noRoom tells whoever has too many uploads under way when to come again; other errors
+// pass, and that of a full quota among them: waiting doesn't empty it.
 func noRoom(err error) error {
 	excess, ok := errors.AsType[*catalog.Excess](err)
 	refusal, refused := errors.AsType[*video.Error](err)
-	if !ok || !refused {
+	if !ok || !refused || refusal.Code != video.RateLimited {
 		return err
 	}
 	wait := latestRoom

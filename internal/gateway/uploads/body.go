@@ -12,19 +12,24 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/reelflow/reelflow/video"
 )
 
-// body is the body of a request that can be ended from outside at any moment.
+// body is the body of a request that can be ended from outside at any moment, and that
+// ends by itself when its bytes come too slowly.
 type body struct {
-	source io.ReadCloser
-	wake   func() error // makes a read that waits return
-	sum    *checksum    // nil when the client sent none
+	source   io.ReadCloser
+	deadline func(time.Time) error // of reads, also of one that waits already
+	sum      *checksum             // nil when the client sent none
+	silence  time.Duration         // how long it may stay without a byte
 
 	// Only for the goroutine that reads.
-	count int64 // bytes read
-	ended bool  // read to its proper end
+	count    int64         // bytes read
+	ended    bool          // read to its proper end
+	patience time.Duration // how long it may stay without a byte from now on
 
 	mu      sync.Mutex
 	reason  error
@@ -33,8 +38,11 @@ type body struct {
 	settled bool
 }
 
-func newBody(source io.ReadCloser, wake func() error, sum *checksum) *body {
-	return &body{source: source, wake: wake, sum: sum, stopped: make(chan struct{})}
+// leastRate is how many bytes a second let a body go on for ever.
+const leastRate = 512
+
+func newBody(source io.ReadCloser, deadline func(time.Time) error, silence time.Duration, sum *checksum) *body {
+	return &body{source: source, deadline: deadline, silence: silence, patience: silence, sum: sum, stopped: make(chan struct{})}
 }
 
 // halt ends the body: reads fail with reason from now on, also one that waits
@@ -53,7 +61,7 @@ func (b *body) halt(reason error) {
 	b.woken = true
 	// After the reason is set, or the reader could wake up without finding it.
 	// It fails only where the connection is gone, and then nobody reads.
-	_ = b.wake()
+	_ = b.deadline(time.Now())
 }
 
 // settle makes halt wake nobody from now on, and reports whether it has. When no
@@ -72,29 +80,54 @@ func (b *body) halted() error {
 	return b.reason
 }
 
-// Read returns what halted the body rather than the timeout that woke it.
+// await lets the next read wait for as long as there is patience, or says what halted the
+// body: in one step with halt, whose deadline has to stay.
+func (b *body) await() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.reason == nil {
+		_ = b.deadline(time.Now().Add(b.patience)) // without deadlines a body takes its time
+	}
+	return b.reason
+}
+
+// Read returns what halted the body rather than the timeout that woke it, and errSlow
+// when patience has come to its end: waiting uses it up, bytes give it back.
 func (b *body) Read(p []byte) (int, error) {
-	if reason := b.halted(); reason != nil {
+	if reason := b.await(); reason != nil {
 		return 0, reason
 	}
+	begun := time.Now()
 	n, err := b.source.Read(p)
+	b.patience = min(b.silence, b.patience-time.Since(begun)+time.Duration(n)*time.Second/leastRate)
 	b.count += int64(n)
 	if b.sum != nil {
 		b.sum.Write(p[:n])
 	}
-	if err == nil || errors.Is(err, io.EOF) {
-		if b.ended = err != nil; b.ended {
-			b.settle()
-		}
+	switch {
+	case errors.Is(err, io.EOF):
+		b.ended = true
+		b.settle()
 		return n, err
+	case err == nil && b.patience > 0:
+		return n, nil
+	case err == nil:
+		return n, errSlow
 	}
+	return n, b.whyFailed(err)
+}
+
+func (b *body) whyFailed(err error) error {
 	if reason := b.halted(); reason != nil {
-		return n, reason
+		return reason
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		return n, errSilent
+		return errSlow
 	}
-	return n, err
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return err // the client has gone
+	}
+	return errUnreadable
 }
 
 func (b *body) Close() error { return b.source.Close() }

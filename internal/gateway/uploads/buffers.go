@@ -2,6 +2,7 @@ package uploads
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -9,17 +10,18 @@ import (
 	"github.com/reelflow/reelflow/internal/vault"
 )
 
-// smallBuffer is the room, in bytes, that a segment begins with. Slow clients
-// never need more before their bytes are stored, so thousands of them fit.
-const smallBuffer = 256 << 10
+// firstRooms are the rooms, in bytes, that a segment has before it gets a whole one. Slow
+// clients never need more than the first before their bytes are stored, so thousands of
+// them fit.
+var firstRooms = []int{leastPiece, 512 << 10}
 
 // buffers lends the memory in which segments are gathered and sealed, to all
 // requests together no more than its budget. Nobody waits for room while
 // holding some, so waiting always ends.
 type buffers struct {
-	budget       *semaphore.Weighted // bytes
-	small, large int                 // bytes of plaintext
-	free         map[int]*sync.Pool
+	budget *semaphore.Weighted // bytes
+	rooms  []int               // bytes of plaintext, from small to large
+	free   map[int]*sync.Pool
 }
 
 // buffer gathers up to room plain bytes and can be sealed in place.
@@ -29,21 +31,21 @@ type buffer struct {
 }
 
 func newBuffers(segment, count int) *buffers {
-	small := min(smallBuffer, segment)
-	b := &buffers{
-		budget: semaphore.NewWeighted(int64(segment) * int64(count)),
-		small:  small, large: segment,
-		free: map[int]*sync.Pool{small: {}, segment: {}},
+	b := &buffers{budget: semaphore.NewWeighted(int64(segment) * int64(count)), free: map[int]*sync.Pool{}}
+	for _, room := range append(slices.Clone(firstRooms), segment) {
+		if room <= segment && b.free[room] == nil {
+			b.rooms, b.free[room] = append(b.rooms, room), &sync.Pool{}
+		}
 	}
 	return b
 }
 
 // get lends a small buffer, waiting for room until ctx ends.
 func (b *buffers) get(ctx context.Context) (*buffer, error) {
-	if err := b.budget.Acquire(ctx, int64(b.small)); err != nil {
+	if err := b.budget.Acquire(ctx, int64(b.rooms[0])); err != nil {
 		return nil, err
 	}
-	return b.take(b.small), nil
+	return b.take(b.rooms[0]), nil
 }
 
 func (b *buffers) take(room int) *buffer {
@@ -53,15 +55,16 @@ func (b *buffers) take(room int) *buffer {
 	return &buffer{data: make([]byte, 0, vault.SealedSize(int64(room))), room: room}
 }
 
-// grow returns a large buffer with the content of old, or old itself when there is no room.
+// grow returns a larger buffer with the content of old, or old itself when there is no room.
 func (b *buffers) grow(old *buffer) *buffer {
-	if old.room == b.large || !b.budget.TryAcquire(int64(b.large-old.room)) {
+	next := slices.Index(b.rooms, old.room) + 1
+	if next == len(b.rooms) || !b.budget.TryAcquire(int64(b.rooms[next]-old.room)) {
 		return old
 	}
-	large := b.take(b.large)
-	large.data = append(large.data[:0], old.data...)
+	larger := b.take(b.rooms[next])
+	larger.data = append(larger.data[:0], old.data...)
 	b.shelve(old)
-	return large
+	return larger
 }
 
 // put takes a buffer back.

@@ -17,12 +17,14 @@ type call struct {
 	server *Server
 	r      *http.Request // the one that tusd was given, too
 	answer *answer
-	body   *body // nil where none is expected
+	source io.ReadCloser // the request's body as it came; nil when it has none
+	body   *body         // nil as long as nobody is to read it
 
-	token   string
-	upload  catalog.Upload // as last read
-	offline bool           // the catalog could not be asked; upload is from memory
-	slot    *slot          // nil when nothing can be added
+	token    string
+	metadata map[string]string // of a POST
+	upload   catalog.Upload    // as last read
+	offline  bool              // the catalog could not be asked; upload is from memory
+	slot     *slot             // nil when nothing can be added
 }
 
 type callKey struct{}
@@ -32,7 +34,10 @@ func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 
 // start makes the call of a request, whose context then leads to it.
 func (s *Server) start(w http.ResponseWriter, r *http.Request) *call {
-	c := &call{server: s}
+	c := &call{server: s, token: r.PathValue("token")}
+	if r.ContentLength != 0 {
+		c.source = r.Body
+	}
 	c.r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	c.answer = &answer{ResponseWriter: w, call: c}
 	return c
@@ -47,8 +52,8 @@ func (c *call) halt(reason error) {
 
 // open gives the request a body that can be halted, also by the end of the server.
 func (c *call) open(sum *checksum) (closed func() bool) {
-	wake := http.NewResponseController(c.answer)
-	c.body = newBody(c.r.Body, func() error { return wake.SetReadDeadline(time.Now()) }, sum)
+	connection := http.NewResponseController(c.answer)
+	c.body = newBody(c.r.Body, connection.SetReadDeadline, c.server.settings.Silence, sum)
 	c.r.Body = c.body
 	return context.AfterFunc(c.server.stopping, func() { c.body.halt(errStopping) })
 }
@@ -122,18 +127,22 @@ func (c *call) expires() bool {
 	return c.r.Method != http.MethodDelete && !over(c.upload) && !complete(c.upload)
 }
 
+// unread reports whether some of the request's body was not read: then the connection is
+// closed after the answer, for net/http would read on, and wait for a body that never comes.
+func (c *call) unread() bool { return c.source != nil && (c.body == nil || !c.body.ended) }
+
 // finish lets the client read an early answer although it is still sending:
 // closing a connection with unread bytes in it resets it, and then the answer may
 // be lost. The lease has been given back by now.
 func (c *call) finish() {
-	if c.body == nil || c.body.ended || c.answer.status < http.StatusBadRequest {
+	if !c.unread() {
 		return
 	}
 	control, end := http.NewResponseController(c.answer), time.Now().Add(lingerTime)
 	if control.Flush() != nil || control.SetReadDeadline(end) != nil {
 		return
 	}
-	_, err := io.CopyN(io.Discard, c.body.source, lingerBytes)
+	_, err := io.CopyN(io.Discard, c.source, lingerBytes)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		// A chunked body that was woken up by a deadline stays at that error.
 		time.Sleep(time.Until(end))
@@ -142,55 +151,5 @@ func (c *call) finish() {
 
 const (
 	lingerTime  = 300 * time.Millisecond
-	lingerBytes = 16 << 20
+	lingerBytes = 256 << 10
 )
-
-// answer adds to every response what tusd doesn't know.
-type answer struct {
-	http.ResponseWriter
-	call   *call
-	status int
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
-
-func (a *answer) WriteHeader(status int) {
-	if status < 200 || a.status != 0 { // 104 announces the answer of a draft's POST
-		a.ResponseWriter.WriteHeader(status)
-		return
-	}
-	c := a.call
-	if c.r.Method == http.MethodHead && status >= 500 {
-		// Nothing should come here. If it does, it must not make a client begin from zero.
-		c.server.log.Error("a HEAD would have failed", "video", c.upload.Video, "status", status)
-		status = http.StatusLocked
-	}
-	a.status = status
-	a.decorate(a.Header())
-	a.ResponseWriter.WriteHeader(status)
-}
-
-func (a *answer) Write(p []byte) (int, error) {
-	if a.status == 0 {
-		a.WriteHeader(http.StatusOK)
-	}
-	return a.ResponseWriter.Write(p)
-}
-
-func (a *answer) decorate(h http.Header) {
-	c := a.call
-	if c.r.Method == http.MethodOptions && h.Get("Tus-Extension") != "" {
-		h.Set("Tus-Extension", "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum")
-		h.Set("Tus-Checksum-Algorithm", checksumAlgorithms)
-	}
-	if c.upload.Video != "" {
-		h.Set("Reelflow-Video", string(c.upload.Video))
-		if at := c.upload.ExpiresAt; !at.IsZero() && c.expires() {
-			h.Set("Upload-Expires", at.UTC().Format(http.TimeFormat)) // RFC 9110, section 5.6.7
-		}
-	}
-	if c.body != nil && (c.body.settle() || a.status >= http.StatusBadRequest) {
-		h.Set("Connection", "close") // nobody will read the rest of the body
-	}
-}

@@ -3,7 +3,7 @@ package uploads
 import (
 	"crypto/sha256"
 	"errors"
-	"io"
+	"mime"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -14,43 +14,36 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// ServeHTTP answers one request at Path. Whether the caller may make a video is
-// the host's decision; everything else needs nothing but the upload's URL, which
+// Register puts the routes of the server on a mux, each method with a pattern of its
+// own, so that the mux refuses every other method. Whether the caller may make a video
+// is the host's decision; everything else needs nothing but the upload's URL, which
 // ends in 128 secret bits.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := s.start(w, r)
-	crossOrigin(w.Header(), r)
-	if err := c.route(); err != nil {
-		s.refuse(c, err)
+func (s *Server) Register(mux interface {
+	Handle(pattern string, h http.Handler)
+}) {
+	const upload = Path + "{token}"
+	for _, all := range []string{strings.TrimSuffix(Path, "/"), Path + "{$}"} {
+		mux.Handle("POST "+all, s.handle((*call).create))
+		mux.Handle("OPTIONS "+all, s.handle((*call).options))
 	}
-	c.finish()
+	mux.Handle("OPTIONS "+upload, s.handle((*call).options))
+	mux.Handle("HEAD "+upload, s.handle((*call).head))
+	mux.Handle("PATCH "+upload, s.handle((*call).patch))
+	mux.Handle("DELETE "+upload, s.handle((*call).terminate))
+	mux.Handle("POST "+upload, s.handle((*call).override))
 }
 
-// route checks what can be checked before tusd sees the request.
-func (c *call) route() error {
-	if err := c.overrideMethod(); err != nil {
-		return err
-	}
-	path, ok := strings.CutPrefix(c.r.URL.Path, strings.TrimSuffix(Path, "/"))
-	if !ok {
-		return errUnknown
-	}
-	c.token = strings.Trim(path, "/")
-	url := *c.r.URL // the request's own stays as it was for whoever logs it
-	url.Path = c.token
-	c.r.URL = &url
-	switch {
-	case c.r.Method == http.MethodOptions:
-		c.tus()
-		return nil
-	case c.token == "":
-		return c.create()
-	case !tokenForm.MatchString(c.token):
-		return errUnknown
-	case c.r.Method == http.MethodDelete:
-		return c.cancel()
-	}
-	return c.visit()
+// handle answers one request by do, whose error is the answer when there is one.
+func (s *Server) handle(do func(*call) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := s.start(w, r)
+		crossOrigin(w.Header(), r)
+		if err := do(c); err != nil {
+			c.refuse(err)
+		}
+		c.answer.end()
+		c.finish()
+	})
 }
 
 // tokenForm is the form of every token; what has another was never given out.
@@ -58,89 +51,112 @@ var tokenForm = regexp.MustCompile(`^[a-z2-7]{26}$`)
 
 func tokenHash(token string) [sha256.Size]byte { return sha256.Sum256([]byte(token)) }
 
-// overrideMethod does what tusd would do too late for us: the method is what
-// X-HTTP-Method-Override says. https://tus.io/protocols/resumable-upload#x-http-method-override
-func (c *call) overrideMethod() error {
-	method := strings.ToUpper(strings.TrimSpace(c.r.Header.Get("X-HTTP-Method-Override")))
-	if method == "" {
-		return nil
-	}
-	c.r.Header = c.r.Header.Clone()
-	c.r.Header.Del("X-HTTP-Method-Override")
-	if c.r.Method != http.MethodPost {
-		return nil
-	}
-	switch method {
-	case http.MethodPatch, http.MethodDelete, http.MethodPost:
-		c.r.Method = method
-		return nil
-	}
-	return video.Errorf(video.Invalid, "X-HTTP-Method-Override can be PATCH or DELETE.")
+// options says what the server can: https://tus.io/protocols/resumable-upload#options
+func (c *call) options() error {
+	c.server.tus.options.ServeHTTP(c.answer, c.r)
+	return nil
 }
 
 // create lets tusd make an upload. The body, if there is one, is its beginning.
 func (c *call) create() error {
-	if err := c.fits(); err != nil {
+	if method := overridden(c.r); method != "" && method != http.MethodPost {
+		return notAllowed(method, "OPTIONS, POST")
+	}
+	c.r.Header.Del(overrideHeader) // tusd would take it for the method, in whatever case
+	if err := c.checkLength(); err != nil {
+		return err
+	}
+	if err := checkDraft(c.r.Header); err != nil {
 		return err
 	}
 	if c.r.Header.Get("Upload-Concat") != "" {
 		return video.Errorf(video.Invalid, "Uploads can't be concatenated. Send the video as one.")
 	}
-	if c.r.Method == http.MethodPost && c.server.echoes.answers(originOf(c.r)) {
+	var err error
+	if c.metadata, err = parseMetadata(c.r.Header.Values("Upload-Metadata")); err != nil {
+		return err
+	}
+	if c.server.echoes.answers(originOf(c.r)) {
 		return errGone
 	}
-	return c.send()
+	return c.send(c.server.tus.post)
 }
 
-// visit is HEAD and PATCH, and whatever else tusd refuses.
-func (c *call) visit() error {
-	if err := c.look(c.r.Context()); err != nil {
-		return c.gone(err)
+// override is a POST that stands for another method, for clients that can't send that.
+// https://tus.io/protocols/resumable-upload#x-http-method-override
+func (c *call) override() error {
+	switch method := overridden(c.r); method {
+	case http.MethodPatch:
+		c.r.Method = method
+		return c.patch()
+	case http.MethodDelete:
+		c.r.Method = method
+		return c.terminate()
+	case "", http.MethodPost:
+		return notAllowed(http.MethodPost, "DELETE, HEAD, OPTIONS, PATCH")
 	}
-	if over(c.upload) {
-		return c.gone(errGone)
+	return video.Errorf(video.Invalid, "X-HTTP-Method-Override can be PATCH or DELETE.")
+}
+
+const overrideHeader = "X-HTTP-Method-Override"
+
+func overridden(r *http.Request) string {
+	return strings.ToUpper(strings.TrimSpace(r.Header.Get(overrideHeader)))
+}
+
+// head says how far the upload is.
+func (c *call) head() error {
+	if err := c.find(); err != nil {
+		return c.awaitEcho(err)
 	}
-	if c.r.Method != http.MethodPatch {
-		c.tus()
-		return nil
+	c.server.tus.head.ServeHTTP(c.answer, c.r)
+	return nil
+}
+
+// patch adds bytes to the upload.
+func (c *call) patch() error {
+	if err := c.find(); err != nil {
+		return err
 	}
 	if err := inTheWay(c.upload); err != nil {
 		return err
 	}
-	if err := c.fits(); err != nil {
+	if err := c.checkLength(); err != nil {
 		return err
 	}
-	return c.send()
+	return c.send(c.server.tus.patch)
 }
 
-// gone prepares for the client's next step: some begin from zero after a 410.
-func (c *call) gone(err error) error {
-	if errors.Is(err, errGone) {
-		origin, known := c.server.memory.origin(c.token)
-		if !known {
-			origin = originOf(c.r)
-			origin.length, origin.metadata = strconv.FormatInt(c.upload.Length, 10), ""
-		}
-		c.server.echoes.expect(origin, c.token)
+// find reads the upload that the URL leads to. It fails with errGone when that has ended.
+func (c *call) find() error {
+	if !tokenForm.MatchString(c.token) {
+		return errUnknown
 	}
-	return err
+	if err := c.look(c.r.Context()); err != nil {
+		return err
+	}
+	if over(c.upload) {
+		return errGone
+	}
+	if c.r.Method != http.MethodDelete {
+		c.server.absences.end(c.upload.Video)
+	}
+	return nil
 }
 
 // send lets tusd read the body.
-func (c *call) send() error {
+func (c *call) send(tus http.Handler) error {
 	sum, err := parseChecksum(c.r.Header.Get("Upload-Checksum"))
 	if err != nil {
 		return err
 	}
 	defer c.open(sum)()
-	c.tus()
+	tus.ServeHTTP(c.answer, c.r)
 	return nil
 }
 
-func (c *call) tus() { c.server.tus.ServeHTTP(c.answer, c.r) }
-
-// fits refuses a length over the limit before a byte of it flows.
-func (c *call) fits() error {
+// checkLength refuses a length over the limit before a byte of it flows.
+func (c *call) checkLength() error {
 	n, err := strconv.ParseInt(c.r.Header.Get("Upload-Length"), 10, 64)
 	if tooBig := err == nil && n > c.server.settings.MaxBytes; tooBig || errors.Is(err, strconv.ErrRange) {
 		return c.server.tooLarge()
@@ -148,48 +164,22 @@ func (c *call) fits() error {
 	return nil
 }
 
-// cancel is tus's termination. It needs no lease: the workflow fences whoever has it.
-func (c *call) cancel() error {
-	if c.r.Header.Get("Tus-Resumable") != "1.0.0" && c.r.Header.Get("Upload-Draft-Interop-Version") == "" {
-		return handler.ErrUnsupportedVersion
+// checkDraft refuses what tusd can't read of an IETF draft's POST, and would take for a fault of its own.
+func checkDraft(h http.Header) error {
+	if h.Get(draftHeader) == "" {
+		return nil
 	}
-	err := c.look(c.r.Context())
-	if err == nil && !over(c.upload) {
-		err = c.server.host.Cancel(c.r.Context(), c.upload.Video)
+	for _, name := range []string{"Content-Type", "Content-Disposition"} {
+		if value := h.Get(name); value != "" {
+			if _, _, err := mime.ParseMediaType(value); err != nil {
+				return video.Errorf(video.Invalid, "The header %s can't be read.", name).Because(err)
+			}
+		}
 	}
-	if err == nil {
-		c.server.slots.end(c.upload.Video, errGone)
-	}
-	if err != nil && !errors.Is(err, errGone) && video.CodeOf(err) != video.Gone {
-		return err
-	}
-	c.answer.Header().Set("Tus-Resumable", "1.0.0")
-	c.answer.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// refuse answers with err: a tus answer as it is, any other as the host has it.
-func (s *Server) refuse(c *call, err error) {
-	e, ok := errors.AsType[handler.Error](err)
-	if !ok {
-		e = s.problem(c, err)
-	}
-	h := c.answer.Header()
-	h.Set("Tus-Resumable", "1.0.0")
-	h.Set("Cache-Control", "no-store")
-	for name, value := range e.HTTPResponse.Header {
-		h.Set(name, value)
-	}
-	if c.r.ContentLength != 0 && c.body == nil {
-		h.Set("Connection", "close")
-		c.body = newBody(c.r.Body, func() error { return nil }, nil)
-	}
-	c.answer.WriteHeader(e.HTTPResponse.StatusCode)
-	if c.r.Method != http.MethodHead {
-		// The client may have gone; there is nobody else to tell.
-		_, _ = io.WriteString(c.answer, e.HTTPResponse.Body)
-	}
-}
+const draftHeader = "Upload-Draft-Interop-Version"
 
 // crossOrigin lets pages of any origin upload: they need a token of the user's
 // own for it, and cookies are not accepted from elsewhere.
@@ -211,9 +201,21 @@ func crossOrigin(h http.Header, r *http.Request) {
 
 const (
 	exposedHeaders = "Location, Upload-Offset, Upload-Length, Upload-Defer-Length, Upload-Metadata, Upload-Expires, " +
-		"Tus-Version, Tus-Resumable, Tus-Max-Size, Tus-Extension, Tus-Checksum-Algorithm, Retry-After, Reelflow-Video, " +
+		"Tus-Version, Tus-Resumable, Tus-Max-Size, Tus-Extension, Tus-Checksum-Algorithm, Retry-After, Reelflow-Video, X-Request-Id, " +
 		"Upload-Incomplete, Upload-Complete, Upload-Draft-Interop-Version, Upload-Limit"
 	allowedHeaders = "Authorization, Content-Type, Idempotency-Key, Origin, X-Requested-With, X-Request-ID, X-HTTP-Method-Override, " +
 		"Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Defer-Length, Upload-Checksum, Upload-Concat, " +
 		"Upload-Incomplete, Upload-Complete, Upload-Draft-Interop-Version"
 )
+
+// protocol is tusd's part, a handler for each method.
+type protocol struct{ options, post, head, patch http.Handler }
+
+func newProtocol(config handler.Config) (protocol, error) {
+	tus, err := handler.NewUnroutedHandler(config)
+	if err != nil {
+		return protocol{}, err
+	}
+	of := func(serve http.HandlerFunc) http.Handler { return tus.Middleware(serve) }
+	return protocol{options: of(http.NotFound), post: of(tus.PostFile), head: of(tus.HeadFile), patch: of(tus.PatchFile)}, nil
+}

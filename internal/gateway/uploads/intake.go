@@ -9,7 +9,15 @@ import (
 	"github.com/reelflow/reelflow/internal/manifest"
 )
 
-const scratch = 128 << 10 // bytes read at once
+// Bytes read at once: few at first, so that a client that sends slowly holds little memory.
+const (
+	firstRead = 16 << 10
+	mostRead  = 128 << 10
+)
+
+// leastPiece is how many bytes a request adds at least to an upload that has many segments
+// already: else a client could make an object of every byte.
+const leastPiece = 64 << 10
 
 // intake turns the body of one request into stored segments: gathered here in
 // order, in the buffers that all requests share, and sent on. Segments of a request
@@ -25,6 +33,9 @@ type intake struct {
 	mu     sync.Mutex // also for what segments is given
 	buffer *buffer    // nil while nothing waits
 	flush  *time.Timer
+	before int64 // segments that the upload had; -1 as long as nobody has counted
+	cuts   int64 // segments sent on since
+	short  bool  // what came is too short to be stored
 }
 
 // newIntake begins at the upload's offset; left is how many bytes it can take.
@@ -33,7 +44,7 @@ func (s *Server) newIntake(ctx context.Context, c *call, left int64) (*intake, e
 	if err != nil {
 		return nil, err
 	}
-	in := &intake{server: s, call: c, end: c.upload.Offset + left}
+	in := &intake{server: s, call: c, end: c.upload.Offset + left, before: -1}
 	in.segments = &manifest.Appender{
 		Writer: &manifest.Writer{Catalog: s.catalog, Vault: s.vault, Primary: s.store, Log: s.log},
 		Lease:  c.slot.lease.Lease, Digest: digest, Offset: c.upload.Offset,
@@ -48,15 +59,38 @@ func (s *Server) newIntake(ctx context.Context, c *call, left int64) (*intake, e
 	return in, nil
 }
 
-// drink gathers all that comes. Why it ended is known to tusd and the body.
-func (in *intake) drink(src io.Reader) {
-	piece := make([]byte, scratch)
+// read gathers all that comes. Why it ended is known to tusd and the body.
+func (in *intake) read(src io.Reader) {
+	piece := make([]byte, firstRead)
 	for {
 		n, err := src.Read(piece)
 		if n > 0 && !in.add(piece[:n]) || err != nil {
 			return
 		}
+		if n == len(piece) && n < mostRead {
+			piece = make([]byte, 2*n)
+		}
 	}
+}
+
+// isTooShort reports whether n bytes are too few for a request of their own. The last of
+// an upload may be few.
+func (in *intake) isTooShort(n int64) bool {
+	h := in.call.r.Header
+	last := n == in.end-in.call.upload.Offset || h.Get("Upload-Complete") == "?1" || h.Get("Upload-Incomplete") == "?0"
+	return n < leastPiece && !last && in.hasManySegments()
+}
+
+// hasManySegments counts once. Where that can't be done the store will tell what is wrong.
+func (in *intake) hasManySegments() bool {
+	if in.before < 0 {
+		n, err := in.server.catalog.SegmentCount(in.ctx, in.call.upload.Video, in.server.store.Name())
+		if err != nil {
+			return false
+		}
+		in.before = n
+	}
+	return in.before+in.cuts >= in.server.settings.FreeSegments
 }
 
 // add gathers p. It reports whether more is wanted.
@@ -103,7 +137,11 @@ func (in *intake) flushWaiting() {
 	if in.buffer == nil || in.ctx.Err() != nil {
 		return
 	}
-	if in.segments.Offset+int64(len(in.buffer.data)) < in.end {
+	switch {
+	case in.segments.Offset+int64(len(in.buffer.data)) >= in.end:
+	case len(in.buffer.data) < leastPiece && in.hasManySegments():
+		in.flush.Reset(in.server.settings.FlushAfter)
+	default:
 		in.cut()
 	}
 }
@@ -111,6 +149,7 @@ func (in *intake) flushWaiting() {
 // cut sends the buffer on as a segment. It needs mu.
 func (in *intake) cut() {
 	in.flush.Stop()
+	in.cuts++
 	full := in.buffer
 	in.buffer = nil
 	in.segments.Add(full.data, func() { in.server.buffers.put(full) })
@@ -122,7 +161,10 @@ func (in *intake) finish() (int64, error) {
 	overlong := in.call.body.count > in.end-in.call.upload.Offset
 	in.mu.Lock()
 	in.flush.Stop()
-	if in.buffer != nil && overlong && in.call.upload.Length >= 0 {
+	if in.buffer != nil && in.isTooShort(in.call.body.count) {
+		in.short = true
+	}
+	if in.buffer != nil && (in.short || overlong && in.call.upload.Length >= 0) {
 		in.server.buffers.put(in.buffer)
 		in.buffer = nil
 	}
@@ -136,6 +178,8 @@ func (in *intake) finish() (int64, error) {
 	switch {
 	case err != nil:
 		return in.segments.Stored(), err
+	case in.short:
+		return in.segments.Stored(), errTooShort
 	case overlong && in.call.upload.Length < 0:
 		return in.segments.Stored(), in.server.problem(in.call, in.server.tooLarge())
 	case overlong:

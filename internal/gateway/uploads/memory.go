@@ -2,8 +2,10 @@ package uploads
 
 import (
 	"crypto/sha256"
+	"errors"
 	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -11,7 +13,8 @@ import (
 	"github.com/reelflow/reelflow/internal/catalog"
 )
 
-// memorySize is how many uploads a gateway remembers; each takes about a kilobyte.
+// memorySize is how many uploads a gateway remembers. Nothing that a client has sent is
+// kept of them, so that each takes less than a kilobyte.
 const memorySize = 10_000
 
 // memory is what this gateway last knew of uploads. It is never asked while the
@@ -29,6 +32,7 @@ type remembered struct {
 func newMemory() *memory { return &memory{byName: map[string]remembered{}} }
 
 func (m *memory) keep(token string, u catalog.Upload) {
+	u.Sealed, u.HashState, u.SHA256, u.ExpectedSHA256 = nil, nil, nil, nil // of any size, and not asked for without the catalog
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.forgetOne(token)
@@ -73,29 +77,33 @@ func (m *memory) origin(token string) (origin, bool) {
 // origin tells whether a POST is for the same file by the same person as an earlier one.
 type origin struct {
 	who      [sha256.Size]byte // of what the person is known by
-	length   string
-	metadata string // "" when it isn't known any more
+	length   int64             // bytes; -1 when it was not said
+	metadata [sha256.Size]byte // of what was sent; zero when it isn't known any more
 }
 
 func originOf(r *http.Request) origin {
 	o := origin{
 		who:      sha256.Sum256([]byte(r.Header.Get("Authorization") + "\n" + r.Header.Get("Cookie"))),
-		length:   r.Header.Get("Upload-Length"),
-		metadata: strings.TrimSpace(r.Header.Get("Upload-Metadata")),
+		length:   -1,
+		metadata: sha256.Sum256([]byte(strings.Join(r.Header.Values("Upload-Metadata"), ","))),
 	}
-	if o.length == "" {
-		o.length = "-1"
+	if n, err := strconv.ParseInt(r.Header.Get("Upload-Length"), 10, 64); err == nil {
+		o.length = n
 	}
 	return o
 }
 
 // echoTime is how soon after its 410 a client begins anew, if it does so by itself.
-const echoTime = 10 * time.Second
+const echoTime = 2 * time.Second
 
 // echoRest is for how long after the first 410 of an upload the others don't count.
 const echoRest = time.Minute
 
-// echoes waits for clients that answer a 410 by uploading the same file again,
+// mostEchoes is how many uploads may have been answered by 410 in echoRest; of the others no
+// echo is expected.
+const mostEchoes = 10_000
+
+// echoes waits for clients that answer the 410 of a HEAD by uploading the same file again,
 // without asking anybody: they are refused once. Whoever tries again after that
 // means it.
 type echoes struct {
@@ -106,11 +114,11 @@ type echoes struct {
 
 type echo struct {
 	who    [sha256.Size]byte
-	length string
+	length int64
 }
 
 type expectation struct {
-	metadata string
+	metadata [sha256.Size]byte
 	until    time.Time
 }
 
@@ -125,15 +133,11 @@ func (e *echoes) expect(o origin, token string) {
 	defer e.mu.Unlock()
 	now := time.Now()
 	maps.DeleteFunc(e.told, func(_ string, until time.Time) bool { return now.After(until) })
-	if _, before := e.told[token]; before {
+	maps.DeleteFunc(e.expected, func(_ echo, x expectation) bool { return now.After(x.until) })
+	if _, before := e.told[token]; before || len(e.told) >= mostEchoes {
 		return
 	}
 	e.told[token] = now.Add(echoRest)
-	for key, x := range e.expected {
-		if now.After(x.until) {
-			delete(e.expected, key)
-		}
-	}
 	e.expected[echo{o.who, o.length}] = expectation{o.metadata, now.Add(echoTime)}
 }
 
@@ -143,9 +147,22 @@ func (e *echoes) answers(o origin) bool {
 	defer e.mu.Unlock()
 	key := echo{o.who, o.length}
 	x, waiting := e.expected[key]
-	if !waiting || time.Now().After(x.until) || x.metadata != "" && x.metadata != o.metadata {
+	if !waiting || time.Now().After(x.until) || x.metadata != (origin{}).metadata && x.metadata != o.metadata {
 		return false
 	}
 	delete(e.expected, key)
 	return true
+}
+
+// awaitEcho prepares for the client's next step after a HEAD: some begin from zero after a 410.
+func (c *call) awaitEcho(err error) error {
+	if errors.Is(err, errGone) {
+		o, known := c.server.memory.origin(c.token)
+		if !known {
+			o = originOf(c.r)
+			o.length, o.metadata = c.upload.Length, (origin{}).metadata
+		}
+		c.server.echoes.expect(o, c.token)
+	}
+	return err
 }

@@ -1,17 +1,18 @@
 package uploads
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/tus/tusd/v2/pkg/handler"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -19,45 +20,83 @@ import (
 const statusChecksumMismatch = 460
 
 // What stands in the way of a request that could succeed later or elsewhere has
-// status 423: tus clients then ask for the offset and try again, while any other
-// 4xx makes them give up, and at a HEAD begin from zero.
+// status 423: tus clients then ask for the offset and try again, as they do after a 5xx,
+// while any other 4xx makes them give up, and at a HEAD begin from zero.
 var (
-	errPaused     = refusal(http.StatusLocked, video.Conflict, "This upload is paused. Resume it, then send on from the stored offset.", 10)
-	errDraft      = refusal(http.StatusLocked, video.Conflict, "This video is kept as a draft. Resume it, then send on from the stored offset.", 60)
-	errSuperseded = refusal(http.StatusLocked, video.Conflict, "Another request took this upload up. Ask for the offset and go on from there.", 1)
-	errBusy       = refusal(http.StatusLocked, video.Conflict, "Another request is still using this upload. Please try again in a moment.", 1)
-	errSilent     = refusal(http.StatusLocked, video.Conflict, "No byte has come for too long. Ask for the offset and go on from there.", 1)
-	errNotNow     = refusal(http.StatusLocked, video.Unavailable, "How far this upload is can't be said right now. Please try again in a moment.", 3)
-	errStopping   = refusal(http.StatusServiceUnavailable, video.Unavailable, "The server is being restarted. What has come is stored; please go on in a moment.", 1)
-	errDown       = refusal(http.StatusServiceUnavailable, video.Unavailable, "The upload can't be stored right now. Please try again in a moment.", 3)
-	errGone       = refusal(http.StatusGone, video.Gone, "This upload was canceled or has expired.", 0)
-	errUnknown    = refusal(http.StatusNotFound, video.NotFound, "There is no such upload.", 0)
-	errChecksum   = refusal(statusChecksumMismatch, video.Invalid, "The bytes don't match their Upload-Checksum. None of them was kept; please send them again.", 0)
+	errPaused     = refusal(http.StatusLocked, video.Conflict, "paused", "This upload is paused. Resume it, then send on from the stored offset.", 10)
+	errDraft      = refusal(http.StatusLocked, video.Conflict, "draft", "This video is kept as a draft. Resume it, then send on from the stored offset.", 60)
+	errSuperseded = refusal(http.StatusLocked, video.Conflict, "superseded", "Another request took this upload up. Ask for the offset and go on from there.", 1)
+	errBusy       = refusal(http.StatusLocked, video.Conflict, "busy", "Another request is still using this upload. Please try again in a moment.", 1)
+	errNotNow     = refusal(http.StatusLocked, video.Unavailable, "", "How far this upload is can't be said right now. Please try again in a moment.", 3)
+	errSlow       = refusal(http.StatusServiceUnavailable, video.Unavailable, "slow", "The bytes came too slowly. What has come is stored: ask for the offset and go on from there.", 1)
+	errStopping   = refusal(http.StatusServiceUnavailable, video.Unavailable, "", "The server is being restarted. What has come is stored; please go on in a moment.", 1)
+	errDown       = refusal(http.StatusServiceUnavailable, video.Unavailable, "", "The upload can't be stored right now. Please try again in a moment.", 3)
+	errGone       = refusal(http.StatusGone, video.Gone, "", "This upload was canceled or has expired.", 0)
+	errUnknown    = refusal(http.StatusNotFound, video.NotFound, "", "There is no such upload.", 0)
+	errChecksum   = refusal(statusChecksumMismatch, video.Invalid, "checksum", "The bytes don't match their Upload-Checksum. None of them was kept; please send them again.", 0)
+	errUnreadable = refusal(http.StatusBadRequest, video.Invalid, "", "The body can't be read to its end. What has come is stored: ask for the offset and go on from there.", 0)
+	errTooShort   = refusal(http.StatusBadRequest, video.Invalid, "piece_too_small", "This upload has come in very many small pieces. Send at least 64 KiB a piece; only the last may be shorter.", 0)
+	errTooLong    = refusal(http.StatusRequestEntityTooLarge, video.TooLarge, "", "The body is longer than the upload has bytes left. Its end was not kept.", 0)
 )
 
-// problem is an RFC 9457 body, for the statuses of tus that video's codes don't have.
-type problem struct {
-	Type   string     `json:"type"`
-	Title  string     `json:"title"`
-	Status int        `json:"status"`
-	Code   video.Code `json:"code"`
-	Detail string     `json:"detail"`
+// libraryRefusals are tusd's own, by the key that their text begins with, with what can be done about them.
+var libraryRefusals = map[string]struct{ reason, detail string }{
+	"ERR_UNSUPPORTED_VERSION":         {"tus_version", "Send the header Tus-Resumable: 1.0.0. This is tus 1.0: https://tus.io/protocols/resumable-upload"},
+	"ERR_MISMATCHED_OFFSET":           {"offset", "Upload-Offset is not where the upload stands. Ask for the offset by HEAD and go on from there."},
+	"ERR_INVALID_OFFSET":              {"", "Upload-Offset must say how many bytes are stored."},
+	"ERR_INVALID_CONTENT_TYPE":        {"", "Send the bytes with Content-Type: application/offset+octet-stream."},
+	"ERR_INVALID_UPLOAD_LENGTH":       {"", "Upload-Length must be the bytes of the whole file, as a number, and can't be changed."},
+	"ERR_AMBIGUOUS_UPLOAD_LENGTH":     {"", "Send either Upload-Length or Upload-Defer-Length, not both."},
+	"ERR_INVALID_UPLOAD_LENGTH_DEFER": {"", "Upload-Defer-Length can only be 1."},
+	"ERR_UNEXPECTED_EOF":              {"", "The body ended too soon. What has come is stored: ask for the offset and go on from there."},
+	"ERR_UPLOAD_SIZE_EXCEEDED":        {"", "The body is longer than the upload has bytes left."},
+	"ERR_MAX_SIZE_EXCEEDED":           {"", "The upload is larger than this server takes."},
+}
+
+// ofLibrary is the problem that a refusal of tusd's stands for. The status stays.
+func ofLibrary(status int, key string) error {
+	said := libraryRefusals[key]
+	if said.detail == "" {
+		said.detail = "The request can't be understood: " + strings.ToLower(http.StatusText(status)) + "."
+	}
+	p := problem.OfStatus(status, said.detail)
+	p.Status, p.Title, p.Reason = status, http.StatusText(status), said.reason
+	return asAnswer(p)
 }
 
 // refusal makes an answer that tusd sends as it is. retryAfter is in seconds.
-func refusal(status int, code video.Code, detail string, retryAfter int) handler.Error {
-	title := http.StatusText(status)
+func refusal(status int, code video.Code, reason, detail string, retryAfter int) handler.Error {
+	p := problem.New(code, detail)
+	p.Status, p.Title, p.Reason = status, http.StatusText(status), reason
 	if status == statusChecksumMismatch {
-		title = "Checksum Mismatch"
+		p.Title = "Checksum Mismatch"
 	}
-	// A struct of strings and numbers can't fail to be marshalled.
-	text, _ := json.Marshal(problem{"about:blank", title, status, code, detail})
-	e := handler.NewError(fmt.Sprintf("ERR_%d", status), detail, status)
-	e.HTTPResponse.Body = string(text)
-	e.HTTPResponse.Header = handler.HTTPHeader{"Content-Type": "application/problem+json"}
+	e := asAnswer(p)
 	if retryAfter > 0 {
 		e.HTTPResponse.Header["Retry-After"] = strconv.Itoa(retryAfter)
 	}
+	return e
+}
+
+// asAnswer is a problem in the form that tusd sends.
+func asAnswer(p *problem.Problem) handler.Error {
+	// A struct of strings and numbers can't fail to be marshalled.
+	text, _ := json.Marshal(p)
+	e := handler.NewError("ERR_"+string(p.Code)+"_"+p.Reason, p.Detail, p.Status)
+	e.HTTPResponse.Body = string(text) + "\n"
+	e.HTTPResponse.Header = handler.HTTPHeader{"Content-Type": problem.MediaType}
+	for name := range p.GetHeaders() {
+		e.HTTPResponse.Header[name] = p.GetHeaders().Get(name)
+	}
+	return e
+}
+
+func isProblem(h http.Header) bool { return h.Get("Content-Type") == problem.MediaType }
+
+// notAllowed is the answer to a method that an address doesn't take (RFC 9110, section 15.5.6).
+func notAllowed(method, allow string) error {
+	e := refusal(http.StatusMethodNotAllowed, video.Invalid, "", "This address does not take "+method+"; it takes "+allow+".", 0)
+	e.HTTPResponse.Header["Allow"] = allow
 	return e
 }
 
@@ -65,9 +104,6 @@ func (s *Server) tooLarge() error {
 	return video.Errorf(video.TooLarge, "An upload can have at most %d bytes (%.1f MB).",
 		s.settings.MaxBytes, float64(s.settings.MaxBytes)/1e6)
 }
-
-var errTooLong = refusal(http.StatusRequestEntityTooLarge, video.TooLarge,
-	"The body is longer than the upload has bytes left. Its end was not kept.", 0)
 
 // answerTo turns any error into the answer that tusd sends: our own as they are,
 // a fence as 423, since whoever was fenced off may ask for the offset and go on.
@@ -83,7 +119,7 @@ func (s *Server) answerTo(c *call, err error) error {
 		return errGone
 	case video.Conflict:
 		if e, ok := errors.AsType[*video.Error](err); ok {
-			return refusal(http.StatusLocked, video.Conflict, e.Detail, 1)
+			return refusal(http.StatusLocked, video.Conflict, e.Reason, e.Detail, 1)
 		}
 	case video.Unavailable:
 		return errDown
@@ -93,27 +129,30 @@ func (s *Server) answerTo(c *call, err error) error {
 
 // problem is the host's answer to err, in the form that tusd sends.
 func (s *Server) problem(c *call, err error) handler.Error {
-	p := capture{header: http.Header{}, status: http.StatusInternalServerError}
-	s.host.Problem(&p, c.r, err)
-	e := handler.NewError("ERR_"+string(video.CodeOf(err)), "refused", p.status)
-	e.HTTPResponse.Body = p.body.String()
-	e.HTTPResponse.Header = handler.HTTPHeader{}
-	for name := range p.header {
-		e.HTTPResponse.Header[name] = p.header.Get(name)
+	return asAnswer(s.host.Problem(c.r.Context(), err))
+}
+
+// refuse answers with err: one of tusd's form as it is, any other as the host has it.
+func (c *call) refuse(err error) {
+	e, ok := errors.AsType[handler.Error](err)
+	if !ok {
+		e = c.server.problem(c, err)
+	} else if e.HTTPResponse.Header["Content-Type"] != problem.MediaType {
+		e, _ = errors.AsType[handler.Error](ofLibrary(e.HTTPResponse.StatusCode, e.ErrorCode))
 	}
-	return e
+	h := c.answer.Header()
+	h.Del("Content-Length")
+	h.Set("Tus-Resumable", "1.0.0")
+	h.Set("Cache-Control", "no-store")
+	for name, value := range e.HTTPResponse.Header {
+		h.Set(name, value)
+	}
+	c.answer.WriteHeader(e.HTTPResponse.StatusCode)
+	if c.r.Method != http.MethodHead {
+		// The client may have gone; there is nobody else to tell.
+		_, _ = io.WriteString(c.answer, e.HTTPResponse.Body)
+	}
 }
-
-// capture is a ResponseWriter that keeps a short answer.
-type capture struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (c *capture) Header() http.Header         { return c.header }
-func (c *capture) WriteHeader(status int)      { c.status = status }
-func (c *capture) Write(p []byte) (int, error) { return c.body.Write(p) }
 
 // over reports whether the upload has come to its end, so that nothing of it can be asked any more.
 func over(u catalog.Upload) bool {

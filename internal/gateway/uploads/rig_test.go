@@ -7,22 +7,24 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/devstacktest"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -66,8 +68,31 @@ func newRigOn(t testing.TB, store objects.Store) *rig {
 // gateway is one server with its address.
 type gateway struct {
 	*rig
-	url  string
-	stop func() // as a signal would
+	url   string
+	stop  func()        // as a signal would
+	taken *atomic.Int64 // bytes that it has read from its connections
+}
+
+// countingListener counts what is read from the connections that it accepts.
+type countingListener struct {
+	net.Listener
+	taken *atomic.Int64
+}
+
+func (l countingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return countingConn{c, l.taken}, err
+}
+
+type countingConn struct {
+	net.Conn
+	taken *atomic.Int64
+}
+
+func (c countingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.taken.Add(int64(n))
+	return n, err
 }
 
 func (r *rig) gateway(settings ...func(*uploads.Settings)) *gateway {
@@ -92,9 +117,14 @@ func (r *rig) frozen(settings ...func(*uploads.Settings)) (*gateway, func(contex
 	}
 	server, err := uploads.New(s, r.catalog, r.vault, r.store, r.host, slog.New(slog.NewTextHandler(r.t.Output(), nil)))
 	check(r.t, err)
-	web := httptest.NewServer(server)
+	mux := http.NewServeMux()
+	server.Register(mux)
+	web := httptest.NewUnstartedServer(mux)
+	taken := &atomic.Int64{}
+	web.Listener = countingListener{web.Listener, taken}
+	web.Start()
 	r.t.Cleanup(web.Close)
-	return &gateway{rig: r, url: web.URL}, func(ctx context.Context) { check(r.t, server.Run(ctx)) }
+	return &gateway{rig: r, url: web.URL, taken: taken}, func(ctx context.Context) { check(r.t, server.Run(ctx)) }
 }
 
 func check(t testing.TB, err error) {
@@ -191,17 +221,19 @@ func (h *host) timesTold(id video.ID) int {
 	return h.told[id]
 }
 
-var statuses = map[video.Code]int{
-	video.Invalid: 400, video.Unauthenticated: 401, video.Forbidden: 403, video.NotFound: 404, video.Conflict: 409,
-	video.Gone: 410, video.TooLarge: 413, video.UnsupportedMedia: 415, video.RateLimited: 429, video.Unavailable: 503, video.Internal: 500,
+// MayCancel takes a bearer of the owner's for a sign-in.
+func (h *host) MayCancel(r *http.Request, _ video.ID) error {
+	if r.Header.Get("Authorization") == "Bearer dev:me" {
+		return nil
+	}
+	return video.Errorf(video.Forbidden, "Only the owner may.").For("uploaded")
 }
 
-func (h *host) Problem(w http.ResponseWriter, _ *http.Request, err error) {
-	code := video.CodeOf(err)
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(statuses[code])
-	json.NewEncoder(w).Encode(map[string]any{"code": code, "status": statuses[code], "detail": err.Error()})
+func (h *host) Problem(ctx context.Context, err error) *problem.Problem {
+	return (&problem.Answerer{Log: slog.New(slog.DiscardHandler)}).Problem(ctx, err)
 }
+
+func (h *host) Base(r *http.Request) string { return "http://" + r.Host }
 
 // reply is an answer that was read to its end.
 type reply struct {

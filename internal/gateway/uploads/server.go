@@ -5,7 +5,8 @@
 // here. The bytes of an upload become segments of at most 8 MiB, each sealed in
 // memory under the video's key, put into the primary store as
 // v/<id>/source/<offset>-<random>, and counted in the catalog in their order.
-// Plain bytes exist in the gateway's buffers only, whose sum is capped.
+// Plain bytes exist in the gateway's buffers only, whose sum is capped, and in what one
+// read of a body returns: 16 to 128 KiB of each request under way.
 //
 // What exists where, and when it goes:
 //
@@ -29,7 +30,6 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -37,6 +37,7 @@ import (
 	xslog "golang.org/x/exp/slog"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/leases"
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -44,15 +45,11 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// Path is where the server expects to be mounted, with or without what follows it.
+// Path is where the server has its routes; see Register.
 const Path = "/v1/uploads/"
 
 // Settings of a Server. The zero value of each but MaxBytes has a default.
 type Settings struct {
-	// BaseURL stands before Path in every Location, without a slash at its end.
-	// When empty it is taken from each request.
-	BaseURL string
-
 	// MaxBytes is the size above which an upload is refused. It must be set.
 	MaxBytes int64
 
@@ -67,13 +64,20 @@ type Settings struct {
 	// FlushAfter is how long bytes may wait for more of them before they are
 	// stored as a short segment. A checksum has to be awaited all the same.
 	FlushAfter time.Duration
+
+	// FreeSegments is how many segments an upload may have, of whatever size: 1,000. After
+	// that only pieces of at least 64 KiB, and the last one, are stored.
+	FreeSegments int64
+
+	// Silence is how long a body may stay without a byte: two minutes. Bytes that come
+	// more slowly than 512 a second use it up as well.
+	Silence time.Duration
 }
 
 // FlushAfter is the default of the setting.
 const FlushAfter = 5 * time.Second
 
 func (s Settings) withDefaults() Settings {
-	s.BaseURL = strings.TrimRight(s.BaseURL, "/")
 	if s.SegmentSize <= 0 {
 		s.SegmentSize = manifest.SegmentSize
 	}
@@ -83,13 +87,19 @@ func (s Settings) withDefaults() Settings {
 	if s.FlushAfter <= 0 {
 		s.FlushAfter = FlushAfter
 	}
+	if s.FreeSegments <= 0 {
+		s.FreeSegments = 1000
+	}
+	if s.Silence <= 0 {
+		s.Silence = 2 * time.Minute
+	}
 	return s
 }
 
 // NewUpload is what a client asks for by POST.
 type NewUpload struct {
 	Length   int64             // bytes; -1 when the client will say later
-	Metadata map[string]string // as sent; any text, also none
+	Metadata map[string]string // as sent; any keys, any text, also none
 }
 
 // Created is the upload that answers a POST.
@@ -103,17 +113,25 @@ type Host interface {
 	// Create makes the video with its catalog rows (catalog.CreateVideo) and
 	// workflow, or finds the one named by the metadata's video_id, for the caller
 	// that it finds in r. Repeating it with the same video_id is a success with the same answer.
+	// Metadata that it doesn't know or can't use is BadMetadata.
 	Create(ctx context.Context, r *http.Request, req NewUpload) (Created, error)
 
 	// Cancel cancels the video. Repeating it is a success, also when the video is gone.
 	Cancel(ctx context.Context, id video.ID) error
 
+	// MayCancel says why the sender of r may not cancel the video of an upload that has
+	// every byte: nil for its signed-in owner alone.
+	MayCancel(r *http.Request, id video.ID) error
+
 	// Uploaded tells the workflow that every byte is stored. It is repeated
 	// until it has succeeded once, and may be repeated after that.
 	Uploaded(ctx context.Context, id video.ID) error
 
-	// Problem answers with the problem+json of an error.
-	Problem(w http.ResponseWriter, r *http.Request, err error)
+	// Problem is what an error is answered with.
+	Problem(ctx context.Context, err error) *problem.Problem
+
+	// Base is the public address of the gateway for the sender of r, without a slash at its end.
+	Base(r *http.Request) string
 }
 
 // Server answers tus requests. New makes one; Run must run beside it.
@@ -125,11 +143,12 @@ type Server struct {
 	host     Host
 	log      *slog.Logger
 
-	tus      http.Handler
+	tus      protocol
 	buffers  *buffers
 	slots    *slots
 	memory   *memory
 	echoes   *echoes
+	absences *absences
 	overdue  chan struct{}  // wakes the loop that announces finished uploads
 	cleaning sync.WaitGroup // of segments that don't count
 	stopping context.Context
@@ -146,46 +165,36 @@ func New(settings Settings, c *catalog.Catalog, v vault.Vault, store objects.Sto
 		settings: settings, catalog: c, vault: v, store: store, host: host, log: log,
 		buffers: newBuffers(settings.SegmentSize, settings.Buffers),
 		slots:   newSlots(c, gatewayName(), log),
-		memory:  newMemory(), echoes: newEchoes(),
+		memory:  newMemory(), echoes: newEchoes(), absences: newAbsences(),
 		overdue: make(chan struct{}, 1),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
-	tus, err := s.protocol()
-	if err != nil {
-		return nil, video.Errorf(video.Invalid, "The address of uploads is not a URL.").Because(err)
-	}
-	s.tus = tus
-	return s, nil
+	var err error
+	s.tus, err = newProtocol(s.libraryConfig())
+	return s, err
 }
 
-// protocol returns tusd's part. Cross-origin rules are ours, because our own
-// answers need them too.
-func (s *Server) protocol() (http.Handler, error) {
+// libraryConfig is what tusd is told. Cross-origin rules and addresses are ours, because
+// our own answers need them too.
+func (s *Server) libraryConfig() handler.Config {
 	parts := handler.NewStoreComposer()
 	parts.UseCore(s)
 	parts.UseLengthDeferrer(s)
 	parts.UseLocker(s.slots)
-	return handler.NewHandler(handler.Config{
+	return handler.Config{
 		StoreComposer:   parts,
-		BasePath:        s.settings.BaseURL + Path,
+		BasePath:        Path,
 		MaxSize:         s.settings.MaxBytes,
 		DisableDownload: true,
 		Cors:            &handler.CorsConfig{Disable: true},
 		// Drafts -01 to -05 of the IETF's resumable uploads: experimental.
 		EnableExperimentalProtocol: true,
-		RespectForwardedHeaders:    true,
-		// A client that has fallen silent costs a connection and no buffer.
-		NetworkTimeout:     silence,
+		// Longer than a body has patience: tusd would answer 500.
+		NetworkTimeout:     2 * s.settings.Silence,
 		AcquireLockTimeout: 2 * leases.Wait,
 		Logger:             xslog.New(quiet{}),
-	})
+	}
 }
-
-// silence is how long a connection may stay without a byte.
-const silence = 10 * time.Minute
-
-// URL is where the upload with this token is found.
-func (s *Server) URL(token string) string { return s.settings.BaseURL + Path + token }
 
 // Run keeps the leases of this gateway alive and repeats what was not yet
 // announced, until ctx ends. Then it ends the transfers under way, with what has
@@ -201,6 +210,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}()
 	s.announceLoop(ctx)
 	s.stop()
+	s.absences.close()
 	s.slots.letGo(errStopping, leases.TTL)
 	endBeat()
 	<-beats

@@ -30,10 +30,15 @@ func (s *Server) NewUpload(ctx context.Context, info handler.FileInfo) (handler.
 	if info.SizeIsDeferred {
 		length = -1
 	}
-	if length > s.settings.MaxBytes { // of an IETF draft's POST; see call.fits
+	if length > s.settings.MaxBytes { // of an IETF draft's POST; see call.checkLength
 		return nil, s.problem(c, s.tooLarge())
 	}
-	made, err := s.host.Create(ctx, c.r, NewUpload{Length: length, Metadata: info.MetaData})
+	for _, name := range []string{"filename", "filetype"} { // of an IETF draft's headers
+		if _, said := c.metadata[name]; !said && info.MetaData[name] != "" {
+			c.metadata[name] = info.MetaData[name]
+		}
+	}
+	made, err := s.host.Create(ctx, c.r, NewUpload{Length: length, Metadata: c.metadata})
 	if err != nil {
 		return nil, s.problem(c, err)
 	}
@@ -48,7 +53,7 @@ func (s *Server) NewUpload(ctx context.Context, info handler.FileInfo) (handler.
 	if c.upload.Offset > 0 {
 		c.r.ContentLength, c.r.Body = 0, http.NoBody
 	}
-	return &upload{server: s, call: c, metadata: info.MetaData}, nil
+	return &upload{server: s, call: c, metadata: c.metadata}, nil
 }
 
 // GetUpload reads the upload anew, since its offset may have moved before the lease was taken.
@@ -100,7 +105,11 @@ func (u *upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (i
 	if err != nil {
 		return 0, s.answerTo(c, err)
 	}
-	in.drink(src)
+	if n := c.r.ContentLength; n > 0 && in.isTooShort(n) {
+		in.short = true // and not a byte of it is read
+	} else {
+		in.read(src)
+	}
 	stored, err := in.finish()
 	c.moved(offset + stored)
 	if complete(c.upload) {
