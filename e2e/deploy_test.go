@@ -205,8 +205,8 @@ func (l *standing) deletedAndCanceled() {
 	for stage, id := range l.deleted {
 		l.promptly(func() error { return l.me.Delete(l.ctx, id) })
 		v, err := l.me.Video(l.ctx, id)
-		if err != nil || v.Ending == "" {
-			l.t.Errorf("%s and deleted: its owner sees %s, %q, %v", stage, v.Stage, v.Ending, err)
+		if err != nil || v.Ends() == "" {
+			l.t.Errorf("%s and deleted: its owner sees %s, %q, %v", stage, v.Stage, v.Ends(), err)
 		}
 		if _, err := l.as("somebody-else").Video(l.ctx, id); err == nil {
 			l.t.Errorf("%s and deleted: somebody else is told %v", stage, err)

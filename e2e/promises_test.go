@@ -62,8 +62,8 @@ func TestDeletedAndCanceledWhilePausedInTemporal(t *testing.T) {
 		t.Errorf("it can be watched: %v", err)
 	}
 	v, err := me.Video(r.ctx, published)
-	if r.must(err); v.Stage != video.PendingDeletion || v.Ending != video.ByDeletion {
-		t.Errorf("its owner sees %s, %s", v.Stage, v.Ending)
+	if r.must(err); v.Stage != video.PendingDeletion || v.Ends() != video.ByDeletion {
+		t.Errorf("its owner sees %s, %s", v.Stage, v.Ends())
 	}
 	if _, err := me.Command(r.ctx, begun.ID, video.Pause, video.CommandRequest{}); video.CodeOf(err) != video.Conflict || client.StatusOf(err) != 409 {
 		t.Errorf("another command: %v", err)

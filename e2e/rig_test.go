@@ -352,5 +352,5 @@ func (r *rig) announce(c *client.Client, path string) (client.Video, *client.Upl
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return v, &client.Upload{Client: c, URL: v.Upload.URL, File: bytes.NewReader(data), Size: size}
+	return v, &client.Upload{Client: c, URL: v.UploadURL(), File: bytes.NewReader(data), Size: size}
 }

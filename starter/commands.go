@@ -43,8 +43,8 @@ func stageOf(v client.Video) string {
 	switch {
 	case v.Paused:
 		text += ", paused"
-	case v.Ending != "" && v.Stage.OnTheWay():
-		text = string(v.Ending)
+	case v.Ends() != "" && v.Stage.OnTheWay():
+		text = string(v.Ends())
 	case v.Stage == video.Uploading && v.Upload != nil && v.Upload.Stalled:
 		text += ", stalled"
 	}

@@ -174,7 +174,7 @@ func (d *demo) begin(title string) (client.Video, <-chan error, error) {
 		return v, nil, errors.New("the gateway did not say where to send the video")
 	}
 	upload := &client.Upload{
-		Client: d.gateway, URL: v.Upload.URL, File: d.file, Size: d.size, Rate: max(1, d.size/uploadSeconds), Patience: 2 * time.Minute,
+		Client: d.gateway, URL: v.UploadURL(), File: d.file, Size: d.size, Rate: max(1, d.size/uploadSeconds), Patience: 2 * time.Minute,
 	}
 	uploaded := make(chan error, 1)
 	go func() { uploaded <- upload.Run(d.ctx) }()

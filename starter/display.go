@@ -64,12 +64,12 @@ func (l *lines) Waits(state, advice string) {
 	l.say(fmt.Sprintf("%s, %s: %s", video.Uploading, state, advice), "")
 }
 
-func (l *lines) tenth(stage video.Stage, p client.Progress) {
+func (l *lines) tenth(stage video.Stage, p video.Progress) {
 	tenth := int64(0)
 	if p.Total > 0 {
 		tenth = 10 * p.Done / p.Total
 	}
-	pace := paceOf(p.PerSecond, p.ETA, p.Unit)
+	pace := paceOf(p)
 	if pace != "" {
 		pace = ", " + pace
 	}
@@ -91,11 +91,11 @@ func (l *lines) Close() {
 }
 
 // sending is the progress of our own upload.
-func sending(p *pace, offset, total int64) client.Progress {
+func sending(p *pace, offset, total int64) video.Progress {
 	p.observe(time.Now(), offset)
-	progress := client.Progress{Stage: video.Uploading, Done: offset, Total: total, Unit: "bytes", PerSecond: p.rate()}
-	if progress.PerSecond > 0 {
-		progress.ETA = float64(total-offset) / progress.PerSecond
+	progress := video.Progress{Stage: video.Uploading, Done: offset, Total: total, Unit: "bytes"}
+	if rate := p.rate(); rate > 0 {
+		progress.PerSecond, progress.ETA = &rate, new(float64(total-offset)/rate)
 	}
 	return progress
 }
@@ -110,7 +110,7 @@ func progressOf(v client.Video) string {
 		return ""
 	}
 	text := fmt.Sprintf("%d%% of %s", 100*p.Done/p.Total, amount(p.Total, p.Unit))
-	if pace := paceOf(p.PerSecond, p.ETA, p.Unit); pace != "" && plain(v) {
+	if pace := paceOf(*p); pace != "" && plain(v) {
 		text += ", " + pace
 	}
 	return text

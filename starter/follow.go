@@ -46,7 +46,7 @@ func outcome(v client.Video) (ended bool, err error) {
 	case video.Draft:
 		return true, fmt.Errorf("the video was canceled and kept as a draft%s; to go on:  starter resume %s", until(v.PurgeAt), v.ID)
 	case video.Canceled, video.PendingDeletion, video.Purging, video.Purged:
-		return true, fmt.Errorf("the video is gone: %s", v.Ending)
+		return true, fmt.Errorf("the video is gone: %s", v.Ends())
 	}
 	return false, nil
 }

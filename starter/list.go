@@ -26,7 +26,7 @@ func (c *listCommand) Run(s *shell) error {
 			fmt.Fprintf(s.out, "%s\n", v.Raw)
 			return
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.CreatedAt.Local().Format(time.DateTime), stageOf(v), progressOf(v), v.Title)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.ID, created(v), stageOf(v), progressOf(v), v.Title)
 	})
 	if err != nil {
 		return err
@@ -53,6 +53,14 @@ func each(s *shell, gateway *client.Client, stage string, limit int, show func(c
 			return nil
 		}
 	}
+}
+
+// created is when the video was made.
+func created(v client.Video) string {
+	if v.CreatedAt == nil {
+		return ""
+	}
+	return v.CreatedAt.Local().Format(time.DateTime)
 }
 
 func indented(raw []byte) (string, error) {

@@ -28,7 +28,7 @@ const quietAfter = 15 * time.Second
 func newSender(s *shell, gateway *client.Client, v client.Video, file *os.File, size int64, show display) *sender {
 	d := &sender{shell: s, gateway: gateway, id: v.ID, show: show}
 	d.upload = &client.Upload{
-		Client: gateway, URL: v.Upload.URL, File: file, Size: size, Announce: v.Upload.Length == nil,
+		Client: gateway, URL: v.UploadURL(), File: file, Size: size, Announce: v.Upload.Length == nil,
 		Sent: d.sent, Waits: d.waits,
 	}
 	return d

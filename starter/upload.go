@@ -115,7 +115,7 @@ func (c *uploadCommand) named(s *shell, gateway *client.Client, u unfinished, in
 	if _, err := outcome(v); err != nil && v.Stage != video.Draft {
 		return v, err
 	}
-	if v.Upload == nil || v.Upload.URL == "" {
+	if v.UploadURL() == "" {
 		return v, video.Errorf(video.Conflict, "%s takes no upload: the gateway fetches it itself, or everything was sent long ago.", id)
 	}
 	if v, err = c.takeUp(s, gateway, v, info); err != nil {
@@ -150,8 +150,8 @@ func (c *uploadCommand) takeUp(s *shell, gateway *client.Client, v client.Video,
 // is resumed.
 func goesOn(v client.Video) bool {
 	u := v.Upload
-	return (v.Stage == video.Uploading && v.Ending == "" || v.Stage == video.Draft) &&
-		u != nil && u.URL != "" && (u.Length == nil || u.Offset < *u.Length)
+	return (v.Stage == video.Uploading && v.Ends() == "" || v.Stage == video.Draft) &&
+		v.UploadURL() != "" && (u.Length == nil || u.Offset < *u.Length)
 }
 
 // stopped says how to go on, where one can, and until when.

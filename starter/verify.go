@@ -29,7 +29,7 @@ func (c *verifyCommand) Run(s *shell) error {
 	for _, store := range receipt.Stores {
 		fmt.Fprintf(s.out, "%s: removed %s; nothing was found afterwards\n", store.Store, countsOf(store.Removed))
 	}
-	fmt.Fprintf(s.out, "ok: %s, key destroyed %s\n", receipt.Reason, moment(receipt.KeyDestroyedAt))
+	fmt.Fprintf(s.out, "ok: %s, key destroyed %s\n", receipt.Reason, moment(&receipt.KeyDestroyedAt))
 	return nil
 }
 

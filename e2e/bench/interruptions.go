@@ -88,7 +88,7 @@ func (b *bench) begin() (*sending, error) {
 	s := &sending{id: v.ID, done: make(chan error, 1)}
 	ctx, stop := context.WithCancel(b.ctx)
 	s.stop = stop
-	u := &client.Upload{Client: b.me, URL: v.Upload.URL, File: file, Size: uploadSize, Rate: uploadRate, Sent: s.sent.Store}
+	u := &client.Upload{Client: b.me, URL: v.UploadURL(), File: file, Size: uploadSize, Rate: uploadRate, Sent: s.sent.Store}
 	go func() {
 		defer file.Close()
 		s.done <- u.Run(ctx)
