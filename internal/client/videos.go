@@ -97,7 +97,7 @@ func (c *Client) Create(ctx context.Context, n NewVideo) (v Video, err error) {
 		if err == nil || video.CodeOf(err) != video.Unavailable {
 			return v, err
 		}
-		if sleep(ctx, backoff(attempt)) != nil {
+		if sleep(ctx, pauseBefore(attempt, err)) != nil {
 			break
 		}
 	}
@@ -111,17 +111,24 @@ func (c *Client) Video(ctx context.Context, id video.ID) (v Video, err error) {
 	return v, c.Call(ctx, http.MethodGet, address(id), nil, &v)
 }
 
-// Command asks something of a video and returns it as it is once that has taken hold.
+// Command asks something of a video and returns it as it is once that has taken hold,
+// or, of a cancel that is only on record, as it is until then.
 func (c *Client) Command(ctx context.Context, id video.ID, command video.Command, request video.CommandRequest) (v Video, err error) {
 	if command == video.Delete {
-		return v, c.Delete(ctx, id)
+		err = c.Call(ctx, http.MethodDelete, address(id), nil, &v)
+	} else {
+		err = c.Call(ctx, http.MethodPost, address(id)+"/"+string(command), request, &v)
 	}
-	return v, c.Call(ctx, http.MethodPost, address(id)+"/"+string(command), request, &v)
+	if err == nil && v.ID != id {
+		err = video.Errorf(video.Unavailable, "The gateway's answer was not about this video.")
+	}
+	return v, err
 }
 
 // Delete deletes a video; it returns once the video is hidden.
 func (c *Client) Delete(ctx context.Context, id video.ID) error {
-	return c.Call(ctx, http.MethodDelete, address(id), nil, nil)
+	_, err := c.Command(ctx, id, video.Delete, video.CommandRequest{})
+	return err
 }
 
 // Videos returns one page of the caller's own videos, newest first. The stage
