@@ -9,7 +9,8 @@ import (
 
 // target is the video that a command is about.
 type target struct {
-	ID string `arg:"" name:"id" help:"Id of the video."`
+	clientOnly `kong:"-"`
+	ID         string `arg:"" name:"id" help:"Id of the video."`
 }
 
 func (t target) id() (video.ID, error) { return video.ParseID(t.ID) }

@@ -10,9 +10,10 @@ import (
 )
 
 type listCommand struct {
-	Stage string `help:"Only videos in this stage."`
-	JSON  bool   `name:"json" help:"One JSON document a line."`
-	Limit int    `default:"100" help:"At most so many; 0 for all."`
+	clientOnly `kong:"-"`
+	Stage      string `help:"Only videos in this stage."`
+	JSON       bool   `name:"json" help:"One JSON document a line."`
+	Limit      int    `default:"100" help:"At most so many; 0 for all."`
 }
 
 func (c *listCommand) Run(s *shell) error {

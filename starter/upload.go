@@ -12,10 +12,11 @@ import (
 )
 
 type uploadCommand struct {
-	File  string `arg:"" help:"The video."`
-	about `embed:""`
-	Video string `placeholder:"ID" help:"Go on with this upload or draft, wherever it was begun."`
-	Rate  int64  `placeholder:"BYTES" help:"Send at most so many bytes a second."`
+	clientOnly `kong:"-"`
+	File       string `arg:"" help:"The video."`
+	about      `embed:""`
+	Video      string `placeholder:"ID" help:"Go on with this upload or draft, wherever it was begun."`
+	Rate       int64  `placeholder:"BYTES" help:"Send at most so many bytes a second."`
 }
 
 // Run prints the id first and ends where the author has nothing left to do:

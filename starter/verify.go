@@ -12,7 +12,8 @@ import (
 )
 
 type verifyCommand struct {
-	What string `arg:"" name:"id-or-file" help:"Id of an erased video, or a file with its receipt."`
+	clientOnly `kong:"-"`
+	What       string `arg:"" name:"id-or-file" help:"Id of an erased video, or a file with its receipt."`
 }
 
 // Run checks what a receipt says about itself: that it is whole and that every
