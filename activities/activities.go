@@ -75,7 +75,7 @@ func (a *Activities) of(queue string) map[string]any {
 	switch queue {
 	case video.ControlQueue:
 		return map[string]any{
-			"Control": a.Control, "CheckUpload": a.CheckUpload, "SealUpload": a.SealUpload,
+			"Control": a.Control, "ReadControl": a.ReadControl, "CheckUpload": a.CheckUpload, "SealUpload": a.SealUpload,
 			"Publish": a.Publish, "Hide": a.Hide, "DestroyKey": a.DestroyKey, "Audit": a.Audit,
 		}
 	case video.TransferQueue:

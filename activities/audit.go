@@ -215,7 +215,12 @@ func (a *audit) list(ctx context.Context, query, place string, visit func(page [
 
 // signal tells a run something. One that has ended meanwhile needs no telling.
 func (a *audit) signal(ctx context.Context, id video.ID, c video.Command, r video.CommandRequest) (told bool, err error) {
-	err = a.ask(ctx, func() error { return a.Temporal.SignalWorkflow(ctx, id.WorkflowID(), "", string(c), r) })
+	return a.tell(ctx, id, string(c), r)
+}
+
+// tell is signal for any name and payload.
+func (a *audit) tell(ctx context.Context, id video.ID, name string, payload any) (told bool, err error) {
+	err = a.ask(ctx, func() error { return a.Temporal.SignalWorkflow(ctx, id.WorkflowID(), "", name, payload) })
 	if _, missing := errors.AsType[*serviceerror.NotFound](err); missing {
 		return false, nil
 	}

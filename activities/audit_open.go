@@ -82,5 +82,18 @@ func (a *audit) lookForTrouble(ctx context.Context) error {
 	if len(troubled) > mostTroubled {
 		return nil
 	}
+	marked, err := a.Catalog.MarkedTrouble(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range marked { // also of rows that this audit hasn't come to
+		lost, err := a.keyLost(ctx, id)
+		if err != nil {
+			return err
+		}
+		if lost {
+			troubled = append(troubled, id)
+		}
+	}
 	return a.Catalog.ClearTrouble(ctx, troubled)
 }

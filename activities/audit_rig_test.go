@@ -142,6 +142,7 @@ func (r *auditRig) patient(what string, try func() error) {
 func (r *auditRig) row(stage video.Stage, epoch int64, change func(*catalog.Control, *catalog.Video)) video.ID {
 	r.t.Helper()
 	id := video.NewID()
+	r.must(r.Vault.Make(r.ctx, id))
 	r.must(r.Catalog.CreateVideo(r.ctx, catalog.Video{ID: id, Owner: "5f0c", Visibility: "public", Stage: stage},
 		catalog.Upload{Video: id, TokenHash: []byte(id), Length: -1, Idle: time.Hour}))
 	if epoch == 0 {

@@ -35,7 +35,9 @@ const (
 type sight struct {
 	catalog.Audited
 	standing
-	known video.Stage // as the run's attribute has it; empty where it has none
+	known  video.Stage // as the run's attribute has it; empty where it has none
+	paused bool        // as the run's attribute has it
+	waits  bool        // nothing of the run is under way: it waits for a time or a command
 }
 
 // missing is a life without a run.
@@ -215,7 +217,9 @@ func (a *audit) sightOf(ctx context.Context, row catalog.Audited) (sight, error)
 		return s, ofTemporal(err)
 	}
 	info := d.GetWorkflowExecutionInfo()
-	s.known = stageOf(info)
+	attribute(info, video.StageAttribute, &s.known)
+	attribute(info, video.PausedAttribute, &s.paused)
+	s.waits = len(d.GetPendingActivities()) == 0 && d.GetPendingWorkflowTask() == nil
 	switch {
 	case isOpen(info.GetStatus()):
 	case info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_COMPLETED, info.GetStatus() == enums.WORKFLOW_EXECUTION_STATUS_CANCELED:
@@ -226,13 +230,11 @@ func (a *audit) sightOf(ctx context.Context, row catalog.Audited) (sight, error)
 	return s, nil
 }
 
-// stageOf is the stage that a run shows as its attribute.
-func stageOf(info *workflow.WorkflowExecutionInfo) (stage video.Stage) {
-	payload := info.GetSearchAttributes().GetIndexedFields()[video.StageAttribute]
-	if payload == nil || converter.GetDefaultDataConverter().FromPayload(payload, &stage) != nil {
-		return ""
+// attribute reads what a run shows under a name; where it shows nothing the value stays.
+func attribute(info *workflow.WorkflowExecutionInfo, name string, value any) {
+	if payload := info.GetSearchAttributes().GetIndexedFields()[name]; payload != nil {
+		_ = converter.GetDefaultDataConverter().FromPayload(payload, value) // of another form: not ours
 	}
-	return stage
 }
 
 // judge counts a video and sets right what can be at once.
@@ -248,10 +250,43 @@ func (a *audit) judge(ctx context.Context, s sight) error {
 			return err
 		}
 	}
+	if err := a.checkKey(ctx, s); err != nil {
+		return err
+	}
 	if s.standing != goesOn {
 		return nil
 	}
 	return a.repeat(ctx, s)
+}
+
+// checkKey shows a video as in trouble whose key is lost: it can't be played, and its run,
+// which may only wait, doesn't know. On the way out nobody needs the key.
+func (a *audit) checkKey(ctx context.Context, s sight) error {
+	if !a.settled(s.CreatedAt) || s.Stage == video.Purging || s.Stage == video.Purged {
+		return nil
+	}
+	lost, err := a.keyLost(ctx, s.ID)
+	if err != nil || !lost {
+		return err
+	}
+	a.Report.Keyless++
+	a.Log.Error("the key vault lacks the key of a video; it is left alone", "video", s.ID)
+	return a.Catalog.MarkTrouble(ctx, []video.ID{s.ID})
+}
+
+// keyLost reports whether the vault lacks a key that was neither destroyed nor is to be.
+func (a *audit) keyLost(ctx context.Context, id video.ID) (bool, error) {
+	loan, err := a.Vault.Lend(ctx, id)
+	switch {
+	case err == nil:
+		loan.Release()
+		return false, nil
+	case is(err, video.NotFound):
+		return true, nil
+	case is(err, video.Gone):
+		return false, nil
+	}
+	return false, err
 }
 
 // repeat tells an open run what is on record and it hasn't heard.
@@ -267,6 +302,8 @@ func (a *audit) repeat(ctx context.Context, s sight) (err error) {
 		told, err = a.signal(ctx, s.ID, video.Delete, video.CommandRequest{})
 	case !s.CancelAskedAt.IsZero() && s.Ending == "" && a.settled(s.CancelAskedAt):
 		told, err = a.repeatCancel(ctx, s.ID)
+	default:
+		return a.compareWaiting(ctx, s)
 	}
 	if told {
 		a.Report.Unheard++
@@ -283,6 +320,47 @@ func (a *audit) repeatCancel(ctx context.Context, id video.ID) (told bool, err e
 		return false, err
 	}
 	return a.signal(ctx, id, video.Cancel, video.CommandRequest{KeepDraft: v.CancelKeeps})
+}
+
+// rereadEvery is how often a run that shows another stage than its rows is told to read
+// them. Where the rows are the older ones, as after a restore of the catalog, it goes on
+// showing another.
+const rereadEvery = 24 * time.Hour
+
+// compareWaiting tells a run that waits to read its rows where they stand elsewhere: one
+// that was reset, or restored with Temporal's database, would not look at them before its
+// next step. Who is told and not marked, because the audit dies, is told once more.
+func (a *audit) compareWaiting(ctx context.Context, s sight) error {
+	if !s.standsElsewhere() {
+		if s.known != "" && !s.RereadAt.IsZero() {
+			return a.Catalog.MarkReread(ctx, s.ID, time.Time{})
+		}
+		return nil
+	}
+	if !s.waits || time.Since(s.RereadAt) < rereadEvery {
+		return nil
+	}
+	// The run was asked after the row was read, and both may have moved on in between.
+	now, err := a.Catalog.AuditedOf(ctx, []video.ID{s.ID})
+	if s.Audited = now[s.ID]; err != nil || !s.standsElsewhere() {
+		return err
+	}
+	told, err := a.tell(ctx, s.ID, video.RereadSignal, nil)
+	if err != nil || !told {
+		return err
+	}
+	a.Report.Behind++
+	a.Log.Warn("a run shows another stage than its rows; it is told to read them", "video", s.ID, "run", s.known, "rows", s.Stage)
+	return a.Catalog.MarkReread(ctx, s.ID, time.Now())
+}
+
+// standsElsewhere reports whether rows and run differ in where the life stands. Past the
+// point of no return they may.
+func (s sight) standsElsewhere() bool {
+	if s.known == "" || s.known == video.Purging || s.Stage == video.Purged || s.ID == "" {
+		return false
+	}
+	return s.known != s.Stage || s.paused != s.Paused
 }
 
 // settled reports whether whoever asked at a time has had the time to tell the run.

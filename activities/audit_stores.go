@@ -46,7 +46,7 @@ func (a *audit) checkRecord(ctx context.Context, store, name string) error {
 		return err
 	}
 	err = video.Errorf(video.Internal, "The store %q has the record of an erasure that the key vault lacks: the vault is older than the stores. "+
-		"Nothing is audited until the right vault is back.", store)
+		"Nothing is audited until the right vault is back; only if that is lost for good: starter adopt vault.", store)
 	a.Log.Error("the audit stops", "why", err.Error(), "record", hash)
 	return err
 }

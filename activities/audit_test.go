@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
 	"github.com/reelflow/reelflow/internal/vault"
+	"github.com/reelflow/reelflow/internal/vault/vaulttest"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
 )
@@ -36,9 +38,10 @@ func TestAudit(t *testing.T) {
 			"brake": (*auditRig).brake, "unstarted": (*auditRig).unstartedRows, "one bad row": (*auditRig).oneBadRow,
 			"resumed": (*auditRig).resumed, "asked too much": (*auditRig).askedTooMuch, "stretches": (*auditRig).stretches,
 			"closed among many": (*auditRig).closedAmongMany, "paused in Temporal": (*auditRig).pausedInTemporal,
-			"unknown and risen": (*auditRig).unknownAndRisen, "unheard": (*auditRig).unheard, "overdue": (*auditRig).overdueRows,
+			"unknown and risen": (*auditRig).unknownAndRisen, "unheard": (*auditRig).unheard, "behind its rows": (*auditRig).behind, "overdue": (*auditRig).overdueRows,
 			"young": (*auditRig).youngRows, "stores": (*auditRig).storesWalk, "store down": (*auditRig).storeDown,
 			"divided listings": (*auditRig).dividedListings, "vault older than the stores": (*auditRig).olderVault,
+			"lost keys": (*auditRig).lostKeys,
 		}
 		if os.Getenv("SOAK") != "" {
 			tests["broken by a release"] = (*auditRig).broken // Temporal takes most of a minute to report it
@@ -85,7 +88,7 @@ func (r *auditRig) terminated() {
 			r.t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}
-	r.reports(workflows.AuditReport{Videos: 3})
+	r.reports(workflows.AuditReport{Videos: 3, Behind: 1}) // these runs write no rows: one shows a pause that its row lacks
 }
 
 // An end that somebody decided goes on, whoever terminated what.
@@ -483,6 +486,64 @@ func (r *auditRig) unheard() {
 	}
 }
 
+// A run that waits, and shows another stage than its rows, is told to read them: at once,
+// and no more than once a day.
+func (r *auditRig) behind() {
+	pause := func(c *catalog.Control, _ *catalog.Video) { c.Paused = true }
+	reject := func(c *catalog.Control, v *catalog.Video) { c.Ending, v.HiddenAt = video.ByRejection, time.Now() }
+	want := map[video.ID]bool{}
+	for _, row := range []struct {
+		stage, known video.Stage
+		change       func(*catalog.Control, *catalog.Video)
+		told         bool
+	}{
+		{video.Published, video.Scheduled, nil, true},
+		{video.Reviewing, video.Reviewing, pause, true},
+		{video.Rejected, video.Processing, reject, true},
+		{video.Scheduled, video.Published, nil, true}, // the catalog may be the older one: the run will tell
+		{video.Published, video.Published, nil, false},
+		{video.Published, "", nil, false},
+		{video.Purged, video.Published, reject, false},
+	} {
+		id := r.row(row.stage, 3, row.change)
+		want[id] = row.told
+		r.begin(id, row.known)
+	}
+	for id := range want {
+		r.patient("its first task is done", func() error {
+			if events := r.events(id); len(events) < 4 {
+				return fmt.Errorf("%d events", len(events))
+			}
+			return nil
+		})
+	}
+	told := func(times int) {
+		r.t.Helper()
+		for id, is := range want {
+			got := r.heard(id)
+			if n := len(got); is && n != times || !is && n != 0 || n > 0 && got[n-1] != video.RereadSignal {
+				r.t.Errorf("%s at %s heard %v, want %v", id, r.find(id).Stage, got, is)
+			}
+		}
+	}
+	before := r.find(slices.Sorted(maps.Keys(want))[0]).Revision
+	r.reports(workflows.AuditReport{Videos: 7, Behind: 4})
+	r.reports(workflows.AuditReport{Videos: 7})
+	told(1)
+	r.exec("UPDATE videos SET reread_at = ? WHERE reread_at IS NOT NULL", time.Now().Add(-25*time.Hour).UTC())
+	r.reports(workflows.AuditReport{Videos: 7, Behind: 4})
+	told(2)
+	// What they show agrees: the next time that it doesn't they are told at once.
+	r.exec("UPDATE controls SET paused = false")
+	r.exec("UPDATE videos SET stage = 'scheduled' WHERE stage = 'published' AND reread_at IS NOT NULL")
+	r.reports(workflows.AuditReport{Videos: 7})
+	r.exec("UPDATE videos SET stage = 'published' WHERE stage = 'scheduled' AND reread_at IS NULL")
+	r.reports(workflows.AuditReport{Videos: 7, Behind: 1})
+	if after := r.find(slices.Sorted(maps.Keys(want))[0]).Revision; after != before {
+		r.t.Errorf("whoever follows a video is told of it: revision %d, before %d", after, before)
+	}
+}
+
 func (r *auditRig) overdueRows() {
 	week, day := time.Now().Add(-7*24*time.Hour), time.Now().Add(-24*time.Hour-time.Minute)
 	want := map[video.ID]bool{}
@@ -637,5 +698,37 @@ func (r *auditRig) olderVault() {
 	}
 	if r.status(lost) == running || !r.holds(r.primary, late.Prefix()) {
 		r.t.Error("something was done all the same")
+	}
+}
+
+// Videos whose keys were lost with a vault are shown, for as long as they are lost, and
+// nothing of them is erased.
+func (r *auditRig) lostKeys() {
+	r.audits = usualBounds
+	lost, later := r.row(video.Published, 3, nil), r.row(video.Processing, 3, nil)
+	leaving := r.row(video.Purging, 3, func(c *catalog.Control, _ *catalog.Video) { c.Ending = video.ByCancellation })
+	for id, stage := range map[video.ID]video.Stage{lost: video.Published, later: video.Processing, leaving: video.Purging} {
+		r.begin(id, stage)
+		r.put(r.primary, id.Prefix()+"a")
+	}
+	had := r.Vault
+	r.Vault = vaulttest.New(r.t)
+	r.must(r.Vault.Make(r.ctx, later))
+	r.reports(workflows.AuditReport{Videos: 3, Keyless: 1})
+	r.audits.page, r.audits.rows = 1, 1
+	for range 3 { // in one of them it is no row that is looked at
+		if v := r.find(lost); !v.Trouble || v.Ending != "" || r.find(later).Trouble || r.find(leaving).Trouble {
+			r.t.Errorf("the row is %+v", v)
+		}
+		if !r.holds(r.primary, lost.Prefix()) || len(r.heard(lost)) > 0 {
+			r.t.Error("something was done to it")
+		}
+		r.audited()
+	}
+	r.audits = usualBounds
+	r.Vault = had
+	r.reports(workflows.AuditReport{Videos: 3})
+	if r.find(lost).Trouble {
+		r.t.Error("it is still shown as in trouble")
 	}
 }

@@ -11,7 +11,7 @@ func carriedOf(v catalog.Video, row catalog.Control, u catalog.Upload) (*video.C
 	c := &video.Carried{
 		State: v.State(), Epoch: row.Epoch, Refused: row.Refused, Uploaded: !u.FinishedAt.IsZero(), Stray: v.Stray,
 		Rejection: v.Failure, HiddenAt: v.HiddenAt,
-		ResumeStage: resumeStage(v, u),
+		ResumeStage: resumeStage(v, u), WasDraft: v.WasDraft, DecidedBy: v.DecidedBy,
 	}
 	c.Paused, c.Held = row.Paused, row.Held
 	if row.Ending != "" {

@@ -18,14 +18,30 @@ import (
 // vault's. Otherwise it is unknown, which is an answer and no failure.
 func (a *Activities) Control(ctx context.Context, in workflows.ControlInput) (workflows.ControlRow, error) {
 	row, err := a.writeControl(ctx, in)
+	return a.rowOr(ctx, in.Leg, row, err)
+}
+
+// ReadControl is Control for a run that only asks: nothing is written.
+func (a *Activities) ReadControl(ctx context.Context, leg workflows.Leg) (workflows.ControlRow, error) {
+	row, err := a.Catalog.ControlOf(ctx, leg.ID)
+	if err != nil {
+		return a.rowOr(ctx, leg, workflows.ControlRow{}, err)
+	}
+	row.Behind = row.Epoch > leg.Epoch
+	told, err := a.told(ctx, row)
+	return a.rowOr(ctx, leg, told, err)
+}
+
+// rowOr is what a run is told of its row, or that there is none: erased, or unknown.
+func (a *Activities) rowOr(ctx context.Context, leg workflows.Leg, row workflows.ControlRow, err error) (workflows.ControlRow, error) {
 	erased := is(err, video.Gone)
 	if is(err, video.NotFound) {
-		if _, erased, err = a.Vault.Ledger(ctx, in.ID.Hash()); err == nil && !erased {
-			return workflows.ControlRow{Epoch: in.Epoch, Unknown: true}, nil
+		if _, erased, err = a.Vault.Ledger(ctx, leg.ID.Hash()); err == nil && !erased {
+			return workflows.ControlRow{Epoch: leg.Epoch, Unknown: true}, nil
 		}
 	}
 	if erased {
-		return workflows.ControlRow{Epoch: in.Epoch, Ending: video.ByDeletion, Erased: true}, nil
+		return workflows.ControlRow{Epoch: leg.Epoch, Ending: video.ByDeletion, Erased: true}, nil
 	}
 	return row, err
 }
@@ -37,7 +53,7 @@ func (a *Activities) writeControl(ctx context.Context, in workflows.ControlInput
 	row, err := a.Catalog.Control(ctx, want, func(v *catalog.Video) {
 		v.Stage, v.Decisions = in.Stage, in.Done
 		v.WaitingFor, v.Overdue, v.Trouble, v.Stray = in.WaitingFor, in.Overdue, in.Trouble, in.Stray
-		v.Failure = in.Rejection
+		v.Failure, v.WasDraft, v.DecidedBy = in.Rejection, in.WasDraft, in.DecidedBy
 		// Only a life that is scheduled has a date to tell, and one that is past that
 		// has none any more: before, the row keeps what its author asked for.
 		if !in.PublishAt.IsZero() || in.Stage == video.Publishing || in.Stage == video.Published {
@@ -50,14 +66,21 @@ func (a *Activities) writeControl(ctx context.Context, in workflows.ControlInput
 	if err != nil {
 		return workflows.ControlRow{}, err
 	}
-	told := workflows.ControlRow{Epoch: row.Epoch, Ending: row.Ending, Held: row.Held}
-	if row.Behind {
-		if told.Further, err = a.carried(ctx, row); err != nil {
-			return workflows.ControlRow{}, err
-		}
+	told, err := a.told(ctx, row)
+	if err != nil {
+		return workflows.ControlRow{}, err
 	}
 	if in.Paused || in.Ending != "" || in.Draft {
 		err = a.untilLetGo(ctx, in.ID)
+	}
+	return told, err
+}
+
+// told is the row as its run is to know it.
+func (a *Activities) told(ctx context.Context, row catalog.Control) (told workflows.ControlRow, err error) {
+	told = workflows.ControlRow{Epoch: row.Epoch, Ending: row.Ending, Held: row.Held}
+	if row.Behind {
+		told.Further, err = a.carried(ctx, row)
 	}
 	return told, err
 }

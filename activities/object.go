@@ -22,7 +22,7 @@ func (a *Activities) writer() *manifest.Writer {
 func (a *Activities) withKey(ctx context.Context, id video.ID, use func(vault.Key) error) error {
 	loan, err := a.Vault.Lend(ctx, id)
 	if err != nil {
-		return err
+		return vault.Missing(err)
 	}
 	defer loan.Release()
 	return use(loan.Key())

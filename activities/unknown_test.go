@@ -2,6 +2,7 @@ package activities
 
 import (
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
+	"github.com/reelflow/reelflow/internal/vault/vaulttest"
 	"github.com/reelflow/reelflow/video"
 	"github.com/reelflow/reelflow/workflows"
 )
@@ -84,15 +86,37 @@ func TestAnUnknownVideoIsNotEnded(t *testing.T) {
 		}
 		r.intact(name, before)
 	}
-	row, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(3), State: video.State{Stage: video.Processing}})
-	if want := (workflows.ControlRow{Epoch: 3, Unknown: true}); err != nil || row != want {
+	want := workflows.ControlRow{Epoch: 3, Unknown: true}
+	if row, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(3), State: video.State{Stage: video.Processing}}); err != nil || row != want {
 		t.Errorf("the control row: %+v, %v; want %+v", row, err, want)
+	}
+	if row, err := r.ReadControl(r.ctx, r.leg(3)); err != nil || row != want {
+		t.Errorf("the control row, read: %+v, %v; want %+v", row, err, want)
 	}
 
 	r.Catalog = right
 	if _, err := r.SealUpload(r.ctx, r.leg(3)); err != nil {
 		t.Errorf("with the right catalog: %v", err)
 	}
+}
+
+// A key that the vault lacks is no sign that there is no such video: the work is tried
+// again, as with whatever else is lost, and goes on with the right vault.
+func TestALostKeyEndsNothing(t *testing.T) {
+	r := newRig(t)
+	r.uploaded(clip(t), 100_000)
+	right := r.Vault
+	r.Vault = vaulttest.New(t)
+	if _, err := r.Probe(r.ctx, r.leg(2)); !is(err, video.Internal) {
+		t.Errorf("probed with %v", err)
+	}
+	sound := catalog.Object{Key: r.id.Prefix() + "audio/whole.mp4", Kind: catalog.KindAudio}
+	if err := r.writer().PutSealed(r.ctx, fence(r.leg(2)), sound, []byte("sound")); !is(err, video.Internal) {
+		t.Errorf("sealed with %v", err)
+	}
+	r.Vault = right
+	_, err := r.Probe(r.ctx, r.leg(2))
+	r.must(err)
 }
 
 // A writer whose commit finds no row leaves what it wrote: the row may be there.
@@ -158,8 +182,11 @@ func TestReceiptOfAnErasureWhoseRowIsLost(t *testing.T) {
 	r.uploaded(clip(t), 100_000)
 	r.must(r.DestroyKey(r.ctx, r.destroy(1, false)))
 	r.Catalog = r.wrongCatalog()
-	if row, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(2)}); err != nil || !row.Erased || row.Ending != video.ByDeletion {
-		t.Errorf("what only the vault's ledger knows: %+v, %v", row, err)
+	row, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(2)})
+	r.must(err)
+	read, err := r.ReadControl(r.ctx, r.leg(2))
+	if err != nil || !row.Erased || row.Ending != video.ByDeletion || read != row {
+		t.Errorf("what only the vault's ledger knows: %+v, read %+v, %v", row, read, err)
 	}
 	if _, err := r.CloseReceipt(r.ctx, r.destroy(1, false)); !is(err, video.Conflict) || video.PlaceOf(err) != "primary" {
 		t.Errorf("while something is there: %v of %q", err, video.PlaceOf(err))
@@ -200,8 +227,44 @@ func TestControlSaysHowMuchFurtherTheRowIs(t *testing.T) {
 	if f := row.Further; row.Epoch != 9 || f == nil || f.Epoch != 9 || f.Stage != held.Stage || !f.Paused || !f.Held || f.Refused != 3 || !f.Uploaded || f.Plan.Pieces != 1 || !f.Plan.Audio {
 		t.Errorf("%+v, further %+v", row, row.Further)
 	}
+	read, err := r.ReadControl(r.ctx, r.leg(2))
+	if err != nil || !reflect.DeepEqual(read, row) {
+		t.Errorf("read: %+v, %v; want %+v", read, err, row)
+	}
+	before, err := r.Catalog.Video(r.ctx, r.id)
+	r.must(err)
+	if read, err = r.ReadControl(r.ctx, r.leg(10)); err != nil || read.Further != nil || read.Epoch != 9 {
+		t.Errorf("read by a run that is further itself: %+v, %v", read, err)
+	}
+	if after, err := r.Catalog.Video(r.ctx, r.id); err != nil || after.Revision != before.Revision {
+		t.Errorf("reading has changed the row: %+v, %v", after, err)
+	}
 	if row, err = r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(9), State: held, HoldSaid: true, Refused: 3}); err != nil || row.Further != nil {
 		t.Errorf("at the same epoch: %+v, %v", row, err)
+	}
+}
+
+// Nor is it published when its cancel is taken back, if it was a draft before.
+func TestRowsKnowThatACanceledVideoWasADraft(t *testing.T) {
+	r := newRig(t)
+	canceled := workflows.ControlInput{Leg: r.leg(9), State: video.State{Stage: video.Canceled, Ending: video.ByCancellation}, WasDraft: true, DecidedBy: "somebody"}
+	_, err := r.Control(r.ctx, canceled)
+	r.must(err)
+	behind, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(2), State: video.State{Stage: video.Draft}})
+	r.must(err)
+	a := &audit{Activities: r.Activities}
+	begun, _, err := a.inputOf(r.ctx, missing{ID: r.id})
+	r.must(err)
+	for what, c := range map[string]*video.Carried{"a run that is behind": behind.Further, "one that is begun again": begun.Carried} {
+		if c == nil || c.Stage != video.Canceled || !c.WasDraft || c.DecidedBy != "somebody" {
+			t.Errorf("%s goes on with %+v", what, c)
+		}
+	}
+	canceled.Leg, canceled.State, canceled.WasDraft = r.leg(10), video.State{Stage: video.Draft}, false
+	_, err = r.Control(r.ctx, canceled)
+	r.must(err)
+	if v, err := r.Catalog.Video(r.ctx, r.id); err != nil || v.WasDraft {
+		t.Errorf("restored: %+v, %v", v, err)
 	}
 }
 

@@ -80,9 +80,6 @@ type wrong struct {
 	other  *stack.Stack // another installation's Temporal and stores, empty
 	chance *rand.Rand
 	lives  map[video.ID]video.Stage // where each stands
-	// restored: Temporal is an older one. A run that sleeps goes where its rows stand with its
-	// next step or command; until then its own stage may be behind theirs.
-	restored bool
 }
 
 func newWrong(t *testing.T, seed uint64) *wrong {
@@ -193,7 +190,7 @@ func (w *wrong) allStand() {
 		w.stage(w.me, id, want, 2*time.Minute)
 		w.until(fmt.Sprintf("the workflow of %s is open at %s", id, want), 2*time.Minute, func() bool {
 			s, err := w.plainStatus(id)
-			return err == nil && (s == string(want) || w.restored)
+			return err == nil && s == string(want)
 		})
 	}
 }
@@ -363,7 +360,6 @@ func (w *wrong) temporalRestored() {
 	}
 	w.allStand()
 	w.temporalAtRest(func(path string) { w.removeAll(path + "*"); w.copyFiles(backup, path) })
-	w.restored = true
 	w.startAgain()
 }
 

@@ -198,7 +198,7 @@ func opensSecondWindow(a *author) {
 	second.do(chromedp.Navigate(a.rig.URLs[0] + "/upload"))
 	second.says("stored, until")
 	second.shot("upload-unfinished")
-	second.choose(path) // known again by its name, size and date
+	second.choose(path) // known again by its content
 	if second.id() != id {
 		a.t.Fatal("the second window has begun another video")
 	}
@@ -286,7 +286,7 @@ func TestPagesImport(t *testing.T) {
 	a := &author{window: browser.window(t), rig: r, t: t, name: "me"}
 	a.do(chromedp.Navigate(r.URLs[0] + "/signin?user=me&next=/upload"))
 	a.imports("http://localhost/clip.mp4")
-	a.until("it is refused with a reason", `document.querySelector("#refusal").checkVisibility()`)
+	a.until("it is refused with a reason", `document.querySelector("#refusal").innerText !== ""`)
 	a.shot("upload-import")
 	a.excuse("status of 400")
 	a.fill("address", newSource(t, noisy(t), 1).URL+"/clip.mp4")

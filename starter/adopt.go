@@ -36,6 +36,12 @@ func (c *adoptCommand) Run(s *shell) error {
 	} else {
 		fmt.Fprintf(s.out, "%s belongs to the installation %s now (before: %s)\n", done.Place, done.ID, before)
 	}
+	if done.Restored > 0 {
+		fmt.Fprintf(s.out, "it lacked the records of %d erasures, which stores and catalog have: they are restored, and those keys destroyed\n", done.Restored)
+	}
+	if done.Lost != "" {
+		fmt.Fprintln(s.out, done.Lost)
+	}
 	for _, line := range p.installation.Survey(s.ctx) {
 		fmt.Fprintln(s.out, line)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -34,7 +35,11 @@ func (serveCommand) Run(s *shell) error {
 	if err != nil {
 		return fmt.Errorf("%w; choose another address with --http-addr (REELFLOW_HTTP_ADDR)", err)
 	}
-	fmt.Fprintf(s.out, "ready http://%s\n", listener.Addr())
+	scheme := "http"
+	if o.tls != nil {
+		scheme, listener = "https", tls.NewListener(listener, o.tls)
+	}
+	fmt.Fprintf(s.out, "ready %s://%s\n", scheme, listener.Addr())
 	return o.serve(s.ctx, listener)
 }
 
@@ -43,6 +48,8 @@ type opened struct {
 	*places
 	temporal client.Client
 	gateway  *gateway.Gateway
+	tls      *tls.Config   // nil without
+	drainFor time.Duration // how long it goes on after it was told to stop
 }
 
 func (o *opened) close() {
@@ -60,12 +67,15 @@ func openGateway(s *shell) (_ *opened, err error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{places: p}
+	o := &opened{places: p, drainFor: s.Drain}
 	defer func() {
 		if err != nil {
 			o.close()
 		}
 	}()
+	if o.tls, err = tlsConfig(s.Config); err != nil {
+		return nil, err
+	}
 	if o.temporal, err = p.connect(s, log, false); err != nil {
 		return nil, err
 	}
@@ -100,6 +110,21 @@ const (
 	shutdownTimeout = 8 * time.Second
 )
 
+// drain returns some time after the program was told to stop, so that a load balancer
+// sees it go before the listener closes; or at once when it can't go on.
+func (o *opened) drain(stopped, failed context.Context) {
+	select {
+	case <-stopped.Done():
+	case <-failed.Done():
+		return
+	}
+	o.gateway.Drain()
+	select {
+	case <-time.After(o.drainFor):
+	case <-failed.Done():
+	}
+}
+
 // serve ends when ctx does, when either the server or the gateway's own work fails, or
 // when a place is found not to belong here.
 func (o *opened) serve(ctx context.Context, listener net.Listener) error {
@@ -107,8 +132,16 @@ func (o *opened) serve(ctx context.Context, listener net.Listener) error {
 	// No timeout for whole requests: an upload and a stream of events may take
 	// hours. Whoever sends slowly is bounded by the head's timeout, and by the
 	// gateway, which expects an upload's bytes to move.
-	server := &http.Server{Handler: g.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
+	server := &http.Server{Handler: g.Handler(), TLSConfig: o.tls, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
+	stopped := ctx
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer stop()
+		o.drain(stopped, ctx)
+		return nil
+	})
 	group.Go(func() error { return g.Run(ctx) })
 	group.Go(func() error { return o.installation.Wait(ctx) })
 	group.Go(func() error {

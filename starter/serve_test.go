@@ -56,12 +56,26 @@ func TestServeStopsWhenItIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
+	// A load balancer is told, while requests are still served.
+	for status, end := 0, time.Now().Add(o.drainFor/2); status != http.StatusServiceUnavailable; {
+		answer, err := http.Get("http://" + listener.Addr().String() + "/readyz")
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("%v %v: the listener was closed before anybody was told", answer, err)
+		}
+		answer.Body.Close()
+		status = answer.StatusCode
+	}
+	if answer, err := http.Get("http://" + listener.Addr().String() + "/healthz"); err != nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("%v %v", answer, err)
+	} else {
+		answer.Body.Close()
+	}
 	select {
 	case err := <-served:
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(shutdownTimeout + 2*time.Second):
+	case <-time.After(o.drainFor + shutdownTimeout + 2*time.Second):
 		t.Error("it did not stop")
 	}
 }

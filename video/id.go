@@ -18,15 +18,19 @@ var idEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 func NewID() ID {
 	var b [16]byte
 	rand.Read(b[:])
-	return ID(strings.ToLower(idEncoding.EncodeToString(b[:])))
+	return ID(EncodeToken(b[:]))
 }
+
+// EncodeToken writes bytes as lower-case base32 without padding, as ids and the tokens
+// of uploads are written: 16 bytes are 26 characters.
+func EncodeToken(b []byte) string { return strings.ToLower(idEncoding.EncodeToString(b)) }
 
 // ParseID checks that s has the form of an ID. It fails with NotFound: an
 // address with anything else in it can't have been issued by us.
 func ParseID(s string) (ID, error) {
 	b, err := idEncoding.DecodeString(strings.ToUpper(s))
 	// Encoding it again refuses the spellings that decode to the same bits.
-	if err != nil || strings.ToLower(idEncoding.EncodeToString(b)) != s || len(b) != 16 {
+	if err != nil || EncodeToken(b) != s || len(b) != 16 {
 		return "", Errorf(NotFound, "There is no such video.")
 	}
 	return ID(s), nil

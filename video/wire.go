@@ -12,9 +12,23 @@ const (
 	// carries no payload, and sending it twice is harmless.
 	UploadedSignal = "uploaded"
 
+	// RereadSignal is the audit's word that the run shows another stage than the video's
+	// rows, as after a reset or a restore of Temporal: the run reads them and goes where they
+	// stand, if that is further. It carries no payload, and sending it twice is harmless.
+	RereadSignal = "reread"
+
+	// RequestHeader is the header under which the id of the request travels that a command
+	// came with: a JSON string, for logs.
+	RequestHeader = "request-id"
+
 	ControlQueue  = "reelflow-control"
 	TransferQueue = "reelflow-transfer"
 	MediaQueue    = "reelflow-media"
+
+	// StickyTimeout is how long a workflow task is left to the worker that has the workflow
+	// in memory, before any worker may take it. A task that lies longer in its queue is one
+	// that no worker takes.
+	StickyTimeout = 2 * time.Second
 
 	// Search attributes: two of type Keyword, three Bool.
 	StageAttribute   = "VideoStage"
@@ -24,9 +38,17 @@ const (
 	TroubleAttribute = "VideoTrouble"
 )
 
-// CommandRequest is the optional payload of signals and updates.
+// CommandRequest is the optional payload of signals and updates. Like everything that
+// goes into Temporal it names nobody: what a reviewer writes stays in the catalog.
 type CommandRequest struct {
-	KeepDraft bool `json:"keep_draft,omitempty"` // cancel only: keep the video as a draft
+	KeepDraft bool   `json:"keep_draft,omitempty"` // cancel only: keep the video as a draft
+	By        string `json:"by,omitempty"`         // approve and reject: who decides, opaque
+}
+
+// CommandBody is what an HTTP client may say with a command.
+type CommandBody struct {
+	KeepDraft bool   `json:"keep_draft,omitempty" doc:"With cancel: keep it as a draft"`
+	Comment   string `json:"comment,omitempty" maxLength:"2000" doc:"With reject: why, for the author"`
 }
 
 // Policy holds the durations that govern a life. They travel with the workflow,
@@ -71,6 +93,8 @@ type Carried struct {
 	Uploaded bool          `json:"uploaded,omitempty"` // the gateway said that every byte is stored
 	Waited   time.Duration `json:"waited,omitempty"`   // how much of the publish delay is over
 	Stray    bool          `json:"stray,omitempty"`    // its run was terminated; a person decides
+
+	DecidedBy string `json:"decided_by,omitempty"` // the reviewer who has approved or rejected it, opaque
 
 	// Of a life that was set aside, or is on its way out.
 	ResumeStage Stage      `json:"resume_stage,omitempty"` // where resume or restore leads
@@ -140,6 +164,7 @@ type Receipt struct {
 type Rejection struct {
 	Code    string `json:"code"` // not_a_video, damaged, too_long, unsupported, moderation, reviewer
 	Message string `json:"message"`
+	Comment string `json:"comment,omitempty" doc:"What the reviewer wrote"` // rests sealed; see catalog.Note
 }
 
 // Names of the audit: a workflow that a schedule of the same id runs.

@@ -44,6 +44,7 @@ func (w *Worker) build(ctx context.Context, c *config.Config, a *activities.Acti
 			MaxConcurrentActivityExecutionSize: width(q.role),
 			MaxHeartbeatThrottleInterval:       throttle,
 			OnFatalError:                       w.fatal,
+			StickyScheduleToStartTimeout:       video.StickyTimeout,
 			WorkerStopTimeout:                  stopTimeout,
 		})
 		if q.queue == video.ControlQueue {

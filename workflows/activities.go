@@ -25,6 +25,9 @@ type Activities interface {
 	// gateway holds the upload any more. It never lowers an epoch and never takes
 	// back a deletion.
 	Control(context.Context, ControlInput) (ControlRow, error)
+	// ReadControl returns the row as Control does, and writes nothing: a row that is not
+	// above the epoch stays as it is.
+	ReadControl(context.Context, Leg) (ControlRow, error)
 	// CheckUpload says how far the upload is, and shows readers whether it has stalled.
 	CheckUpload(context.Context, CheckInput) (UploadState, error)
 	// Import fetches what is missing of a video from the address that its author
@@ -85,6 +88,10 @@ type ControlInput struct {
 	Fences  bool `json:"fences,omitempty"`
 	Draft   bool `json:"draft,omitempty"` // kept; not to be written to until it is taken up again
 	Refused int  `json:"refused,omitempty"`
+	// DecidedBy is the reviewer who has approved or rejected the video, opaque.
+	DecidedBy string `json:"decided_by,omitempty"`
+	// WasDraft says that the cancel threw a draft away, to which restore leads back.
+	WasDraft bool `json:"was_draft,omitempty"`
 	// HoldSaid says that Held was asked for; otherwise a legal hold is the row's to tell.
 	HoldSaid   bool      `json:"hold_said,omitempty"`
 	WaitingFor string    `json:"waiting_for,omitempty"`

@@ -29,6 +29,7 @@ type AuditReport struct {
 	Unstarted int `json:"unstarted,omitempty"` // their workflows have yet to be started by a gateway
 
 	Unheard int `json:"unheard,omitempty"` // runs that were told again of a deletion or a cancel
+	Behind  int `json:"behind,omitempty"`  // waiting runs that show another stage than their rows: told to read them
 	Overdue int `json:"overdue,omitempty"` // not erased in time
 
 	Risen            int `json:"risen"`                        // runs of erased videos: told to end
@@ -39,6 +40,8 @@ type AuditReport struct {
 	Erased         int      `json:"erased,omitempty"`          // erased videos of which a store still held something
 	UnknownObjects int      `json:"unknown_objects,omitempty"` // prefixes in stores that neither catalog nor ledger knows: left
 	Unreachable    []string `json:"unreachable,omitempty"`     // stores that could not be looked into to the end
+
+	Keyless int `json:"keyless,omitempty"` // videos whose key the vault lacks: shown as in trouble, and left
 
 	Failed int `json:"failed,omitempty"` // videos that could not be dealt with; the workers' logs say why
 	// Stopped says why nothing was begun again although there was something to begin.

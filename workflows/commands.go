@@ -32,7 +32,11 @@ func (l *life) command(c video.Command, request video.CommandRequest) error {
 	case video.Reject:
 		l.reject(video.Rejection{Code: "reviewer", Message: "A reviewer has rejected this video."})
 		l.decide(c)
+		l.kept.DecidedBy = request.By
 	case video.Approve, video.Publish:
+		if c == video.Approve {
+			l.kept.DecidedBy = request.By
+		}
 		l.decide(c)
 	}
 	l.spread(c)

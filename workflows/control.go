@@ -57,34 +57,50 @@ func (l *life) writeShown() {
 }
 
 func (l *life) writeRow(fences bool) {
-	l.rows.inFlight++
 	l.rows.stale = false
 	in := l.controlInput(fences)
-	ctx := l.withOptions(l.root, "Control", "write down: "+l.sentence())
-	writing := workflow.ExecuteActivity(ctx, "Control", in)
+	l.exchange("Control", "write down: "+l.sentence(), in, in.Epoch, func() {
+		if in.HoldSaid && in.Held == l.kept.Held {
+			l.rows.holdSaid = false
+		}
+	})
+}
+
+// readRow learns from the row without writing it. The answer to one that is being
+// written says the same.
+func (l *life) readRow() {
+	if l.rows.written() && l.kept.Stage != video.Purged {
+		l.exchange("ReadControl", "read where the rows stand", Leg{l.in.ID, l.kept.Epoch}, l.kept.Epoch, func() {})
+	}
+}
+
+// exchange begins an activity that answers with the control row, and learns from the
+// answer. Until then nothing begins that goes by the row.
+func (l *life) exchange(activity, summary string, in any, epoch int64, done func()) {
+	l.rows.inFlight++
+	ctx := l.withOptions(l.root, activity, summary)
+	answer := workflow.ExecuteActivity(ctx, activity, in)
 	workflow.Go(l.root, func(root workflow.Context) {
 		var row ControlRow
 		for attempt := 1; ; attempt++ {
-			err := writing.Get(root, &row)
+			err := answer.Get(root, &row)
 			if err == nil {
 				break
 			}
 			// The activity is retried for as long as it takes, so this is a fault of ours: nothing
 			// may pass for written that isn't.
-			workflow.GetLogger(root).Error("control row not written", "error", err)
+			workflow.GetLogger(root).Error("no answer of the control row", "activity", activity, "error", err)
 			_ = workflow.NewTimerWithOptions(root, backoff(attempt), workflow.TimerOptions{Summary: "before another attempt"}).Get(root, nil)
-			writing = workflow.ExecuteActivity(ctx, "Control", in)
+			answer = workflow.ExecuteActivity(ctx, activity, in)
 		}
-		if in.HoldSaid && in.Held == l.kept.Held {
-			l.rows.holdSaid = false
-		}
-		l.learnFrom(row, in.Epoch)
+		done()
+		l.learnFrom(row, epoch)
 		l.rows.inFlight--
 		if l.rows.inFlight == 0 && l.rows.stale {
 			l.writeRow(false)
 		}
 		if row.Unknown {
-			l.writeAgain(root, in.Epoch)
+			l.writeAgain(root, epoch)
 		}
 	})
 }
@@ -101,7 +117,7 @@ func (l *life) writeAgain(root workflow.Context, epoch int64) {
 func (l *life) controlInput(fences bool) ControlInput {
 	in := ControlInput{
 		Leg: Leg{l.in.ID, l.kept.Epoch}, Fences: fences, State: l.kept.State, Draft: l.kept.Stage == video.Draft,
-		Refused: l.kept.Refused, Stray: l.kept.Stray, WaitingFor: l.waiting(), Overdue: l.shown.overdue, Trouble: l.inTrouble(),
+		WasDraft: l.kept.WasDraft, DecidedBy: l.kept.DecidedBy, Refused: l.kept.Refused, Stray: l.kept.Stray, WaitingFor: l.waiting(), Overdue: l.shown.overdue, Trouble: l.inTrouble(),
 		PublishAt: l.shown.publishAt, ExpiresAt: l.kept.ExpiresAt, Rejection: l.kept.Rejection, HoldSaid: l.rows.holdSaid,
 	}
 	if in.PublishAt.IsZero() && l.kept.Stage.OnTheWay() {

@@ -213,6 +213,32 @@ func TestOperatorsRestoreACancelWhileItsGraceRuns(t *testing.T) {
 	}
 }
 
+// The row has what a run that is given back must know of a cancel, so that its restore
+// makes a draft again rather than publish it.
+func TestRestoredCancelOfADraftIsADraft(t *testing.T) {
+	f := newFilm(t)
+	f.in.Policy.CancelGrace = time.Hour
+	f.carry(video.Scheduled)
+	f.in.Policy.PublishDelay = time.Hour
+	f.at(time.Minute, func() { f.update(video.Cancel, video.CommandRequest{KeepDraft: true}) })
+	f.at(2*time.Minute, func() { f.update(video.Cancel) })
+	var row ControlInput
+	f.at(3*time.Minute, func() {
+		row = f.world.last()
+		f.update(video.Restore)
+	})
+	f.at(4*time.Minute, func() {
+		if s, now := f.status(), f.world.last(); s.Stage != video.Draft || now.WasDraft {
+			t.Errorf("restored: %+v, the row is %+v", s, now)
+		}
+		f.CancelWorkflow()
+	})
+	f.run()
+	if row.Stage != video.Canceled || !row.WasDraft || f.world.count("Publish") != 0 {
+		t.Errorf("the row of the cancel: %+v; did %v", row, f.world.did)
+	}
+}
+
 func TestLegalHoldStopsThePurge(t *testing.T) {
 	f := newFilm(t)
 	f.carry(video.Published)
@@ -310,6 +336,35 @@ func TestRunThatIsBehindItsRowsGoesThere(t *testing.T) {
 	f.run()
 	if r := f.receipt(); r.Reason != video.ByDeletion || f.world.count("Probe") != 0 {
 		t.Errorf("receipt %+v; did %v", r, f.world.did)
+	}
+}
+
+// A run that waits looks at its rows when it is told to, and goes where they stand only
+// if that is further. Whatever comes with the signal is ignored.
+func TestWaitingRunIsToldToReadItsRows(t *testing.T) {
+	for _, c := range []struct {
+		epoch int64
+		want  video.Stage
+	}{{40, video.Published}, {9, video.Scheduled}} {
+		f := newFilm(t)
+		f.carry(video.Scheduled)
+		f.in.Policy.PublishDelay = 24 * time.Hour
+		f.at(time.Minute, func() {
+			f.world.change(func() {
+				f.world.row, f.world.further = ControlRow{Epoch: c.epoch}, &video.Carried{State: video.State{Stage: video.Published}}
+			})
+		})
+		for range 2 {
+			f.at(2*time.Minute, func() { f.SignalWorkflow(video.RereadSignal, "anything") })
+		}
+		f.at(time.Hour, func() {
+			if s := f.status(); s.Stage != c.want || f.world.count("ReadControl") == 0 || f.world.count("Publish") != 0 {
+				t.Errorf("rows of epoch %d: %+v; did %v", c.epoch, s, f.world.did)
+			}
+			f.SignalWorkflow(string(video.Delete), nil)
+		})
+		f.run()
+		f.receipt()
 	}
 }
 
@@ -415,17 +470,20 @@ func TestReviewersRejectionIsRestored(t *testing.T) {
 	f := newFilm(t)
 	f.in.Review = true
 	for i := range 2 {
-		f.at(time.Duration(2*i+1)*10*time.Minute, func() { f.update(video.Reject) })
+		f.at(time.Duration(2*i+1)*10*time.Minute, func() { f.update(video.Reject, video.CommandRequest{By: "somebody"}) })
 		f.at(time.Duration(2*i+2)*10*time.Minute, func() {
-			if s := f.status(); s.Stage != video.Rejected {
-				t.Errorf("rejected %d times: %+v", i+1, s)
+			if s, row := f.status(), f.world.last(); s.Stage != video.Rejected || row.DecidedBy != "somebody" {
+				t.Errorf("rejected %d times: %+v, by %q", i+1, s, row.DecidedBy)
 			}
 			f.update(video.Restore)
 		})
 	}
-	f.at(50*time.Minute, func() { f.update(video.Approve) })
+	f.at(50*time.Minute, func() { f.update(video.Approve, video.CommandRequest{By: "another"}) })
 	f.run()
 	f.renewed()
+	if f.world.last().DecidedBy != "another" {
+		t.Errorf("approved by %q", f.world.last().DecidedBy)
+	}
 	if f.world.count("Publish") != 1 || f.world.count("DestroyKey") != 0 {
 		t.Errorf("did %v", f.world.did)
 	}

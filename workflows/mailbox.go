@@ -21,7 +21,8 @@ type mailbox struct {
 func (m *mailbox) empty() bool { return !m.taking && m.signals.Len() == 0 }
 
 // registerHandlers takes every command as an update and as a signal, the gateway's
-// word that the upload is complete, Temporal's own cancel, and the query.
+// word that the upload is complete, the audit's that the rows may be further, Temporal's
+// own cancel, and the query.
 func (l *life) registerHandlers(ctx workflow.Context) error {
 	l.mailbox.signals = workflow.GetSignalChannel(ctx, signalChannel) // handlers look at it
 	for _, c := range video.Commands {
@@ -44,6 +45,12 @@ func (l *life) registerHandlers(ctx workflow.Context) error {
 	workflow.Go(l.root, func(root workflow.Context) {
 		workflow.GetSignalChannel(ctx, video.UploadedSignal).Receive(root, nil)
 		l.kept.Uploaded = true
+	})
+	workflow.Go(l.root, func(root workflow.Context) {
+		for rereads := workflow.GetSignalChannel(ctx, video.RereadSignal); ; {
+			rereads.Receive(root, nil)
+			l.readRow()
+		}
 	})
 	workflow.Go(l.root, func(root workflow.Context) {
 		ctx.Done().Receive(root, nil)

@@ -32,6 +32,7 @@ const alive = 10 * time.Second
 // video, which can be played before the others are there.
 var table = map[string]limits{
 	"Control":      {queue: video.ControlQueue, once: 8 * time.Second, priority: 1},
+	"ReadControl":  {queue: video.ControlQueue, once: 8 * time.Second, priority: 3},
 	"Hide":         {queue: video.ControlQueue, once: 8 * time.Second, priority: 1},
 	"DestroyKey":   {queue: video.ControlQueue, once: 15 * time.Second, priority: 1},
 	"CheckUpload":  {queue: video.ControlQueue, once: 8 * time.Second, priority: 3},

@@ -47,6 +47,7 @@ func (i *orderedInbound) HandleSignal(ctx workflow.Context, in *interceptor.Hand
 	if workflow.GetInfo(ctx).WorkflowType.Name != video.LifecycleWorkflow || !slices.Contains(video.Commands, command) {
 		return i.Next.HandleSignal(ctx, in)
 	}
+	logCommand(ctx, in.SignalName)
 	payload, err := converter.GetDefaultDataConverter().ToPayload(signaled{command, requestIn(in.Arg)})
 	if err != nil {
 		return err
@@ -54,6 +55,26 @@ func (i *orderedInbound) HandleSignal(ctx workflow.Context, in *interceptor.Hand
 	return i.Next.HandleSignal(ctx, &interceptor.HandleSignalInput{
 		SignalName: signalChannel, Arg: &commonpb.Payloads{Payloads: []*commonpb.Payload{payload}},
 	})
+}
+
+// ExecuteUpdate logs a command that came as an update.
+func (i *orderedInbound) ExecuteUpdate(ctx workflow.Context, in *interceptor.UpdateInput) (any, error) {
+	logCommand(ctx, in.Name)
+	return i.Next.ExecuteUpdate(ctx, in)
+}
+
+// logCommand writes down that a command has come, with the id of the HTTP request that it
+// was, if any: so that one request can be followed from the gateway to here.
+func logCommand(ctx workflow.Context, name string) {
+	var request string
+	if payload := interceptor.WorkflowHeader(ctx)[video.RequestHeader]; payload != nil {
+		_ = json.Unmarshal(payload.GetData(), &request) // any other payload is ignored
+	}
+	if request == "" {
+		workflow.GetLogger(ctx).Debug("asked", "command", name)
+		return
+	}
+	workflow.GetLogger(ctx).Info("asked", "command", name, "request", request)
 }
 
 // requestIn reads the optional payload. One that is something else is ignored:

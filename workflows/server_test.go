@@ -139,6 +139,7 @@ func (ws *worlds) of(id video.ID) *world {
 func (ws *worlds) register(w worker.ActivityRegistry) {
 	for name, run := range map[string]any{
 		"Control":      func(c context.Context, in ControlInput) (ControlRow, error) { return ws.of(in.ID).Control(c, in) },
+		"ReadControl":  func(c context.Context, in Leg) (ControlRow, error) { return ws.of(in.ID).ReadControl(c, in) },
 		"CheckUpload":  func(c context.Context, in CheckInput) (UploadState, error) { return ws.of(in.ID).CheckUpload(c, in) },
 		"SealUpload":   func(c context.Context, in Leg) (Sealed, error) { return ws.of(in.ID).SealUpload(c, in) },
 		"Probe":        func(c context.Context, in Leg) (Probed, error) { return ws.of(in.ID).Probe(c, in) },

@@ -79,7 +79,7 @@ func (w *world) do(ctx context.Context, what string, leg Leg) error {
 	switch {
 	case down:
 		return coded(video.Unavailable)
-	case w.isUnknown() && !slices.Contains([]string{"Control", "PurgeReplica", "CloseReceipt"}, what):
+	case w.isUnknown() && !slices.Contains([]string{"Control", "ReadControl", "PurgeReplica", "CloseReceipt"}, what):
 		return coded(video.NotFound)
 	case w.knownErased() && !slices.Contains(wayOut, what):
 		return coded(video.Gone)
@@ -121,7 +121,7 @@ func (w *world) hold(ctx context.Context, leg Leg) error {
 }
 
 // wayOut are the activities that a video in the ledger may still need.
-var wayOut = []string{"Control", "Hide", "DestroyKey", "PurgeReplica", "CloseReceipt"}
+var wayOut = []string{"Control", "ReadControl", "Hide", "DestroyKey", "PurgeReplica", "CloseReceipt"}
 
 func (w *world) knownErased() bool {
 	w.mu.Lock()
@@ -236,6 +236,18 @@ func (w *world) Control(ctx context.Context, in ControlInput) (ControlRow, error
 	return w.row, err
 }
 
+func (w *world) ReadControl(ctx context.Context, leg Leg) (ControlRow, error) {
+	err := w.do(ctx, "ReadControl", leg)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	row := w.row
+	if w.further != nil && leg.Epoch < row.Epoch {
+		further := *w.further
+		further.Epoch, row.Further = row.Epoch, &further
+	}
+	return row, err
+}
+
 func (w *world) CheckUpload(ctx context.Context, in CheckInput) (UploadState, error) {
 	err := w.do(ctx, "CheckUpload", in.Leg)
 	w.mu.Lock()
@@ -340,7 +352,7 @@ func newFilm(t *testing.T) *film {
 	f.SetWorkflowRunTimeout(365 * 24 * time.Hour)
 	w := f.world
 	for name, run := range map[string]any{
-		"Control": w.Control, "CheckUpload": w.CheckUpload, "Import": w.Import, "SealUpload": w.SealUpload, "Probe": w.Probe,
+		"Control": w.Control, "ReadControl": w.ReadControl, "CheckUpload": w.CheckUpload, "Import": w.Import, "SealUpload": w.SealUpload, "Probe": w.Probe,
 		"EncodePiece": w.EncodePiece, "EncodeAudio": w.EncodeAudio, "Package": w.Package, "CopyAhead": w.CopyAhead, "CopyReplica": w.CopyReplica,
 		"Publish": w.Publish, "Hide": w.Hide, "DestroyKey": w.DestroyKey, "PurgeReplica": w.PurgeReplica, "CloseReceipt": w.CloseReceipt,
 	} {

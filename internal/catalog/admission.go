@@ -133,8 +133,13 @@ func owned(db *gorm.DB, owner string) *gorm.DB {
 	return db.Model(&Upload{}).Joins("JOIN videos ON videos.id = uploads.video").Where("videos.owner = ?", owner)
 }
 
+// dropped is what becomes no more than it is: its life is ending, or a person has
+// deleted or canceled it, whatever its workflow knows. Nothing can be added to either.
+const dropped = "(videos.ending <> '' OR videos.hidden_at IS NOT NULL OR videos.cancel_asked_at IS NOT NULL AND NOT videos.cancel_keeps)"
+
+// underWay are the uploads that go on. One that is to be kept as a draft doesn't.
 func underWay(db *gorm.DB, owner string) *gorm.DB {
-	return owned(db, owner).Where("videos.stage = ? AND videos.ending = ''", video.Uploading)
+	return owned(db, owner).Where("videos.stage = ? AND NOT "+dropped+" AND videos.cancel_asked_at IS NULL", video.Uploading)
 }
 
 func (a Allowance) checkUploads(db *gorm.DB, owner string) error {
@@ -161,9 +166,8 @@ func (a Allowance) checkBytes(db *gorm.DB, owner string, length int64) error {
 		length = a.Unsized
 	}
 	var used int64
-	// An upload counts as what it is to become, so that all of them fit in the end;
-	// one that has ended becomes no more than it is.
-	sum := gorm.Expr("COALESCE(SUM(CASE WHEN videos.ending <> '' THEN uploads.received "+
+	// An upload counts as what it is to become, so that all of them fit in the end.
+	sum := gorm.Expr("COALESCE(SUM(CASE WHEN "+dropped+" THEN uploads.received "+
 		"WHEN uploads.length >= 0 THEN uploads.length ELSE ? END), 0)", a.Unsized)
 	if err := owned(db, owner).Select("CAST(? AS BIGINT)", sum).Scan(&used).Error; err != nil {
 		return err

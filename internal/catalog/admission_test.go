@@ -86,6 +86,32 @@ func TestBytesAreLimited(t *testing.T) {
 	})
 }
 
+// What a person has deleted or canceled is not under way any more, although its workflow
+// has not heard of it; only a draft may yet become all that was announced.
+func TestWhatWasGivenUpIsNotUnderWay(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		one := catalog.Admission{Allowance: catalog.Allowance{Uploads: 1, Bytes: 100}}
+		for what, give := range map[string]func(id video.ID) error{
+			"a deletion": func(id video.ID) error { _, err := b.Hide(t.Context(), id); return err },
+			"a cancel":   func(id video.ID) error { _, _, err := b.AskCancel(t.Context(), id, false); return err },
+		} {
+			id, err := b.admit(t, what, 100, one)
+			must(t, err)
+			until(t, b.HasRoom(t.Context(), what, 1, one.Allowance))
+			must(t, give(id))
+			if _, err := b.admit(t, what, 100, one); err != nil {
+				t.Errorf("after %s: %v", what, err)
+			}
+		}
+		id, err := b.admit(t, "draft", 90, one)
+		must(t, err)
+		_, _, err = b.AskCancel(t.Context(), id, true)
+		must(t, err)
+		must(t, b.HasRoom(t.Context(), "draft", 10, one.Allowance))
+		until(t, b.HasRoom(t.Context(), "draft", 11, one.Allowance))
+	})
+}
+
 func TestRivals(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		ids := []video.ID{video.NewID(), video.NewID(), video.NewID()}

@@ -24,6 +24,8 @@ type Audited struct {
 	PurgeAt       time.Time `gorm:"serializer:instant"`
 	CancelAskedAt time.Time `gorm:"serializer:instant"`
 	Overdue       bool
+	Paused        bool      // as in the control row
+	RereadAt      time.Time `gorm:"serializer:instant"` // see Video.RereadAt
 }
 
 // Audited returns videos in the order of their ids, those after a given one ("" for
@@ -55,7 +57,7 @@ const idsPerQuery = 1000
 func audited(db *gorm.DB) *gorm.DB {
 	return db.Table("videos").Joins("JOIN controls ON controls.video = videos.id").
 		Select("videos.id, videos.stage, controls.ending, controls.held, controls.epoch, videos.created_at, " +
-			"videos.hidden_at, videos.purge_at, videos.cancel_asked_at, videos.overdue")
+			"videos.hidden_at, videos.purge_at, videos.cancel_asked_at, videos.overdue, controls.paused, videos.reread_at")
 }
 
 // Erased returns those of these videos that the ledger has.
@@ -97,16 +99,32 @@ func (c *Catalog) MarkTrouble(ctx context.Context, ids []video.ID) error {
 	return c.mark(ctx, ids, "trouble", true)
 }
 
+// MarkedTrouble returns the videos that MarkTrouble has marked, and whose workflows don't
+// say themselves what they wait for.
+func (c *Catalog) MarkedTrouble(ctx context.Context) (ids []video.ID, err error) {
+	err = c.read.WithContext(ctx).Model(&Video{}).Where("trouble AND waiting_for = ''").Pluck("id", &ids).Error
+	return ids, codedError(err)
+}
+
 // ClearTrouble takes back what MarkTrouble marked of videos that are not among these.
 // What a workflow itself reports is left: it says what it waits for.
 func (c *Catalog) ClearTrouble(ctx context.Context, except []video.ID) error {
-	var marked []video.ID
-	err := c.read.WithContext(ctx).Model(&Video{}).Where("trouble AND waiting_for = ''").Pluck("id", &marked).Error
+	marked, err := c.MarkedTrouble(ctx)
 	if err != nil {
-		return codedError(err)
+		return err
 	}
 	marked = slices.DeleteFunc(marked, func(id video.ID) bool { return slices.Contains(except, id) })
 	return c.mark(ctx, marked, "trouble", false)
+}
+
+// MarkReread notes when the workflow of a video was told to read its rows; the zero time
+// says that it shows what they do. Nobody who follows the video is told.
+func (c *Catalog) MarkReread(ctx context.Context, id video.ID, at time.Time) error {
+	var value any
+	if !at.IsZero() {
+		value = instantOf(at)
+	}
+	return codedError(c.write.WithContext(ctx).Model(&Video{}).Where("id = ?", id).Update("reread_at", value).Error)
 }
 
 // mark sets a flag that no leg fences: it shows something, and nothing goes by it.

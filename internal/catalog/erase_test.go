@@ -80,6 +80,11 @@ func (b *bench) everywhere(t *testing.T, secret string) (video.ID, catalog.Leg) 
 	must(t, b.Enter(ctx, leg, nil))
 	b.intended(t, leg, piece(0))
 	must(t, b.SetReplica(ctx, leg, catalog.Replica{Store: "backup", State: catalog.ReplicaComplete}))
+	must(t, b.KeepNote(ctx, catalog.Note{Video: v.ID, Author: "reviewer", Sealed: []byte("a draft of a note")}))
+	must(t, b.KeepNote(ctx, catalog.Note{Video: v.ID, Author: "reviewer", Sealed: []byte(secret)}))
+	if n, err := b.NoteOf(ctx, v.ID, "reviewer"); err != nil || string(n.Sealed) != secret {
+		t.Errorf("the note is %q, %v", n.Sealed, err)
+	}
 	return v.ID, leg
 }
 

@@ -42,6 +42,14 @@ func (c *Catalog) Known(ctx context.Context, idHash string) (Ledger, bool, error
 	return rows[0], true, nil
 }
 
+// Ledgers returns records in the order of their hashes, those after a given one ("" for
+// the first page).
+func (c *Catalog) Ledgers(ctx context.Context, after string, limit int) ([]Ledger, error) {
+	var page []Ledger
+	err := c.read.WithContext(ctx).Where("video_sha256 > ?", after).Order("video_sha256").Limit(limit).Find(&page).Error
+	return page, codedError(err)
+}
+
 func inLedger(db *gorm.DB, id video.ID) (bool, error) {
 	var records int64
 	err := db.Model(&Ledger{}).Where("video_sha256 = ?", id.Hash()).Count(&records).Error

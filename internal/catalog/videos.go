@@ -44,10 +44,16 @@ type Video struct {
 	CancelAskedAt time.Time `gorm:"serializer:instant"`
 	CancelKeeps   bool
 
+	// RereadAt is when the audit last told the workflow to read its rows, because it
+	// shows another stage than they do; zero when they agree.
+	RereadAt time.Time `gorm:"serializer:instant"`
+
 	WaitingFor string
 	Overdue    bool
 	Trouble    bool             // its work fails, or nobody can do it; WaitingFor says which
 	Stray      bool             // its workflow was terminated, and it waits for a person's decision
+	DecidedBy  string           // the reviewer who has approved or rejected it; opaque, as Owner is
+	WasDraft   bool             // the cancel threw a draft away: restore makes it a draft again
 	Media      []byte           // JSON; technical facts only
 	Renditions []byte           // JSON
 	Warnings   []string         `gorm:"serializer:json"`

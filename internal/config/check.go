@@ -175,6 +175,9 @@ func (c *Config) checkAudience() error {
 	return nil
 }
 
+// otherPlaces are what starter adopt calls the places that are no stores.
+var otherPlaces = []string{"catalog", "vault", "temporal"}
+
 // checkStore returns the store's name.
 func checkStore(a Address) (string, error) {
 	if err := checkURL(a, "s3"); err != nil {
@@ -196,6 +199,8 @@ func checkStore(a Address) (string, error) {
 		return "", errors.New("a store needs a name: …&name=NAME")
 	case strings.Trim(query.Get("name"), "abcdefghijklmnopqrstuvwxyz0123456789-") != "":
 		return "", errors.New("a store's name is made of a-z, 0-9 and -")
+	case slices.Contains(otherPlaces, query.Get("name")):
+		return "", fmt.Errorf("a store can't be named %q: starter adopt %[1]s means another place", query.Get("name"))
 	}
 	if tls := query.Get("tls"); tls != "" {
 		if _, err := strconv.ParseBool(tls); err != nil {

@@ -17,15 +17,18 @@ import (
 // Config is every setting there is. The help texts are its documentation; a
 // default that would print a password has a placeholder.
 type Config struct {
-	HTTPAddr    string  `name:"http-addr" env:"REELFLOW_HTTP_ADDR" default:"127.0.0.1:8080" group:"Addresses" help:"Where the gateway listens."`
-	URL         string  `name:"url" env:"REELFLOW_URL" default:"http://127.0.0.1:8080" group:"Addresses" help:"The gateway, as the command line reaches it."`
-	PublicURL   string  `name:"public-url" env:"REELFLOW_PUBLIC_URL" placeholder:"URL" group:"Addresses" help:"How people reach the gateway; by the name that each request came under where it is not set."`
-	UIAddr      string  `name:"ui-addr" env:"REELFLOW_UI_ADDR" default:"127.0.0.1:8233" group:"Addresses" help:"Where make run shows Temporal's UI."`
-	Token       Secret  `name:"token" env:"REELFLOW_TOKEN" default:"dev:me" placeholder:"TOKEN" group:"Addresses" help:"Who the command line is: a bearer token; dev:me by default."`
-	DataDir     string  `name:"data-dir" env:"REELFLOW_DATA_DIR" default:".reelflow" group:"Addresses" help:"Everything that the laptop stack keeps."`
-	Scratch     string  `name:"scratch" env:"REELFLOW_SCRATCH" placeholder:"DIR" group:"Addresses" help:"Where media work is done, in memory: /dev/shm if there is one, else the system's temporary directory."`
-	DatabaseURL Address `name:"database-url" env:"REELFLOW_DATABASE_URL" placeholder:"URL" group:"Addresses" help:"The catalog: sqlite://FILE or postgres://…; catalog.db in the data directory by default."`
-	Vault       Address `name:"vault" env:"REELFLOW_VAULT" placeholder:"URL" group:"Addresses" help:"Home of the keys of videos: a folder, or file:///FOLDER; vault in the data directory by default."`
+	HTTPAddr    string        `name:"http-addr" env:"REELFLOW_HTTP_ADDR" default:"127.0.0.1:8080" group:"Addresses" help:"Where the gateway listens."`
+	URL         string        `name:"url" env:"REELFLOW_URL" default:"http://127.0.0.1:8080" group:"Addresses" help:"The gateway, as the command line reaches it."`
+	PublicURL   string        `name:"public-url" env:"REELFLOW_PUBLIC_URL" placeholder:"URL" group:"Addresses" help:"How people reach the gateway; by the name that each request came under where it is not set."`
+	Drain       time.Duration `name:"drain" env:"REELFLOW_DRAIN" default:"5s" group:"Addresses" help:"How long a gateway that is told to stop goes on serving while /readyz says 503."`
+	TLSCertFile string        `name:"tls-cert-file" env:"REELFLOW_TLS_CERT_FILE" placeholder:"FILE" group:"Addresses" help:"Certificate chain (PEM) with which the gateway ends TLS itself, and speaks HTTP/2; read again when it changes."`
+	TLSKeyFile  string        `name:"tls-key-file" env:"REELFLOW_TLS_KEY_FILE" placeholder:"FILE" group:"Addresses" help:"Its private key (PEM)."`
+	UIAddr      string        `name:"ui-addr" env:"REELFLOW_UI_ADDR" default:"127.0.0.1:8233" group:"Addresses" help:"Where make run shows Temporal's UI."`
+	Token       Secret        `name:"token" env:"REELFLOW_TOKEN" default:"dev:me" placeholder:"TOKEN" group:"Addresses" help:"Who the command line is: a bearer token; dev:me by default."`
+	DataDir     string        `name:"data-dir" env:"REELFLOW_DATA_DIR" default:".reelflow" group:"Addresses" help:"Everything that the laptop stack keeps."`
+	Scratch     string        `name:"scratch" env:"REELFLOW_SCRATCH" placeholder:"DIR" group:"Addresses" help:"Where media work is done, in memory: /dev/shm if there is one, else the system's temporary directory."`
+	DatabaseURL Address       `name:"database-url" env:"REELFLOW_DATABASE_URL" placeholder:"URL" group:"Addresses" help:"The catalog: sqlite://FILE or postgres://…; catalog.db in the data directory by default."`
+	Vault       Address       `name:"vault" env:"REELFLOW_VAULT" placeholder:"URL" group:"Addresses" help:"Home of the keys of videos: a folder, or file:///FOLDER; vault in the data directory by default."`
 
 	Primary Address   `name:"primary" env:"REELFLOW_PRIMARY" default:"s3://reelflow:reelflow-local@127.0.0.1:9001/reelflow?region=us-east-1&tls=false&name=primary" placeholder:"URL" group:"Stores" help:"The primary store: s3://[KEY:SECRET@]HOST[:PORT]/BUCKET?region=…&tls=…&name=…. Without credentials the AWS SDK's default chain serves."`
 	Backups Addresses `name:"backups" env:"REELFLOW_BACKUPS" default:"s3://reelflow:reelflow-local@127.0.0.1:9002/reelflow?region=us-east-1&tls=false&name=backup-a,s3://reelflow:reelflow-local@127.0.0.1:9003/reelflow?region=us-east-1&tls=false&name=backup-b" placeholder:"URL,…" group:"Stores" help:"The backup stores, comma separated."`

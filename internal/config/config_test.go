@@ -99,6 +99,16 @@ func TestEveryProblemIsNamed(t *testing.T) {
 	}
 }
 
+// Nobody could adopt such a store.
+func TestNoStoreHasTheNameOfAnotherPlace(t *testing.T) {
+	for _, name := range []string{"catalog", "vault", "temporal"} {
+		t.Setenv("REELFLOW_PRIMARY", "s3://h/b?name="+name)
+		if _, err := parse(t); err == nil || !strings.Contains(err.Error(), "starter adopt "+name+" means another place") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestAnIssuerNeedsAnAudience(t *testing.T) {
 	t.Setenv("REELFLOW_AUTH", "https://issuer.example")
 	if _, err := parse(t); err == nil || !strings.Contains(err.Error(), "REELFLOW_OIDC_AUDIENCE") {

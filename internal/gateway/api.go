@@ -10,6 +10,9 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/creation"
+	"github.com/reelflow/reelflow/internal/gateway/origin"
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
@@ -22,7 +25,7 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 	config.Info.Description = "The whole life of short videos. Errors are application/problem+json (RFC 9457) with a code."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of the issuer's; in development mode dev:<name>"},
-		"session": {Type: "apiKey", In: "cookie", Name: sessionCookie, Description: "From /signin"},
+		"session": {Type: "apiKey", In: "cookie", Name: people.SessionCookie, Description: "From /signin"},
 	}
 	config.Security = []map[string][]string{{"bearer": {}}, {"session": {}}, {}}
 	g.api = huma.NewAPI(config, translated{humago.NewAdapter(mux, "")})
@@ -47,45 +50,39 @@ func (g *Gateway) operation(method, path, id, summary string, status int) huma.O
 	}
 }
 
-// at is where a request came to: addresses in the answer begin with it.
-type at struct {
-	host   string
-	secure bool
-}
+// withoutDeadline is embedded in what a request says. Once the body has been read, it
+// lifts huma's deadline for that, which would otherwise cancel the request while a
+// command takes hold.
+type withoutDeadline struct{}
 
 // Resolve implements huma.Resolver.
-func (a *at) Resolve(ctx huma.Context) []error {
-	a.host, a.secure = ctx.Host(), ctx.TLS() != nil
-	// The body has been read. Huma's deadline for that would otherwise cancel the
-	// request while a command takes hold. Where it can't be lifted there is none.
-	_ = ctx.SetReadDeadline(time.Time{})
+func (*withoutDeadline) Resolve(ctx huma.Context) []error {
+	_ = ctx.SetReadDeadline(time.Time{}) // it fails where there is none
 	return nil
 }
-
-func (g *Gateway) base(a at) string { return g.baseOf(a.host, a.secure) }
 
 // ByID is a request about one video. Huma passes over embedded fields that are
 // not exported: hence the capitals here and at Page.
 type ByID struct {
-	at
+	withoutDeadline
 	ID string `path:"id" doc:"Of the video"`
 }
 
 type videoAnswer struct{ Body video.Video }
 
 func (g *Gateway) registerVideos() {
-	type creation struct {
-		at
+	type newVideo struct {
+		withoutDeadline
 		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"Within 24 hours the same key makes the same video, however often it is sent; with another body it is a conflict"`
-		Body NewVideo
+		Body creation.NewVideo
 	}
 	type created struct {
 		Location string `header:"Location"`
 		Body     video.Video
 	}
 	huma.Register(g.api, g.operation(http.MethodPost, "/v1/videos", "create-video", "Announce a video, to upload it next", http.StatusCreated),
-		func(ctx context.Context, in *creation) (*created, error) {
-			v, err := g.createVideo(ctx, in.Body, in.Key, g.base(in.at))
+		func(ctx context.Context, in *newVideo) (*created, error) {
+			v, err := g.createVideo(ctx, in.Body, in.Key)
 			if err != nil {
 				return nil, g.errors.Problem(ctx, err)
 			}
@@ -93,16 +90,16 @@ func (g *Gateway) registerVideos() {
 		})
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/videos/{id}", "get-video", "A video as the caller may see it", http.StatusOK),
 		func(ctx context.Context, in *ByID) (*videoAnswer, error) {
-			s, err := g.look(ctx, in.ID)
+			s, err := g.load(ctx, in.ID)
 			if err != nil {
 				return nil, g.errors.Problem(ctx, err)
 			}
-			return g.answer(ctx, s, g.base(in.at))
+			return g.answer(ctx, s)
 		})
 	events := g.operation(http.MethodGet, "/v1/videos/{id}/events", "follow-video", "Server-sent events: `video` with the video at each change, last `gone`", http.StatusOK)
 	events.Responses["200"] = &huma.Response{Description: "A stream of events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}
 	huma.Register(g.api, events, func(ctx context.Context, in *ByID) (*huma.StreamResponse, error) {
-		s, err := g.look(ctx, in.ID)
+		s, err := g.load(ctx, in.ID)
 		if err != nil {
 			return nil, g.errors.Problem(ctx, err)
 		}
@@ -113,7 +110,7 @@ func (g *Gateway) registerVideos() {
 	})
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/videos/{id}/playback", "get-playback", "Addresses to watch a video by, which need no header or cookie", http.StatusOK),
 		func(ctx context.Context, in *ByID) (*playbackAnswer, error) {
-			p, err := g.playback(ctx, in.ID, g.base(in.at))
+			p, err := g.playback(ctx, in.ID)
 			if err != nil {
 				return nil, g.errors.Problem(ctx, err)
 			}
@@ -121,40 +118,28 @@ func (g *Gateway) registerVideos() {
 		})
 }
 
-func (g *Gateway) answer(ctx context.Context, s seen, base string) (*videoAnswer, error) {
-	v, err := g.present(ctx, s, base)
+func (g *Gateway) answer(ctx context.Context, s loaded) (*videoAnswer, error) {
+	v, err := g.render(ctx, s)
 	if err != nil {
 		return nil, g.errors.Problem(ctx, err)
 	}
 	return &videoAnswer{v}, nil
 }
 
-func (g *Gateway) createVideo(ctx context.Context, n NewVideo, key, base string) (video.Video, error) {
-	who, err := signedIn(ctx)
+func (g *Gateway) createVideo(ctx context.Context, n creation.NewVideo, key string) (video.Video, error) {
+	who, err := people.SignedIn(ctx)
 	if err != nil {
 		return video.Video{}, err
 	}
-	b, err := g.check(n, who)
+	row, err := g.creation.Create(ctx, who, n, key)
 	if err != nil {
 		return video.Video{}, err
 	}
-	if err := g.mayCreate(who); err != nil {
-		return video.Video{}, err
-	}
-	if key != "" {
-		if b.about.Request, err = requestHash(n); err != nil {
-			return video.Video{}, err
-		}
-	}
-	row, err := g.begin(ctx, g.idsFor(who, key), b)
+	s, err := g.loadRow(ctx, row, who)
 	if err != nil {
 		return video.Video{}, err
 	}
-	s, err := g.see(ctx, row, who)
-	if err != nil {
-		return video.Video{}, err
-	}
-	return g.present(ctx, s, base)
+	return g.render(ctx, s)
 }
 
 func (g *Gateway) registerCommands() {
@@ -179,12 +164,12 @@ func (g *Gateway) registerCommands() {
 			if in.Body != nil {
 				request.KeepDraft = in.Body.KeepDraft
 			}
-			return g.commanded(ctx, in.ByID, c, request)
+			return g.answerCommand(ctx, in.ByID, c, request)
 		})
 	}
 	huma.Register(g.api, g.operation(http.MethodDelete, "/v1/videos/{id}", "delete-video", "Answers once the video is hidden, whatever state its workflow is in; then it is erased everywhere. There is no undelete", http.StatusAccepted),
 		func(ctx context.Context, in *ByID) (*commandAnswer, error) {
-			return g.commanded(ctx, *in, video.Delete, video.CommandRequest{})
+			return g.answerCommand(ctx, *in, video.Delete, video.CommandRequest{})
 		})
 }
 
@@ -204,7 +189,7 @@ type commandAnswer struct {
 	Body   video.Video
 }
 
-func (g *Gateway) commanded(ctx context.Context, in ByID, c video.Command, r video.CommandRequest) (*commandAnswer, error) {
+func (g *Gateway) answerCommand(ctx context.Context, in ByID, c video.Command, r video.CommandRequest) (*commandAnswer, error) {
 	s, did, err := g.ask(ctx, in.ID, c, r)
 	if err != nil {
 		return nil, g.errors.Problem(ctx, err)
@@ -214,9 +199,9 @@ func (g *Gateway) commanded(ctx context.Context, in ByID, c video.Command, r vid
 		status = http.StatusAccepted
 	}
 	if did == erased {
-		return &commandAnswer{status, erasedVideo(s, g.base(in.at))}, nil
+		return &commandAnswer{status, erasedVideo(s, origin.From(ctx).Base)}, nil
 	}
-	v, err := g.present(ctx, s, g.base(in.at))
+	v, err := g.render(ctx, s)
 	if err != nil {
 		return nil, g.errors.Problem(ctx, err)
 	}
@@ -225,7 +210,7 @@ func (g *Gateway) commanded(ctx context.Context, in ByID, c video.Command, r vid
 
 // Page is where a list goes on.
 type Page struct {
-	at
+	withoutDeadline
 	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
 }
@@ -261,59 +246,36 @@ func (g *Gateway) registerLists() {
 	}
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/users/{user}/videos", "list-user-videos", "What somebody has published for everyone", http.StatusOK),
 		func(ctx context.Context, in *profile) (*listAnswer, error) {
-			if checkName(in.User) != nil {
+			if people.CheckName(in.User) != nil {
 				return nil, g.errors.Problem(ctx, video.Errorf(video.NotFound, "There is nobody of that name."))
 			}
-			return g.list(ctx, in.Page, catalog.Query{Owner: g.secrets.ownerID(in.User), PublicOnly: true})
+			return g.list(ctx, in.Page, catalog.Query{Owner: g.people.OwnerID(in.User), PublicOnly: true})
 		})
 }
 
 func (g *Gateway) listMine(ctx context.Context, in Page, stages []video.Stage) (*listAnswer, error) {
-	who, err := signedIn(ctx)
+	who, err := people.SignedIn(ctx)
 	if err != nil {
 		return nil, g.errors.Problem(ctx, err)
 	}
-	return g.list(ctx, in, catalog.Query{Owner: g.secrets.ownerID(who.name), Stages: stages})
+	return g.list(ctx, in, catalog.Query{Owner: g.people.OwnerID(who.Name), Stages: stages})
 }
 
 func (g *Gateway) list(ctx context.Context, in Page, q catalog.Query) (*listAnswer, error) {
 	q.Cursor, q.Limit = in.Cursor, in.Limit
-	all, next, err := g.seeAll(ctx, q)
+	all, next, err := g.loadAll(ctx, q)
 	if err != nil {
 		return nil, g.errors.Problem(ctx, err)
 	}
 	answer := &listAnswer{Videos{Videos: make([]video.Video, 0, len(all)), NextCursor: optional(next)}}
 	for _, s := range all {
-		v, err := g.present(ctx, s, g.base(in.at))
+		v, err := g.render(ctx, s)
 		if err != nil {
 			return nil, g.errors.Problem(ctx, err)
 		}
 		answer.Body.Videos = append(answer.Body.Videos, v)
 	}
 	return answer, nil
-}
-
-// seeAll returns those videos of a page that the caller may see: a row decides
-// at the moment of the answer.
-func (g *Gateway) seeAll(ctx context.Context, q catalog.Query) (all []seen, next string, err error) {
-	who, err := caller(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	rows, next, err := g.catalog.Videos(ctx, q)
-	if err != nil {
-		return nil, "", err
-	}
-	for _, row := range rows {
-		s, err := g.see(ctx, row, who)
-		if err != nil {
-			return nil, "", err
-		}
-		if visible(row, s.roles) == nil && (!q.PublicOnly || visible(row, nil) == nil) {
-			all = append(all, s)
-		}
-	}
-	return all, next, nil
 }
 
 // Receipt is the proof of an erasure.

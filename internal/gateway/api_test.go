@@ -14,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -158,11 +159,12 @@ func TestReadsWorkWhileTemporalIsDown(t *testing.T) {
 	if head := s.request("", "HEAD", upload, "", "Tus-Resumable", "1.0.0"); head.status != 200 {
 		t.Errorf("HEAD of the upload: %d", head.status)
 	}
-	if got := s.request("", "GET", "/readyz", ""); got.status != 503 {
-		t.Errorf("ready: %d", got.status)
+	if got := s.request("", "GET", "/readyz", ""); got.status != 200 || !strings.Contains(string(got.body), `"degraded":["temporal"]`) {
+		t.Errorf("without Temporal: %d %s", got.status, got.body)
 	}
 	s.lives.setDown(false)
-	if got := s.request("", "GET", "/readyz", ""); got.status != 200 {
+	time.Sleep(readinessKept)
+	if got := s.request("", "GET", "/readyz", ""); got.status != 200 || strings.Contains(string(got.body), "degraded") {
 		t.Errorf("not ready: %d %s", got.status, got.body)
 	}
 	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
@@ -202,7 +204,7 @@ func TestCommandsAnswerWithWhatTookHold(t *testing.T) {
 	if v := do("cancel", `{"keep_draft":true}`); v.Stage != video.Draft {
 		t.Errorf("stage %s", v.Stage)
 	}
-	p := s.refusal(s.request(operatorName, "POST", "/v1/videos/"+id+"/approve", ""), video.Conflict)
+	p := s.refusal(s.request(people.OperatorName, "POST", "/v1/videos/"+id+"/approve", ""), video.Conflict)
 	if !strings.Contains(p.Detail, "draft") {
 		t.Errorf("why? %q", p.Detail)
 	}
@@ -347,7 +349,7 @@ func TestPanicsTellNothing(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /", func(http.ResponseWriter, *http.Request) { panic("secret insides") })
 	s.Gateway.log = discard()
-	w := record(s.recovered(s.found(mux)), "/x")
+	w := record(s.withRecovery(s.withNotFound(mux)), "/x")
 	s.refusal(answer{w.Code, w.Header(), w.Body.Bytes()}, video.Internal)
 	if strings.Contains(w.Body.String(), "secret") {
 		t.Error(w.Body.String())

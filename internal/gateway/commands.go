@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -40,14 +41,14 @@ const (
 
 // ask gives a command on behalf of whoever sent the request, and returns the video as
 // it is then. What is so already is answered from the row and asks no workflow.
-func (g *Gateway) ask(ctx context.Context, id string, c video.Command, r video.CommandRequest) (s seen, did outcome, err error) {
-	if s, err = g.look(ctx, id); err != nil {
+func (g *Gateway) ask(ctx context.Context, id string, c video.Command, r video.CommandRequest) (s loaded, did outcome, err error) {
+	if s, err = g.load(ctx, id); err != nil {
 		return s, taken, err
 	}
-	if s.who.anonymous() {
-		return s, taken, signInFirst()
+	if _, err = people.SignedIn(ctx); err != nil {
+		return s, taken, err
 	}
-	if err = g.limits.commands.take(s.who.name, "commands", time.Now()); err != nil {
+	if err = g.commands.Take(s.who.Name, "commands", time.Now()); err != nil {
 		return s, taken, err
 	}
 	state := s.row.State()
@@ -65,7 +66,7 @@ func (g *Gateway) ask(ctx context.Context, id string, c video.Command, r video.C
 	}
 	// Whoever may give a command may see what it did, although a moment later they
 	// would be told that there is no such video: a reviewer has decided.
-	after, err := g.find(ctx, id)
+	after, err := g.loadUnchecked(ctx, id)
 	if video.CodeOf(err) == video.Gone && err != nil || err == nil && after.row.Stage == video.Purged {
 		return s, erased, nil
 	}
@@ -96,20 +97,19 @@ func (g *Gateway) give(ctx context.Context, row catalog.Video, c video.Command, 
 	return taken, err
 }
 
-// unknownCommand answers for POST /v1/videos/{id}/ and a word that is no command, and
-// reports whether the request was that.
-func (g *Gateway) unknownCommand(w http.ResponseWriter, r *http.Request) bool {
+// unknownCommand is the answer to POST /v1/videos/{id}/ and a word that is no command; nil
+// for other requests.
+func (g *Gateway) unknownCommand(r *http.Request) error {
 	path, ok := strings.CutPrefix(r.URL.Path, "/v1/videos/")
 	id, word, named := strings.Cut(path, "/")
 	if !ok || !named || r.Method != http.MethodPost || word == "" || strings.Contains(word, "/") {
-		return false
+		return nil
 	}
-	s, err := g.look(r.Context(), id)
-	if err == nil {
-		err = noCommand(word, s.row.State().Actions(s.roles...))
+	v, err := g.load(r.Context(), id)
+	if err != nil {
+		return err
 	}
-	g.errors.Refuse(w, r, err)
-	return true
+	return noCommand(word, v.row.State().Actions(v.roles...))
 }
 
 const longestWord = 40 // characters of what somebody sent, to be repeated to them
@@ -145,7 +145,7 @@ func (g *Gateway) command(ctx context.Context, id video.ID, c video.Command, r v
 	if row.Stage != video.Uploading {
 		return noLife(err) // its workflow was terminated, or lost: the audit begins it again
 	}
-	if err := g.startFor(ctx, row); err != nil {
+	if err := g.creation.Start(ctx, row); err != nil {
 		return err
 	}
 	err = g.tellLife(ctx, id, c, r)

@@ -118,7 +118,7 @@ func (g *Gateway) poll(ctx context.Context) {
 }
 
 // stream sends the video at each change, for as long as its viewer may see it.
-func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, first seen) {
+func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, first loaded) {
 	changed, leave := g.followers.join(first.row.ID)
 	defer leave()
 	h := w.Header()
@@ -134,9 +134,9 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, first seen) {
 	_, err := fmt.Fprint(w, "retry: 2000\n\n")
 	var last []byte
 	for over := false; err == nil && !over; {
-		// Whatever the server's deadlines: a stream lasts, a viewer who reads nothing does not.
+		// Whatever the server's deadlines: a stream lasts for hours, but one whose viewer reads nothing is cut off.
 		_ = out.SetWriteDeadline(time.Now().Add(2 * heartbeatEvery))
-		last, over, err = g.tell(w, r, string(first.row.ID), last)
+		last, over, err = g.sendEvent(w, r, string(first.row.ID), last)
 		if flushed := out.Flush(); err == nil {
 			err = flushed
 		}
@@ -155,9 +155,9 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, first seen) {
 	}
 }
 
-// tell writes the video if it looks different from the last time, or its end.
-func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, last []byte) (now []byte, over bool, err error) {
-	s, err := g.look(r.Context(), id)
+// sendEvent writes the video if it looks different from the last time, or its end.
+func (g *Gateway) sendEvent(w http.ResponseWriter, r *http.Request, id string, last []byte) (now []byte, over bool, err error) {
+	s, err := g.load(r.Context(), id)
 	if err != nil {
 		if code := video.CodeOf(err); code == video.Gone || code == video.NotFound {
 			_, err = fmt.Fprintf(w, "event: gone\ndata: {\"id\":%q,\"code\":%q}\n\n", id, code)
@@ -168,7 +168,7 @@ func (g *Gateway) tell(w http.ResponseWriter, r *http.Request, id string, last [
 		}
 		return last, false, r.Context().Err() // what is down comes back; the viewer stays
 	}
-	v, err := g.present(r.Context(), s, g.baseOf(r.Host, r.TLS != nil))
+	v, err := g.render(r.Context(), s)
 	if err != nil {
 		return last, false, r.Context().Err()
 	}

@@ -110,7 +110,7 @@ func TestEvents(t *testing.T) {
 }
 
 func TestRates(t *testing.T) {
-	r, id, at := newRates(), video.NewID(), time.Now()
+	r, id, at := newProgressRates(), video.NewID(), time.Now()
 	if _, known := r.observe(id, video.Uploading, 0, at); known {
 		t.Error("a rate from one observation")
 	}

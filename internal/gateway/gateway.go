@@ -22,8 +22,6 @@ package gateway
 
 import (
 	"context"
-	"html/template"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -35,13 +33,17 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/fetch"
+	"github.com/reelflow/reelflow/internal/gateway/creation"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
+	"github.com/reelflow/reelflow/internal/gateway/origin"
+	"github.com/reelflow/reelflow/internal/gateway/pages"
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
+	"github.com/reelflow/reelflow/internal/gateway/secret"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
-	"github.com/reelflow/reelflow/web"
 )
 
 // Settings are what a gateway is told from outside.
@@ -67,21 +69,24 @@ type Gateway struct {
 	vault    vault.Vault
 	stores   objects.Set
 	lives    Lives
-	secrets  secrets
-	issuer   *issuer.Issuer // nil in dev mode
 	log      *slog.Logger
 	errors   *problem.Answerer
+	tokens   secret.Key // of playback
+
+	people   *people.People
+	creation *creation.Creator
+	uploads  *uploads.Server
+	pages    *pages.Pages
 
 	followers  *followers
-	rates      *rates
-	limits     rateLimits
+	progress   *progressRates
+	commands   *people.Rates
+	reads      *people.Rates
 	unanswered *unanswered
-	uploads    *uploads.Server
+	health     health
 	handler    http.Handler
 	patterns   []string // of all routes
 	api        huma.API
-	pages      *template.Template
-	assets     fs.FS
 }
 
 // New makes a gateway of its parts, which stay the caller's to close. It fails
@@ -92,44 +97,57 @@ func New(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Set, temp
 }
 
 func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Set, lives Lives, log *slog.Logger) (*Gateway, error) {
-	trusted, err := trust(&s)
-	if err != nil {
-		return nil, err
-	}
 	s.PublicURL = strings.TrimSuffix(s.PublicURL, "/")
 	pepper, err := v.Pepper(context.Background())
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, issuer: trusted, log: log,
-		followers: newFollowers(), rates: newRates(), limits: newRateLimits(s.Limits), unanswered: newUnanswered()}
-	g.errors = &problem.Answerer{Log: log, Page: g.errorPage}
-	if g.secrets, err = deriveSecrets(pepper, s.Issuer.URL); err != nil {
+	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, log: log,
+		followers: newFollowers(), progress: newProgressRates(), unanswered: newUnanswered(),
+		commands: people.NewRates(s.Limits.Commands), reads: people.NewRates(s.Limits.Reads)}
+	if err := g.makeRooms(pepper); err != nil {
 		return nil, err
 	}
-	if g.pages, err = web.Templates(); err != nil {
-		return nil, err
-	}
-	if g.assets, err = web.Assets(); err != nil {
-		return nil, err
-	}
-	transfers := uploads.Settings{BaseURL: s.PublicURL, MaxBytes: s.MaxBytes, FlushAfter: flushAfter(s.Policy)}
-	if g.uploads, err = uploads.New(transfers, c, v, stores.Primary, host{g}, log); err != nil {
-		return nil, err
-	}
-	g.handler, err = g.routes()
-	return g, err
+	g.handler = g.routes()
+	return g, nil
 }
 
-// trust returns the issuer of the settings; nil in dev mode.
-func trust(s *Settings) (*issuer.Issuer, error) {
-	if s.Auth == "dev" {
-		s.Issuer = issuer.Settings{}
-		return nil, nil
+// makeRooms makes the parts of the gateway, each with what it has to know of the others.
+func (g *Gateway) makeRooms(pepper []byte) (err error) {
+	s := g.settings
+	g.errors = &problem.Answerer{Log: g.log}
+	if g.pages, err = pages.New(readModel{g}, pages.Limits{MaxBytes: s.MaxBytes, MaxDuration: s.MaxDuration}, g.errors, g.log); err != nil {
+		return err
 	}
-	s.Issuer.URL = s.Auth
-	return issuer.New(s.Issuer)
+	g.errors.Page = g.pages.Problem
+	if g.people, err = people.New(people.Settings{Auth: s.Auth, Issuer: s.Issuer}, pepper, g.pages, g.errors); err != nil {
+		return err
+	}
+	if g.tokens, err = secret.Derive(pepper, "playback"); err != nil {
+		return err
+	}
+	if g.creation, err = creation.New(g.creationSettings(), g.catalog, g.vault, g.lives, pepper, g.people.OwnerID, g.log); err != nil {
+		return err
+	}
+	transfers := uploads.Settings{BaseURL: s.PublicURL, MaxBytes: s.MaxBytes, FlushAfter: flushAfter(s.Policy)}
+	g.uploads, err = uploads.New(transfers, g.catalog, g.vault, g.stores.Primary, tusHost{g}, g.log)
+	return err
 }
+
+func (g *Gateway) creationSettings() creation.Settings {
+	s := g.settings
+	settings := creation.Settings{
+		MaxBytes: s.MaxBytes, Policy: s.Policy, PerMinute: s.Limits.Creates, Import: s.Import, Primary: g.stores.Primary.Name(),
+		Allowance: catalog.Allowance{Uploads: s.Limits.Uploads, Bytes: s.Limits.Bytes, Unsized: s.MaxBytes},
+	}
+	for _, store := range g.stores.Backups {
+		settings.Backups = append(settings.Backups, store.Name())
+	}
+	return settings
+}
+
+// origins is how the gateway finds out under which address it is reached.
+func (g *Gateway) origins() origin.Rule { return origin.Rule{PublicURL: g.settings.PublicURL} }
 
 // Handler serves every address.
 func (g *Gateway) Handler() http.Handler { return g.handler }
@@ -143,7 +161,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer stop()
 	var wait sync.WaitGroup
 	wait.Go(func() { g.follow(ctx) })
-	wait.Go(func() { g.startMissing(ctx) })
+	wait.Go(func() { g.creation.Run(ctx) })
 	wait.Go(func() { g.keepPromises(ctx) })
 	err := g.uploads.Run(ctx)
 	stop() // when the leases can't be kept, nothing else should go on

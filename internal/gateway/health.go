@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/reelflow/reelflow/video"
@@ -13,45 +15,106 @@ import (
 
 // registerHealth registers what load balancers ask.
 func (g *Gateway) registerHealth(mux *routeTable) {
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { g.writeStatus(w, map[string]string{}) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { g.writeReadiness(w, readiness{Status: "ok"}) })
 	mux.HandleFunc("GET /readyz", g.errors.Handle(g.ready))
 }
 
-// ready asks everything that a request may need. Reads do without Temporal, but
-// a gateway that could take no command had better get no requests.
+// readiness is what /readyz tells: what the gateway reaches, and what it must do
+// without. It serves while it has catalog and vault: playback, pages and lists need no
+// more, and what needs a store or Temporal says so by itself. Were those counted, one
+// outage of theirs would take every gateway away at once.
+type readiness struct {
+	Status   string            `json:"status"` // ok or degraded
+	Parts    map[string]string `json:"parts,omitempty"`
+	Degraded []string          `json:"degraded,omitempty"`
+
+	missing []string // without these it can't serve
+	until   time.Time
+}
+
+// health remembers what was found for a moment: nobody needs credentials to ask.
+type health struct {
+	draining atomic.Bool
+
+	mu   sync.Mutex
+	last readiness
+}
+
+const (
+	readinessKept = time.Second
+	readinessWait = 2 * time.Second
+)
+
+// Drain makes /readyz answer 503 from now on, while everything else goes on: a load
+// balancer is to send its requests elsewhere before the listener closes.
+func (g *Gateway) Drain() { g.health.draining.Store(true) }
+
 func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	if g.health.draining.Load() {
+		return video.Errorf(video.Unavailable, "Not ready: this gateway is being stopped.").For("draining")
+	}
+	found := g.readiness(r.Context())
+	if len(found.missing) > 0 {
+		return video.Errorf(video.Unavailable, "Not ready: can't reach %s.", strings.Join(found.missing, ", "))
+	}
+	g.writeReadiness(w, found)
+	return nil
+}
+
+// readiness looks at everything at once, at most once a second for all who ask.
+func (g *Gateway) readiness(ctx context.Context) readiness {
+	g.health.mu.Lock()
+	defer g.health.mu.Unlock()
+	if time.Now().Before(g.health.last.until) {
+		return g.health.last
+	}
+	// Whoever asks first may go; the others wait for the same answer.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readinessWait)
 	defer cancel()
+	g.health.last = g.reach(ctx)
+	g.health.last.until = time.Now().Add(readinessKept)
+	return g.health.last
+}
+
+func (g *Gateway) reach(ctx context.Context) readiness {
 	parts := map[string]func(context.Context) error{
 		"catalog": g.catalog.Ready, "store": g.stores.Primary.Ready, "temporal": g.lives.Ready,
 		"vault": func(ctx context.Context) error { _, err := g.vault.Pepper(ctx); return err },
 	}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
-	up, down := map[string]string{}, []string{}
+	found := readiness{Status: "ok", Parts: map[string]string{}}
 	for name, check := range parts {
 		wait.Go(func() {
 			err := check(ctx)
 			mu.Lock()
 			defer mu.Unlock()
+			found.note(name, err)
 			if err != nil {
-				g.log.Warn("not ready", "part", name, "error", err)
-				down = append(down, name)
-				return
+				g.log.Warn("out of reach", "part", name, "error", err)
 			}
-			up[name] = "ok"
 		})
 	}
 	wait.Wait()
-	if len(down) > 0 {
-		return video.Errorf(video.Unavailable, "Not ready: can't reach %s.", strings.Join(down, ", "))
-	}
-	g.writeStatus(w, up)
-	return nil
+	slices.Sort(found.missing)
+	slices.Sort(found.Degraded)
+	return found
 }
 
-func (g *Gateway) writeStatus(w http.ResponseWriter, parts map[string]string) {
+func (f *readiness) note(part string, err error) {
+	switch {
+	case err == nil:
+		f.Parts[part] = "ok"
+	case part == "catalog" || part == "vault":
+		f.missing = append(f.missing, part)
+	default:
+		f.Status, f.Parts[part] = "degraded", "out of reach"
+		f.Degraded = append(f.Degraded, part)
+	}
+}
+
+func (g *Gateway) writeReadiness(w http.ResponseWriter, found readiness) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = g.sent(json.NewEncoder(w).Encode(map[string]any{"status": "ok", "parts": parts}))
+	_ = g.sent(json.NewEncoder(w).Encode(found))
 }

@@ -6,42 +6,44 @@ import (
 	"strings"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/creation"
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
 
-// host is the gateway as the tus server sees it.
-type host struct{ g *Gateway }
+// tusHost is the gateway as the tus server sees it.
+type tusHost struct{ g *Gateway }
 
-var _ uploads.Host = host{}
+var _ uploads.Host = tusHost{}
 
 // Create implements uploads.Host.
-func (h host) Create(ctx context.Context, r *http.Request, req uploads.NewUpload) (uploads.Created, error) {
-	who, err := signedIn(r.Context())
+func (h tusHost) Create(ctx context.Context, r *http.Request, req uploads.NewUpload) (uploads.Created, error) {
+	who, err := people.SignedIn(r.Context())
 	if err != nil {
 		return uploads.Created{}, err
 	}
-	if err := h.g.checkLength(req.Length); err != nil {
+	if err := h.g.creation.MustFit(req.Length); err != nil {
 		return uploads.Created{}, err
 	}
-	if err := h.g.mayCreate(who); err != nil {
+	if err := h.g.creation.MayCreate(who); err != nil {
 		return uploads.Created{}, err
 	}
 	var id video.ID
 	if given := req.Metadata["video_id"]; given != "" {
 		id, err = h.g.announced(ctx, who, given, req)
 	} else {
-		id, err = h.g.bornOfUpload(ctx, who, r.Header.Get("Idempotency-Key"), req)
+		id, err = h.g.createByUpload(ctx, who, r.Header.Get("Idempotency-Key"), req)
 	}
 	if err != nil {
 		return uploads.Created{}, err
 	}
-	return uploads.Created{ID: id, Token: h.g.secrets.uploadToken(id)}, nil
+	return uploads.Created{ID: id, Token: h.g.creation.UploadToken(id)}, nil
 }
 
 // announced finds a video that its owner made by POST /v1/videos.
-func (g *Gateway) announced(ctx context.Context, who person, given string, req uploads.NewUpload) (video.ID, error) {
+func (g *Gateway) announced(ctx context.Context, who people.Person, given string, req uploads.NewUpload) (video.ID, error) {
 	id, err := video.ParseID(given)
 	if err != nil {
 		return "", err
@@ -50,7 +52,7 @@ func (g *Gateway) announced(ctx context.Context, who person, given string, req u
 	if err != nil {
 		return "", err
 	}
-	if row.Owner != g.secrets.ownerID(who.name) {
+	if row.Owner != g.people.OwnerID(who.Name) {
 		return "", noSuchVideo()
 	}
 	if row.Import {
@@ -76,7 +78,7 @@ func (g *Gateway) keepMetadata(ctx context.Context, u catalog.Upload, metadata m
 		return nil
 	}
 	var sealed []byte
-	err := g.withKey(ctx, u.Video, func(k vault.Key) (err error) {
+	err := vault.WithKey(ctx, g.vault, u.Video, func(k vault.Key) (err error) {
 		sealed, err = uploads.SealMetadata(k, u.Video, metadata)
 		return err
 	})
@@ -91,45 +93,38 @@ func (g *Gateway) ensureStarted(ctx context.Context, row catalog.Video) error {
 	if s := row.State(); s.Stage != video.Uploading || s.Ending != "" {
 		return nil
 	}
-	if err := g.startFor(ctx, row); err != nil {
+	if err := g.creation.Start(ctx, row); err != nil {
 		g.log.Warn("life not started yet", "video", row.ID, "error", err)
 	}
 	return nil
 }
 
-// saidByClient is what a plain tus client's metadata says of a video. It is free
+// newVideoOf is what a plain tus client's metadata says of a video. It is free
 // text: what is too long is cut rather than refused.
-func saidByClient(metadata map[string]string) NewVideo {
+func newVideoOf(metadata map[string]string) creation.NewVideo {
 	said := func(name string, most int) string {
 		text := []rune(strings.ToValidUTF8(metadata[name], ""))
 		return string(text[:min(len(text), most)])
 	}
-	return NewVideo{
+	return creation.NewVideo{
 		Title: said("title", 200), Caption: said("caption", 4000),
-		Source: &Source{Filename: said("filename", 255), ContentType: said("filetype", 127)},
+		Source: &creation.Source{Filename: said("filename", 255), ContentType: said("filetype", 127)},
 	}
 }
 
-// bornOfUpload makes a video of what a plain tus client says.
-func (g *Gateway) bornOfUpload(ctx context.Context, who person, key string, req uploads.NewUpload) (video.ID, error) {
-	b, err := g.check(saidByClient(req.Metadata), who)
-	if err != nil {
-		return "", err
+// createByUpload makes a video of what a plain tus client says.
+func (g *Gateway) createByUpload(ctx context.Context, who people.Person, key string, req uploads.NewUpload) (video.ID, error) {
+	var seal creation.SealUpload
+	if len(req.Metadata) > 0 {
+		seal = func(k vault.Key, id video.ID) ([]byte, error) { return uploads.SealMetadata(k, id, req.Metadata) }
 	}
-	b.length, b.metadata = req.Length, req.Metadata
-	if key != "" {
-		key = "upload\x00" + key // no header has such a character: it is no key of POST /v1/videos
-		if b.about.Request, err = requestHash(b.about.Filename, b.about.ContentType, b.about.Title, b.about.Caption, b.length); err != nil {
-			return "", err
-		}
-	}
-	row, err := g.begin(ctx, g.idsFor(who, key), b)
+	row, err := g.creation.CreateUpload(ctx, who, newVideoOf(req.Metadata), key, req.Length, seal)
 	return row.ID, err
 }
 
 // Cancel implements uploads.Host. A video that ends already, for whatever reason,
 // does what was asked.
-func (h host) Cancel(ctx context.Context, id video.ID) error {
+func (h tusHost) Cancel(ctx context.Context, id video.ID) error {
 	row, err := h.g.catalog.Video(ctx, id)
 	if err == nil && row.State().Ending == "" {
 		_, err = h.g.cancel(ctx, row, video.CommandRequest{})
@@ -149,7 +144,7 @@ func (h host) Cancel(ctx context.Context, id video.ID) error {
 }
 
 // Uploaded implements uploads.Host.
-func (h host) Uploaded(ctx context.Context, id video.ID) error {
+func (h tusHost) Uploaded(ctx context.Context, id video.ID) error {
 	err := h.g.lives.Uploaded(ctx, id)
 	if err == nil || video.CodeOf(err) != video.NotFound {
 		return err
@@ -158,13 +153,13 @@ func (h host) Uploaded(ctx context.Context, id video.ID) error {
 	if err != nil || row.State().Ending != "" {
 		return err
 	}
-	if err := h.g.startFor(ctx, row); err != nil {
+	if err := h.g.creation.Start(ctx, row); err != nil {
 		return err
 	}
 	return h.g.lives.Uploaded(ctx, id)
 }
 
 // Problem implements uploads.Host.
-func (h host) Problem(w http.ResponseWriter, r *http.Request, err error) {
+func (h tusHost) Problem(w http.ResponseWriter, r *http.Request, err error) {
 	h.g.errors.Refuse(w, r, err)
 }

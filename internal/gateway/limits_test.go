@@ -1,15 +1,12 @@
 package gateway
 
 import (
-	"net/http/httptest"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -40,7 +37,7 @@ func TestTooFast(t *testing.T) {
 	}
 	s.limited(s.request("owner", "POST", "/v1/videos/"+id+"/pause", ""), "4 commands a minute")
 	s.limited(s.request("owner", "DELETE", "/v1/videos/"+id, ""), "4 commands a minute")
-	s.video(s.request(operatorName, "POST", "/v1/videos/"+id+"/pause", ""), 200)
+	s.video(s.request(people.OperatorName, "POST", "/v1/videos/"+id+"/pause", ""), 200)
 	for range 5 {
 		s.refusal(s.request("", "GET", "/v1/videos/"+id, ""), video.NotFound)
 	}
@@ -54,49 +51,6 @@ func TestTooFast(t *testing.T) {
 		}
 		if got := s.tus("", "HEAD", upload, ""); got.status != 200 {
 			t.Errorf("HEAD of a known upload: %d", got.status)
-		}
-	}
-}
-
-func TestBuckets(t *testing.T) {
-	b, now := newBuckets(60), time.Now()
-	for range 60 {
-		if err := b.take("a", "things", now); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 100 { // what is refused costs nothing
-		if wait := b.wait("a", now); wait < 900*time.Millisecond || wait > time.Second {
-			t.Fatalf("wait %v", wait)
-		}
-	}
-	if err := b.take("a", "things", now.Add(1001*time.Millisecond)); err != nil {
-		t.Error(err)
-	}
-	if b.wait("a", now.Add(1002*time.Millisecond)) == 0 {
-		t.Error("two for one second")
-	}
-	if b.wait("b", now) != 0 || len(b.known) != 2 {
-		t.Error("somebody else has to wait")
-	}
-	b.wait("c", now.Add(3*time.Minute))
-	if len(b.known) != 1 {
-		t.Errorf("%d are remembered", len(b.known))
-	}
-	if newBuckets(0).take("a", "things", now) != nil {
-		t.Error("no limit is a limit")
-	}
-}
-
-func TestAddressesThatCount(t *testing.T) {
-	for from, want := range map[string]string{
-		"192.0.2.7:1": "192.0.2.7", "[::ffff:192.0.2.7]:1": "192.0.2.7", "[2001:db8:1:2:3:4:5:6]:1": "2001:db8:1:2::/64",
-		"[fe80::1%eth0]:1": "fe80::/64", "@": "@",
-	} {
-		r := httptest.NewRequest("GET", "/", nil)
-		r.RemoteAddr = from
-		if got := addressOf(r); got != want {
-			t.Errorf("%s: %s, want %s", from, got, want)
 		}
 	}
 }
@@ -129,7 +83,7 @@ func TestQuotas(t *testing.T) {
 // newest is the video that somebody made last.
 func (s *site) newest(who string) video.ID {
 	s.t.Helper()
-	rows, _, err := s.catalog.Videos(s.t.Context(), catalog.Query{Owner: s.secrets.ownerID(who)})
+	rows, _, err := s.catalog.Videos(s.t.Context(), catalog.Query{Owner: s.people.OwnerID(who)})
 	if err != nil || len(rows) == 0 {
 		s.t.Fatal(err)
 	}
@@ -146,73 +100,6 @@ func TestRepeatsAreNoMore(t *testing.T) {
 		t.Error("another video")
 	}
 	s.limited(s.request("owner", "POST", "/v1/videos", `{}`), "1 is the limit")
-}
-
-func TestKeysAreKeptForADay(t *testing.T) {
-	s := newSite(t)
-	who, now := devPerson("owner"), time.Now()
-	ids := s.secrets.repeatableIDs(who, "k", now)
-	reach := func(later time.Duration) bool {
-		return slices.Contains(s.secrets.repeatableIDs(who, "k", now.Add(later)), ids[0])
-	}
-	for later := time.Duration(0); later <= keyKept; later += 7 * time.Minute {
-		if !reach(later) {
-			t.Errorf("forgotten after %v", later)
-		}
-	}
-	if !reach(keyKept) || reach(keyKept+keyHour) {
-		t.Error("a day, and an hour at most")
-	}
-	if !reach(-keyHour/2) && !reach(-time.Minute) {
-		t.Error("a gateway whose clock is behind does not find it")
-	}
-	if slices.Contains(s.secrets.repeatableIDs(devPerson("other"), "k", now), ids[0]) {
-		t.Error("two people share a key")
-	}
-}
-
-// Requests on both sides of the hour, and of clocks that differ, make one video;
-// one of more than a day later makes another, unless it was never forgotten.
-func TestAKeyAcrossTheHours(t *testing.T) {
-	s := newSite(t)
-	who, hour := devPerson("owner"), time.Now().Truncate(time.Hour)
-	sent := func(at time.Time) (video.ID, error) {
-		b, err := s.check(NewVideo{}, who)
-		if err != nil {
-			return "", err
-		}
-		row, err := s.begin(t.Context(), s.secrets.repeatableIDs(who, "k", at), b)
-		return row.ID, err
-	}
-	var wait sync.WaitGroup
-	var mu sync.Mutex
-	ids := map[video.ID]bool{}
-	for i := range 12 {
-		wait.Go(func() {
-			id, err := sent(hour.Add(time.Duration(i%2) * -time.Millisecond))
-			mu.Lock()
-			defer mu.Unlock()
-			if ids[id] = true; err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	wait.Wait()
-	if len(ids) != 1 {
-		t.Fatalf("%d videos of one request", len(ids))
-	}
-	if id, err := sent(hour.Add(keyKept - time.Millisecond)); err != nil || !ids[id] {
-		t.Errorf("a day later: %v %v", id, err)
-	}
-	if id, err := sent(hour.Add(keyKept + keyHour)); err != nil || ids[id] {
-		t.Errorf("after that: %v %v", id, err)
-	}
-	for id := range ids {
-		s.move(id, video.Purged)
-	}
-	if _, err := sent(hour.Add(keyKept - time.Millisecond)); video.CodeOf(err) != video.Gone {
-		t.Errorf("of a video that was erased: %v", err)
-	}
 }
 
 func TestTusKeys(t *testing.T) {

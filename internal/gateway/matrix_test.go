@@ -70,7 +70,7 @@ func (s *site) situation(column string, packaged bool) situation {
 	stage, real := stages[column]
 	if !real {
 		id := map[string]string{"never": string(video.NewID()), "malf.": "not-an-id"}[column]
-		return s.addressed(situation{id: id, upload: s.url + "/v1/uploads/" + s.secrets.uploadToken(video.ID(id)), segment: "none.ts"})
+		return s.addressed(situation{id: id, upload: s.url + "/v1/uploads/" + s.creation.UploadToken(video.ID(id)), segment: "none.ts"})
 	}
 	visibility := map[string]string{"unlist.": "unlisted", "private": "private"}[column]
 	if visibility == "" {
@@ -93,9 +93,9 @@ func (s *site) situation(column string, packaged bool) situation {
 
 func (s *site) addressed(at situation) situation {
 	until := time.Now().Add(time.Hour)
-	at.anyone = s.secrets.playbackToken(video.ID(at.id), anyone, until)
-	at.insider = s.secrets.playbackToken(video.ID(at.id), insiders, until)
-	at.another = s.secrets.playbackToken(video.NewID(), insiders, until)
+	at.anyone = s.playbackToken(video.ID(at.id), anyone, until)
+	at.insider = s.playbackToken(video.ID(at.id), insiders, until)
+	at.another = s.playbackToken(video.NewID(), insiders, until)
 	return at
 }
 
@@ -237,7 +237,7 @@ func (s *site) matches(q asked, column, cell string, at situation) {
 	if cell == "....." {
 		return
 	}
-	for i, who := range people {
+	for i, who := range everybody {
 		if q.row == "announced" || q.changes {
 			at = s.situation(column, false) // as it was before anybody asked
 		}
@@ -256,7 +256,7 @@ func TestRoutesAboutNoVideo(t *testing.T) {
 		if route == "POST /v1/videos" {
 			body = "{}"
 		}
-		for i, who := range people {
+		for i, who := range everybody {
 			if got := s.request(who, method, address, body); got.status != want[min(i, 1)] {
 				t.Errorf("%s as %q: %d, want %d: %.200s", route, who, got.status, want[min(i, 1)], got.body)
 			}

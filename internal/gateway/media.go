@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/about"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
@@ -45,11 +46,11 @@ func (g *Gateway) withToken(serve func(http.ResponseWriter, *http.Request, catal
 		if err != nil {
 			return err // an erased video is Gone whatever the token says
 		}
-		class, err := g.secrets.checkToken(id, r.PathValue("token"), time.Now())
+		class, err := g.checkToken(id, r.PathValue("token"), time.Now())
 		if err != nil {
 			return err
 		}
-		if watchable(row, class.roles()) != nil {
+		if factsOf(row, class.roles()).Access().Watches != nil {
 			return video.Errorf(video.Gone, "This video can't be watched any more.")
 		}
 		return serve(w, r, row)
@@ -99,7 +100,7 @@ func (g *Gateway) serveKey(w http.ResponseWriter, r *http.Request, row catalog.V
 		return problem.NothingHere()
 	}
 	var key []byte
-	err = g.withKey(r.Context(), row.ID, func(k vault.Key) error {
+	err = vault.WithKey(r.Context(), g.vault, row.ID, func(k vault.Key) error {
 		segment, err := k.SegmentKey(r.PathValue("rendition"), n)
 		key = segment[:]
 		return err
@@ -125,7 +126,7 @@ func (g *Gateway) serveSegment(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Whoever knows the random name has seen a playlist.
-	if err := watchable(row, insiders.roles()); err != nil {
+	if err := factsOf(row, insiders.roles()).Access().Watches; err != nil {
 		return err
 	}
 	segments, err := g.catalog.Objects(r.Context(), id, catalog.Filter{
@@ -206,7 +207,7 @@ func (g *Gateway) openObject(ctx context.Context, o catalog.Object) (plain []byt
 	if err != nil {
 		return nil, err
 	}
-	err = g.withKey(ctx, o.Video, func(k vault.Key) error {
+	err = vault.WithKey(ctx, g.vault, o.Video, func(k vault.Key) error {
 		plain, err = k.Open(o.Key, sealed)
 		return err
 	})
@@ -225,7 +226,7 @@ func (g *Gateway) serveSource(w http.ResponseWriter, r *http.Request, row catalo
 	if len(segments) == 0 {
 		return problem.NothingHere()
 	}
-	a, err := g.openAbout(r.Context(), row)
+	a, err := about.Open(r.Context(), g.vault, row.ID, row.Sealed)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,14 @@
 package gateway
 
 import (
+	"context"
+	"slices"
 	"sync"
 	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
@@ -76,6 +82,42 @@ func (o *Obstacle) paused(operator bool) string {
 	}
 	return "The workflow of this video was paused in Temporal by " + by + " at " + o.Since.UTC().Format(time.RFC3339) + why +
 		". It takes no commands until it is unpaused; a deletion and a cancel are put on record all the same."
+}
+
+// takenWithin is how soon a worker that is there takes a workflow task: at once, or when
+// the one that had the workflow in memory has not.
+const takenWithin = video.StickyTimeout + 500*time.Millisecond
+
+// untaken reports whether a workflow task lies in its queue for longer than that while
+// nobody has polled since it came there. Workers that are busy poll; one that is frozen
+// has taken the task, or an earlier attempt at it. Where the time isn't over yet it is waited for,
+// if ctx lasts so long.
+func (t temporalLives) untaken(ctx context.Context, life *workflowservice.DescribeWorkflowExecutionResponse, pollers []*taskqueue.PollerInfo) bool {
+	task := life.GetPendingWorkflowTask()
+	if task.GetState() != enumspb.PENDING_WORKFLOW_TASK_STATE_SCHEDULED || task.GetAttempt() > 1 {
+		return false
+	}
+	scheduled := task.GetScheduledTime().AsTime()
+	polledSince := func(p *taskqueue.PollerInfo) bool { return p.GetLastAccessTime().AsTime().After(scheduled) }
+	if slices.ContainsFunc(pollers, polledSince) {
+		return false
+	}
+	rest := time.Until(scheduled.Add(takenWithin))
+	if rest <= 0 {
+		return true
+	}
+	if end, bounded := ctx.Deadline(); bounded && time.Until(end) <= rest {
+		return false // not known in time: whoever looks again will see
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(rest):
+	}
+	run := life.GetWorkflowExecutionInfo().GetExecution()
+	later, err := t.client.DescribeWorkflowExecution(ctx, run.GetWorkflowId(), run.GetRunId())
+	now := later.GetPendingWorkflowTask()
+	return err == nil && now.GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_SCHEDULED && now.GetScheduledTime().AsTime().Equal(scheduled)
 }
 
 // unanswered are the commands of this gateway whose outcome it doesn't know: sent and

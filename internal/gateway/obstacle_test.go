@@ -3,14 +3,19 @@ package gateway
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -91,6 +96,67 @@ func TestObstaclesOfTemporal(t *testing.T) {
 	signal(failing)
 	broken.Store(false)
 	expectEnd(t, c, failing)
+}
+
+// That the last worker has just gone is known as soon as nobody takes the task of a
+// command, while its last poll is still young. A worker that has taken it, frozen or not,
+// is there, and so is one that has taken another task since.
+func TestNoWorkerIsKnownByTheTaskThatNobodyTakes(t *testing.T) {
+	address := devstacktest.Start(t, devstacktest.Temporal).Temporal
+	c, workers := dial(t, address), dial(t, address)
+	register(t, c)
+	w := worker.New(workers, video.ControlQueue, worker.Options{StickyScheduleToStartTimeout: video.StickyTimeout})
+	w.RegisterWorkflowWithOptions(obedient, workflow.RegisterOptions{Name: video.LifecycleWorkflow})
+	if err := w.Start(); err != nil {
+		t.Fatal(err)
+	}
+	g := &Gateway{lives: temporalLives{c}, log: discard()}
+	ids := []video.ID{video.NewID(), video.NewID()}
+	for _, id := range ids {
+		if err := g.lives.Start(t.Context(), video.LifecycleInput{ID: id, Owner: "opaque"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := commanded(t.Context(), g.lives, id, video.Resume, video.CommandRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	workers.Close() // as when it is killed: nobody says good-bye
+	w.Stop()
+	var told sync.WaitGroup
+	for _, id := range ids {
+		told.Go(func() {
+			asked := time.Now()
+			err := g.tellLife(t.Context(), id, video.Pause, video.CommandRequest{})
+			o, is := errors.AsType[*Obstacle](err)
+			if took := time.Since(asked); !is || o.Reason != noWorker || !o.Sent || took > 25*time.Second {
+				t.Errorf("after %v: %v", took, err)
+			}
+		})
+	}
+	told.Wait()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	taken, err := c.WorkflowService().PollWorkflowTaskQueue(ctx, &workflowservice.PollWorkflowTaskQueueRequest{
+		Namespace: client.DefaultNamespace, TaskQueue: &taskqueue.TaskQueue{Name: video.ControlQueue}, Identity: "frozen",
+	})
+	if err != nil || taken.GetWorkflowExecution() == nil {
+		t.Fatalf("no task: %v, %v", taken, err)
+	}
+	for _, id := range ids {
+		if o, err := g.lives.Obstacle(t.Context(), id); o != nil || err != nil {
+			t.Errorf("while a worker has a task of %s: %+v, %v", taken.GetWorkflowExecution().GetWorkflowId(), o, err)
+		}
+	}
+}
+
+func dial(t *testing.T, address string) client.Client {
+	t.Helper()
+	c, err := client.Dial(client.Options{HostPort: address, Logger: log.NewStructuredLogger(discard())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
 }
 
 // taskAttempt is that of the workflow task under way.

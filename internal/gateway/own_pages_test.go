@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -16,8 +16,8 @@ func (s *site) browse(as, path string) answer {
 	s.t.Helper()
 	headers := []string{"Accept", "text/html"}
 	if as != "" {
-		session := s.secrets.newSession(devPerson(as), time.Now().Add(time.Hour))
-		headers = append(headers, "Cookie", sessionCookie+"="+session)
+		session := s.session(as)
+		headers = append(headers, "Cookie", session)
 	}
 	return s.request("", "GET", path, "", headers...)
 }
@@ -65,7 +65,7 @@ func TestOwnPagesAreNotKept(t *testing.T) {
 func TestOwnPagesShowTheirOwnOnly(t *testing.T) {
 	s := newSite(t)
 	published, draft := string(s.in(video.Published, "public")), string(s.in(video.Draft, "public"))
-	for _, who := range []string{"somebody", operatorName} {
+	for _, who := range []string{"somebody", people.OperatorName} {
 		for _, page := range ownPages {
 			body := string(s.browse(who, page).body)
 			if strings.Contains(body, published) || strings.Contains(body, draft) || strings.Contains(body, "Waves") {

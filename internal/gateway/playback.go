@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -31,25 +32,33 @@ func (v viewers) roles() []video.Role {
 	return nil
 }
 
+// classOf is whom a token for the one who looks at a video stands for.
+func classOf(s loaded) viewers {
+	if len(s.roles) > 0 {
+		return insiders
+	}
+	return anyone
+}
+
 // A playback token is the class, the end as a Unix time, and a MAC over both and the id.
 const (
 	tokenHead = 1 + 8
 	tokenSize = tokenHead + 16
 )
 
-func (s secrets) playbackToken(id video.ID, v viewers, until time.Time) string {
+func (g *Gateway) playbackToken(id video.ID, v viewers, until time.Time) string {
 	head := binary.BigEndian.AppendUint64([]byte{byte(v)}, uint64(until.Unix()))
-	return base64.RawURLEncoding.EncodeToString(append(head, s.playbackMAC(id, head)...))
+	return base64.RawURLEncoding.EncodeToString(append(head, g.playbackMAC(id, head)...))
 }
 
-func (s secrets) playbackMAC(id video.ID, head []byte) []byte {
-	return mac(s.playback, string(id), string(head))[:tokenSize-tokenHead]
+func (g *Gateway) playbackMAC(id video.ID, head []byte) []byte {
+	return g.tokens.MAC(string(id), string(head))[:tokenSize-tokenHead]
 }
 
 // checkToken returns whom a token stands for, or Unauthenticated.
-func (s secrets) checkToken(id video.ID, token string, now time.Time) (viewers, error) {
+func (g *Gateway) checkToken(id video.ID, token string, now time.Time) (viewers, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err == nil && len(raw) == tokenSize && hmac.Equal(raw[tokenHead:], s.playbackMAC(id, raw[:tokenHead])) &&
+	if err == nil && len(raw) == tokenSize && hmac.Equal(raw[tokenHead:], g.playbackMAC(id, raw[:tokenHead])) &&
 		now.Before(time.Unix(int64(binary.BigEndian.Uint64(raw[1:])), 0)) {
 		return viewers(raw[0]), nil
 	}
@@ -68,12 +77,12 @@ type Playback struct {
 type playbackAnswer struct{ Body Playback }
 
 // playback makes the addresses for whoever sent the request.
-func (g *Gateway) playback(ctx context.Context, id, base string) (Playback, error) {
-	s, err := g.look(ctx, id)
+func (g *Gateway) playback(ctx context.Context, id string) (Playback, error) {
+	s, err := g.load(ctx, id)
 	if err != nil {
 		return Playback{}, err
 	}
-	if err := watchable(s.row, s.roles); err != nil {
+	if err := s.canWatch(); err != nil {
 		return Playback{}, err
 	}
 	objects, err := g.primary(ctx, s.row.ID, "")
@@ -86,16 +95,12 @@ func (g *Gateway) playback(ctx context.Context, id, base string) (Playback, erro
 	if !has(catalog.KindSegment) {
 		return Playback{}, video.Errorf(video.Conflict, "The video can't be watched yet: it is still being processed.")
 	}
-	return g.addresses(s, base, objects, has), nil
+	return g.addresses(s, origin.From(ctx).Base, objects, has), nil
 }
 
-func (g *Gateway) addresses(s seen, base string, objects []catalog.Object, has func(kind string) bool) Playback {
-	class := anyone
-	if len(s.roles) > 0 {
-		class = insiders
-	}
+func (g *Gateway) addresses(s loaded, base string, objects []catalog.Object, has func(kind string) bool) Playback {
 	until := time.Now().Add(tokenLife).UTC().Truncate(time.Second)
-	root := base + "/play/" + string(s.row.ID) + "/" + g.secrets.playbackToken(s.row.ID, class, until) + "/"
+	root := base + "/play/" + string(s.row.ID) + "/" + g.playbackToken(s.row.ID, classOf(s), until) + "/"
 	p := Playback{HLS: root + "master.m3u8", Previews: []string{}, ExpiresAt: until}
 	if has(catalog.KindPoster) {
 		p.Poster = root + "poster.jpg"
@@ -114,4 +119,18 @@ func (g *Gateway) addresses(s seen, base string, objects []catalog.Object, has f
 // primary returns what the primary store has of a video, of one kind or all.
 func (g *Gateway) primary(ctx context.Context, id video.ID, kind string) ([]catalog.Object, error) {
 	return g.catalog.Objects(ctx, id, catalog.Filter{Store: g.stores.Primary.Name(), Kind: kind, Stored: true})
+}
+
+// posterOf returns the address of a poster for those who may watch the video; a list
+// without pictures is better than none.
+func (g *Gateway) posterOf(ctx context.Context, s loaded) string {
+	if s.canWatch() != nil {
+		return ""
+	}
+	objects, err := g.primary(ctx, s.row.ID, catalog.KindPoster)
+	if err != nil || len(objects) == 0 {
+		return ""
+	}
+	until := time.Now().Add(tokenLife)
+	return "/play/" + string(s.row.ID) + "/" + g.playbackToken(s.row.ID, classOf(s), until) + "/poster.jpg"
 }

@@ -179,12 +179,12 @@ func TestTokens(t *testing.T) {
 		strings.Replace(p.HLS, string(id), string(other), 1),
 		strings.Replace(p.HLS, token, token[:len(token)-1]+"_", 1),
 		strings.Replace(p.HLS, token, "x", 1),
-		"/play/" + string(id) + "/" + s.secrets.playbackToken(id, insiders, time.Now().Add(-time.Second)) + "/master.m3u8",
+		"/play/" + string(id) + "/" + s.playbackToken(id, insiders, time.Now().Add(-time.Second)) + "/master.m3u8",
 	} {
 		s.refusal(s.request("", "GET", wrong, ""), video.Unauthenticated)
 	}
 	// A token of the public's dies with the video's being public.
-	s.refusal(s.request("", "GET", "/play/"+string(id)+"/"+s.secrets.playbackToken(id, anyone, time.Now().Add(time.Hour))+"/master.m3u8", ""), video.Gone)
+	s.refusal(s.request("", "GET", "/play/"+string(id)+"/"+s.playbackToken(id, anyone, time.Now().Add(time.Hour))+"/master.m3u8", ""), video.Gone)
 	s.refusal(s.request("", "GET", strings.Replace(p.HLS, "master", "none", 1), ""), video.NotFound)
 }
 

@@ -129,6 +129,7 @@ type telling struct {
 }
 
 const (
+	promiseEvery  = 2 * time.Second
 	promiseAfter  = 2 * time.Second // time for the request itself to tell it
 	firstTelling  = 10 * time.Second
 	seldomTelling = 24 * time.Hour
@@ -142,7 +143,7 @@ const (
 // keepPromises tells lives what is on record and not taken up, until ctx ends.
 func (g *Gateway) keepPromises(ctx context.Context) {
 	known := map[promise]telling{}
-	for tick := time.NewTicker(startEvery); ; {
+	for tick := time.NewTicker(promiseEvery); ; {
 		select {
 		case <-ctx.Done():
 			tick.Stop()
@@ -228,7 +229,7 @@ func (g *Gateway) startAndTell(ctx context.Context, row catalog.Video, c video.C
 	if control.Epoch != 0 {
 		return notRunning(nil)
 	}
-	if err := g.startFor(ctx, row); err != nil {
+	if err := g.creation.Start(ctx, row); err != nil {
 		return err
 	}
 	return g.sendSignal(ctx, row, c)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -259,7 +260,7 @@ func TestWhyACommandIsNotAnswered(t *testing.T) {
 			for _, c := range []struct {
 				who, path string
 				operator  bool
-			}{{"owner", of + "/pause", false}, {"reviewer", of + "/approve", false}, {operatorName, of + "/hold", true}} {
+			}{{"owner", of + "/pause", false}, {"reviewer", of + "/approve", false}, {people.OperatorName, of + "/hold", true}} {
 				var got answer
 				s.within(25*time.Second, func() { got = s.request(c.who, "POST", c.path, "") })
 				code := video.Unavailable
@@ -291,8 +292,8 @@ func TestRepeatedCommandsAskNoWorkflow(t *testing.T) {
 	all := func() {
 		ask("owner", "DELETE", "/v1/videos/"+string(deleted), 202)
 		ask("owner", "POST", "/v1/videos/"+string(paused)+"/pause", 200)
-		ask(operatorName, "POST", "/v1/videos/"+string(approved)+"/approve", 200)
-		ask(operatorName, "POST", "/v1/videos/"+string(held)+"/hold", 200)
+		ask(people.OperatorName, "POST", "/v1/videos/"+string(approved)+"/approve", 200)
+		ask(people.OperatorName, "POST", "/v1/videos/"+string(held)+"/hold", 200)
 	}
 	all()
 	s.lives.mu.Lock()
@@ -312,8 +313,8 @@ func TestRepeatedCommandsAskNoWorkflow(t *testing.T) {
 		t.Errorf("%d updates, %d signals", s.lives.updates, len(s.lives.told))
 	}
 	s.lives.mu.Unlock()
-	ask(operatorName, "POST", "/v1/videos/"+string(held)+"/release", 200)
-	if v := s.video(s.request(operatorName, "GET", "/v1/videos/"+string(held), ""), 200); v.Held {
+	ask(people.OperatorName, "POST", "/v1/videos/"+string(held)+"/release", 200)
+	if v := s.video(s.request(people.OperatorName, "GET", "/v1/videos/"+string(held), ""), 200); v.Held {
 		t.Error("not released")
 	}
 }
@@ -379,7 +380,7 @@ func TestTroubleIsForInsiders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for who, want := range map[string][2]bool{"": {}, "other": {}, "owner": {true, false}, operatorName: {true, true}} {
+	for who, want := range map[string][2]bool{"": {}, "other": {}, "owner": {true, false}, people.OperatorName: {true, true}} {
 		v := s.video(s.request(who, "GET", "/v1/videos/"+string(id), ""), 200)
 		if v.Trouble != want[0] || v.Stray != want[1] {
 			t.Errorf("as %q: trouble %v, stray %v", who, v.Trouble, v.Stray)

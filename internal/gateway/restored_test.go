@@ -98,7 +98,7 @@ func TestErasedBeforeTheCatalogWasRestored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &site{Gateway: s.Gateway, t: t, url: s.url, lives: s.lives}
 			of := "/v1/videos/" + string(e.ID)
-			upload := "/v1/uploads/" + s.secrets.uploadToken(e.ID)
+			upload := "/v1/uploads/" + s.creation.UploadToken(e.ID)
 			for _, who := range []string{"", "owner", "admin"} {
 				for _, path := range []string{of, of + "/playback", of + "/events", "/watch/" + string(e.ID)} {
 					if got := s.request(who, "GET", path, ""); got.status != 410 {

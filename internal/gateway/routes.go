@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,20 +16,20 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// routes puts everything together. Whoever sends a request is known to all
-// layers below, and a panic in any of them is caught.
-func (g *Gateway) routes() (http.Handler, error) {
+// routes puts everything together. The caller of a request is known to
+// all layers below, and a panic in any of them is caught.
+func (g *Gateway) routes() http.Handler {
 	mux := &routeTable{ServeMux: http.NewServeMux()}
 	g.registerAPI(mux)
 	g.registerMedia(mux)
 	g.registerHealth(mux)
-	if err := g.registerPages(mux); err != nil {
-		return nil, err
-	}
+	g.pages.Register(g.api.OpenAPI(), mux)
+	g.people.Register(mux)
 	mux.Handle(uploads.Path, g.uploads)
 	mux.Handle(strings.TrimSuffix(uploads.Path, "/"), g.uploads)
 	g.patterns = mux.patterns
-	return g.identified(g.logged(g.recovered(g.headed(g.unhurried(g.found(mux.ServeMux)))))), nil
+	handler := g.withHeaders(g.withReadLimit(g.withNotFound(mux.ServeMux)))
+	return g.origins().WithOrigin(g.people.WithCaller(g.withLog(g.withRecovery(handler))))
 }
 
 // routeTable is a mux that knows what it was told: so that every route can be
@@ -49,8 +50,9 @@ func (t *routeTable) HandleFunc(pattern string, handler func(http.ResponseWriter
 	t.Handle(pattern, http.HandlerFunc(handler))
 }
 
-// found answers for addresses that lead nowhere in the form that suits who asks.
-func (g *Gateway) found(mux *http.ServeMux) http.Handler {
+// withNotFound answers for addresses that no route has, and for methods that a route
+// doesn't take: with a page for people, and a problem for programs.
+func (g *Gateway) withNotFound(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, pattern := mux.Handler(r)
 		if pattern != "" {
@@ -67,9 +69,8 @@ func (g *Gateway) found(mux *http.ServeMux) http.Handler {
 			p := problem.New(video.Invalid, fmt.Sprintf("This address does not take %s; it takes %s.", r.Method, allow))
 			p.Status, p.Title = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed)
 			g.errors.Write(w, p)
-		case g.unknownCommand(w, r): // and has been answered
 		default:
-			g.nothing(w, r)
+			g.errors.Refuse(w, r, cmp.Or(g.unknownCommand(r), problem.NothingHere()))
 		}
 	})
 }
@@ -89,9 +90,9 @@ func (s *statusOnly) Header() http.Header {
 func (s *statusOnly) Write(p []byte) (int, error) { return len(p), nil }
 func (s *statusOnly) WriteHeader(status int)      { s.status = status }
 
-// headed sets what every answer has, and lets programs on other sites use the
+// withHeaders sets the headers that every answer has, and lets programs on other sites use the
 // API with a token: without credentials mode their requests carry no cookie.
-func (g *Gateway) headed(next http.Handler) http.Handler {
+func (g *Gateway) withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Uploads and streams set deadlines of their own, which stay with the
 		// connection: the request after them must not die of one.
@@ -129,20 +130,20 @@ func (g *Gateway) crossOrigin(w http.ResponseWriter, r *http.Request) (answered 
 	return true
 }
 
-// watched remembers whether an answer has begun.
-type watched struct {
+// statusWriter remembers the status of an answer that has begun.
+type statusWriter struct {
 	http.ResponseWriter
 	status int
 }
 
-func (w *watched) WriteHeader(status int) {
+func (w *statusWriter) WriteHeader(status int) {
 	if w.status == 0 || w.status < 200 {
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *watched) Write(p []byte) (int, error) {
+func (w *statusWriter) Write(p []byte) (int, error) {
 	if w.status < 200 {
 		w.status = http.StatusOK
 	}
@@ -150,7 +151,7 @@ func (w *watched) Write(p []byte) (int, error) {
 }
 
 // ReadFrom keeps the server's fast way of copying.
-func (w *watched) ReadFrom(r io.Reader) (int64, error) {
+func (w *statusWriter) ReadFrom(r io.Reader) (int64, error) {
 	if w.status < 200 {
 		w.status = http.StatusOK
 	}
@@ -158,13 +159,13 @@ func (w *watched) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // Unwrap is for http.ResponseController.
-func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// recovered turns a panic into a 500 that says nothing about our insides, or
+// withRecovery turns a panic into a 500 that says nothing about our insides, or
 // breaks off an answer that has begun.
-func (g *Gateway) recovered(next http.Handler) http.Handler {
+func (g *Gateway) withRecovery(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := &watched{ResponseWriter: w}
+		answer := &statusWriter{ResponseWriter: w}
 		defer func() {
 			cause := recover()
 			if cause == nil {
@@ -182,12 +183,12 @@ func (g *Gateway) recovered(next http.Handler) http.Handler {
 	})
 }
 
-// logged writes a line a request, by the pattern of its address: addresses
+// withLog writes a line a request, by the pattern of its address: addresses
 // themselves may hold names and tokens.
-func (g *Gateway) logged(next http.Handler) http.Handler {
+func (g *Gateway) withLog(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun := time.Now()
-		answer := &watched{ResponseWriter: w}
+		answer := &statusWriter{ResponseWriter: w}
 		defer func() {
 			g.log.Debug("answered", "method", r.Method, "pattern", r.Pattern, "status", answer.status, "took", time.Since(begun))
 		}()

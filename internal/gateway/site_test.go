@@ -110,6 +110,13 @@ func (s *site) request(as, method, path, body string, headers ...string) answer 
 	return got
 }
 
+// session is the cookie of somebody who has signed in.
+func (s *site) session(as string) string {
+	s.t.Helper()
+	cookie, _, _ := strings.Cut(s.request("", "GET", "/signin?user="+as, "").header.Get("Set-Cookie"), ";")
+	return cookie
+}
+
 func (s *site) at(path string) string {
 	if strings.HasPrefix(path, "http") {
 		return path
@@ -264,7 +271,7 @@ func (s *site) store(leg catalog.Leg, o catalog.Object, plain []byte) {
 		o.Key = leg.Video.Prefix() + "hls/" + o.Rendition + "/" + name + ".ts"
 	}
 	var sealed []byte
-	err := s.withKey(ctx, leg.Video, func(k vault.Key) (err error) {
+	err := vault.WithKey(ctx, s.vault, leg.Video, func(k vault.Key) (err error) {
 		if o.Kind != catalog.KindSegment {
 			sealed, err = k.Seal(o.Key, nil, plain)
 			return err

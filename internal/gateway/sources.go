@@ -149,7 +149,7 @@ func (f *sealedFile) load(i int) error {
 	if err != nil {
 		return err
 	}
-	if err := watchable(row, insiders.roles()); err != nil {
+	if err := factsOf(row, insiders.roles()).Access().Watches; err != nil {
 		return err
 	}
 	plain, err := f.gateway.openObject(f.ctx, f.segments[i])

@@ -104,7 +104,7 @@ func (t temporalLives) Obstacle(ctx context.Context, id video.ID) (*Obstacle, er
 		return nil, answered(err)
 	}
 	polled := func(p *taskqueue.PollerInfo) bool { return time.Since(p.GetLastAccessTime().AsTime()) < pollEnds }
-	if !slices.ContainsFunc(queue.GetPollers(), polled) {
+	if !slices.ContainsFunc(queue.GetPollers(), polled) || t.untaken(ctx, life, queue.GetPollers()) {
 		return &Obstacle{Reason: noWorker}, nil
 	}
 	task := life.GetPendingWorkflowTask()

@@ -18,13 +18,20 @@ type Adopted struct {
 	Place    string // in words
 	ID       string // the installation that it belongs to now
 	Replaced string // the one before; empty for none
+
+	// Restored is how many records of erasures a vault was given that it lacked, and Lost,
+	// of a vault, what can't be put back; empty for other places.
+	Restored int
+	Lost     string
 }
 
 // Adopt makes a place belong to the installation: "catalog", "vault", "temporal" or a
 // store's name. It is on record before it is done, and may be repeated. The catalog
 // adopts the id that the other places have, the vault's before all others, or a new
-// one where none has any. Invalid for a place that isn't there, Conflict while the
-// catalog belongs to no installation, or when the places to adopt from differ.
+// one where none has any. The vault is given the records of erasures that stores and
+// catalog have and it lacks, for the one before may be lost for good. Invalid for a place
+// that isn't there, Conflict while the catalog belongs to no installation, or when the
+// places to adopt from differ, Unavailable when one that is needed doesn't answer.
 func (i *Installation) Adopt(ctx context.Context, name string) (Adopted, error) {
 	if name == catalogName {
 		return i.adoptCatalog(ctx)
@@ -58,6 +65,13 @@ func (i *Installation) adoptOther(ctx context.Context, m *member, id string) (Ad
 	// Temporal that was restored lacks many lives.
 	if err := i.places.Catalog.RecordAdoption(ctx, m.label().name, done.Replaced); err != nil {
 		return done, err
+	}
+	if m == i.vault {
+		// Before it is ours: whoever dies in between leaves one that nobody uses yet.
+		if done.Restored, err = i.restoreLedger(ctx); err != nil {
+			return done, err
+		}
+		done.Lost = lostWithAVault
 	}
 	if done.Replaced != id {
 		if err := m.write(ctx, id, done.Replaced); err != nil {

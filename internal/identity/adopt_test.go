@@ -1,11 +1,15 @@
 package identity
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
+	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/devstacktest"
+	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
+	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -136,4 +140,69 @@ func TestAnAddedStore(t *testing.T) {
 	r.refusesToStart(`the store "backup-c" knows of none`, "starter adopt backup-c")
 	r.adopt("backup-c")
 	r.ok(r.worker().Compare(t.Context()))
+}
+
+// A vault that is lost for good is replaced by an empty one, or by what a backup has of it,
+// when an operator says so: what was erased stays erased, and programs start again.
+func TestAdoptInPlaceOfALostVault(t *testing.T) {
+	r := newRig(t, devstacktest.Start(t, devstacktest.Temporal))
+	id := r.found()
+	copied, begun, again := video.NewID(), video.NewID(), video.NewID()
+	for _, gone := range []video.ID{copied, again} {
+		record, err := r.keys.Destroy(t.Context(), vault.Intent{ID: gone, Reason: "deleted", TokenHash: make([]byte, 32)})
+		r.ok(err)
+		body, err := json.Marshal(record)
+		r.ok(err)
+		_, err = r.backup.Put(t.Context(), gone.LedgerKey(), body, objects.PutOptions{})
+		r.ok(err)
+	}
+	record, err := r.keys.Destroy(t.Context(), vault.Intent{ID: begun, Reason: "expired"})
+	r.ok(err)
+	r.ok(r.rows.RecordLedger(t.Context(), catalog.Ledger{
+		VideoSHA256: record.VideoSHA256, Reason: video.ByExpiry, HiddenAt: record.HiddenAt, KeyDestroyedAt: record.KeyDestroyedAt,
+	}))
+	lost := r.keys
+	r.newVault()
+	r.ok(r.keys.Make(t.Context(), again)) // as a backup has it
+	r.refusesToStart(id, "starter adopt vault")
+
+	up := kinds[2].down(r)
+	if _, err := r.worker().Adopt(t.Context(), "vault"); video.CodeOf(err) != video.Unavailable {
+		t.Errorf("while a store is down: %v", err)
+	}
+	r.unchanged("vault", "")
+	up()
+	done := r.adopt("vault")
+	if done.ID != id || done.Restored != 3 || !strings.Contains(done.Lost, "can't be played any more") {
+		t.Errorf("it says %+v", done)
+	}
+	r.mustBeOnRecord("vault", "")
+	r.ok(r.worker().Compare(t.Context()))
+	for _, gone := range []video.ID{copied, begun} {
+		want, _, err := lost.Ledger(t.Context(), gone.Hash())
+		r.ok(err)
+		if got, found, err := r.keys.Ledger(t.Context(), gone.Hash()); err != nil || !found || got != want {
+			t.Errorf("the ledger has %+v, %v, want %+v", got, err, want)
+		}
+	}
+	if _, err := r.keys.Lend(t.Context(), again); video.CodeOf(err) != video.Gone {
+		t.Errorf("a key that was destroyed is lent: %v", err)
+	}
+	if done := r.adopt("vault"); done.Restored != 0 {
+		t.Errorf("again: %+v", done)
+	}
+}
+
+// A record that isn't one stops the adoption: nobody can say what it stood for.
+func TestAdoptWithADamagedRecord(t *testing.T) {
+	r := newRig(t, devstacktest.Start(t, devstacktest.Temporal))
+	r.found()
+	gone := video.NewID()
+	_, err := r.backup.Put(t.Context(), gone.LedgerKey(), []byte(`{"video_sha256":"`+video.NewID().Hash()+`","reason":"deleted"}`), objects.PutOptions{})
+	r.ok(err)
+	r.newVault()
+	if _, err := r.worker().Adopt(t.Context(), "vault"); video.CodeOf(err) != video.Internal || !strings.Contains(err.Error(), gone.LedgerKey()) {
+		t.Errorf("it says %v", err)
+	}
+	r.unchanged("vault", "")
 }

@@ -343,7 +343,7 @@ func TestVaultOlderThanAStore(t *testing.T) {
 			r.newVault() // as it was before
 			r.ok(r.keys.SetInstallation(t.Context(), id, ""))
 			if when == "start" {
-				r.refusesToStart("The vault lacks the record of an erasure", `the store "backup"`)
+				r.refusesToStart("The vault lacks the record of an erasure", `the store "backup"`, "starter adopt vault")
 				return
 			}
 			up := kinds[2].down(r)

@@ -119,7 +119,7 @@ const (
 // the vault's ledger lacks: then the vault is older than the store, as after a restore
 // from a backup, and keys that were destroyed would be in it again.
 func (p storePlace) checkVault(ctx context.Context) error {
-	hashes, err := p.sample(ctx)
+	hashes, err := p.records(ctx, ledgerSample)
 	if err != nil {
 		return err
 	}
@@ -132,21 +132,23 @@ func (p storePlace) checkVault(ctx context.Context) error {
 			return err
 		}
 		if !known {
-			return &Mismatch{fmt.Sprintf("The vault lacks the record of an erasure that %s has (%s): it is older than the store, as after a restore from a backup, and may hold keys that were destroyed. Put the latest vault back; set REELFLOW_VAULT rightly.",
+			return &Mismatch{fmt.Sprintf("The vault lacks the record of an erasure that %s has (%s): it is older than the store, as after a restore from a backup, and may hold keys that were destroyed. Put the latest vault back, or set REELFLOW_VAULT rightly; only if that vault is lost for good: starter adopt vault",
 				p.label().title, hash)}
 		}
 	}
 	return nil
 }
 
-func (p storePlace) sample(ctx context.Context) (map[string]bool, error) {
+// records returns the hashes of the records that the store has, so many at most; zero is
+// all of them.
+func (p storePlace) records(ctx context.Context, most int) (map[string]bool, error) {
 	hashes := map[string]bool{}
 	_, err := p.store.Inventory(ctx, ledgerPrefix, func(e objects.Entry) error {
 		hash, isRecord := strings.CutSuffix(strings.TrimPrefix(e.Key, ledgerPrefix), ".json")
 		if isRecord && e.Kind != objects.Multipart && e.Kind != objects.DeleteMarker {
 			hashes[hash] = true
 		}
-		if len(hashes) == ledgerSample {
+		if most > 0 && len(hashes) == most {
 			return errFound
 		}
 		return nil

@@ -60,7 +60,7 @@ func (w *Writer) Put(ctx context.Context, leg catalog.Leg, o catalog.Object, bod
 func (w *Writer) PutSealed(ctx context.Context, leg catalog.Leg, o catalog.Object, plain []byte) error {
 	loan, err := w.Vault.Lend(ctx, leg.Video)
 	if err != nil {
-		return err
+		return vault.Missing(err)
 	}
 	sealed, err := loan.Key().Seal(o.Key, nil, plain)
 	loan.Release()

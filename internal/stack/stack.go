@@ -228,7 +228,8 @@ func (s *Stack) startGateway(ctx context.Context, i int) error {
 
 // Env is the environment for programs of reelflow that are to use this stack.
 func (s *Stack) Env() []string {
-	env := append(outside(), "REELFLOW_DATA_DIR="+s.options.Dir, "TEMPORAL_ADDRESS="+s.Temporal)
+	env := append(outside(), "REELFLOW_DATA_DIR="+s.options.Dir, "TEMPORAL_ADDRESS="+s.Temporal,
+		"REELFLOW_DRAIN=0s") // nothing in front of the gateways waits for them
 	if len(s.URLs) > 0 {
 		env = append(env, "REELFLOW_URL="+s.URLs[0])
 	}

@@ -311,6 +311,48 @@ func (v *FileVault) finish(ctx context.Context, h idHash, voidAt time.Time) (rec
 	return record, err
 }
 
+// Restore implements Vault. Without a key here the record is complete as it is; with
+// one it is an intent until that is destroyed, and its time is then.
+func (v *FileVault) Restore(ctx context.Context, lost Record) error {
+	h, err := parseHash(lost.VideoSHA256)
+	if err == nil {
+		err = mustBeReason(lost.Reason)
+	}
+	if err != nil {
+		return err
+	}
+	pending := false
+	err = v.writing(ctx, func() (err error) {
+		pending, err = v.restore(h, lost)
+		return err
+	})
+	if err == nil && pending {
+		_, err = v.finish(ctx, h, time.Now().Add(MaxLoan))
+	}
+	return fault(err)
+}
+
+// restore reports whether a destruction is pending. The caller holds the lock.
+func (v *FileVault) restore(h idHash, lost Record) (pending bool, err error) {
+	stands, found, err := v.ledger.find(h.String())
+	if err != nil {
+		return false, err
+	}
+	if found {
+		return stands.KeyDestroyedAt.IsZero(), v.ledger.sync()
+	}
+	var key [32]byte
+	defer clear(key[:])
+	if found, err = v.tree.find(h, &key); err != nil {
+		return false, err
+	}
+	if found || lost.KeyDestroyedAt.IsZero() {
+		lost.KeyDestroyedAt = time.Time{}
+		return true, v.ledger.begin(lost)
+	}
+	return false, v.ledger.complete(lost)
+}
+
 // Ledger implements Vault.
 func (v *FileVault) Ledger(ctx context.Context, idHash string) (Record, bool, error) {
 	if err := v.usable(ctx); err != nil {

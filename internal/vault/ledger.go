@@ -150,8 +150,8 @@ func readRecord(path string) (r Record, found bool, err error) {
 
 // record makes the record of an intent.
 func (i Intent) record() (Record, error) {
-	if i.Reason == "" || len(i.Reason) > 32 || strings.Trim(i.Reason, "abcdefghijklmnopqrstuvwxyz_") != "" {
-		return Record{}, video.Errorf(video.Invalid, "The reason of a deletion must be one lower-case word.")
+	if err := mustBeReason(i.Reason); err != nil {
+		return Record{}, err
 	}
 	if len(i.TokenHash) > 0 && len(i.TokenHash) != sha256.Size {
 		return Record{}, video.Errorf(video.Invalid, "The hash of an upload's token must be a SHA-256.")
@@ -160,6 +160,13 @@ func (i Intent) record() (Record, error) {
 		i.HiddenAt = time.Now()
 	}
 	return Record{VideoSHA256: i.ID.Hash(), Reason: i.Reason, HiddenAt: inLedger(i.HiddenAt), TokenSHA256: hex.EncodeToString(i.TokenHash)}, nil
+}
+
+func mustBeReason(word string) error {
+	if word == "" || len(word) > 32 || strings.Trim(word, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return video.Errorf(video.Invalid, "The reason of a deletion must be one lower-case word.")
+	}
+	return nil
 }
 
 // inLedger rounds a time to what every copy of the record can hold.

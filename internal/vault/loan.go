@@ -28,6 +28,17 @@ type Loan struct {
 	once     sync.Once
 }
 
+// WithKey lends the key of a video for the time of do, which should be short. It fails
+// as Vault.Lend does, and as do does.
+func WithKey(ctx context.Context, v Vault, id video.ID, do func(Key) error) error {
+	loan, err := v.Lend(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer loan.Release()
+	return do(loan.Key())
+}
+
 // newLoan makes a loan that counts from asked, a moment before the vault looked
 // into the ledger. Whoever commits an intent after that look can therefore be
 // sure that the loan has ended MaxLoan later.

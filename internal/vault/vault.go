@@ -71,6 +71,12 @@ type Vault interface {
 	// start. Invalid if the reason isn't a plain word.
 	Destroy(ctx context.Context, intent Intent) (Record, error)
 
+	// Restore gives the ledger the record of an erasure that was lost with another
+	// vault, as a store or a catalog has kept it, and destroys the key if this vault has
+	// it again. A record that stands stays. Like Destroy it completes what an earlier call
+	// began. Invalid if it isn't a record.
+	Restore(ctx context.Context, lost Record) error
+
 	// Ledger finds a record by the hex SHA-256 of the id (video.ID.Hash).
 	// Invalid if idHash doesn't look like one.
 	Ledger(ctx context.Context, idHash string) (Record, bool, error)
@@ -138,6 +144,16 @@ func OpenURL(address string) (Vault, error) {
 }
 
 func notFound() error { return video.Errorf(video.NotFound, "There is no such video.") }
+
+// Missing is an error of Lend as it is of a video that is there: that its key is not found
+// means that it was lost with another vault, and not that there is no such video. It is
+// Internal then, so that what needs the key is tried again and shown, and nothing ends.
+func Missing(err error) error {
+	if err != nil && video.CodeOf(err) == video.NotFound {
+		return video.Errorf(video.Internal, "The key of the video is missing in the key vault.").Because(err)
+	}
+	return err
+}
 
 func gone() error { return video.Errorf(video.Gone, "This video was deleted.") }
 

@@ -1,4 +1,5 @@
 // The part of the HTTP API that the pages use.
+import { retryAfter } from "./retry";
 
 export interface Progress {
   stage: string;
@@ -43,8 +44,9 @@ export interface Video {
   upload: Upload | null;
   replicas: Replica[];
   warnings: string[];
-  failure: { code: string; message: string } | null;
+  failure: { code: string; message: string; comment?: string | null } | null;
   actions: string[];
+  revision?: number;
 }
 
 export interface Playback {
@@ -57,22 +59,27 @@ export class Refused extends Error {
   constructor(
     readonly status: number,
     detail: string,
+    readonly reason = "",
+    readonly fields: string[] = [], // what it names of the body
+    readonly wait = 0, // ms until it wants to be asked again
   ) {
     super(detail);
   }
-
-  /** Asking again may help. */
-  get passing(): boolean {
-    return this.status >= 500;
-  }
 }
 
-/** The server could not be reached. */
+/** The server could not be reached, or something on the way answered in its place: a portal, a proxy. */
 export class Unreachable extends Error {
   constructor() {
     super("The server can't be reached. Check your connection and try again.");
   }
 }
+
+/** Whether asking again may help. */
+export const passing = (e: unknown) =>
+  e instanceof Unreachable || (e instanceof Refused && (e.status >= 500 || [408, 425, 429].includes(e.status)));
+
+/** What to say while something is asked for again and again. */
+export const reason = (e: Error) => (e instanceof Unreachable ? "Waiting for the network" : e.message);
 
 async function call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
   const request: RequestInit = { method, credentials: "same-origin", cache: "no-store", headers };
@@ -81,9 +88,24 @@ async function call<T>(method: string, path: string, body?: unknown, headers: Re
     headers["Content-Type"] = "application/json";
   }
   const answer = await fetch(path, request).catch(() => Promise.reject(new Unreachable()));
-  const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Refused(answer.status, said.detail ?? `The server answered ${answer.status}.`);
-  return said as T;
+  const said = await spoken(answer);
+  if (answer.ok) return said as T;
+  const fields = (said.errors ?? []).map((e) => (e.location ?? "").replace(/^.*[./]/, ""));
+  throw new Refused(answer.status, said.detail ?? `The server answered ${answer.status}.`, said.reason, fields, retryAfter(answer.headers.get("Retry-After")));
+}
+
+interface Problem {
+  detail?: string;
+  reason?: string;
+  errors?: { location?: string }[];
+}
+
+/** The JSON of an answer. Whatever else comes, with any status, is not from our server: nothing has been done. */
+async function spoken(answer: Response): Promise<Problem> {
+  if (!/^application\/(problem\+)?json\b/.test(answer.headers.get("Content-Type") ?? "")) throw new Unreachable();
+  const said: unknown = await answer.json().catch(() => Promise.reject(new Unreachable()));
+  if (typeof said !== "object" || said === null) throw new Unreachable();
+  return said;
 }
 
 const at = (id: string) => `/v1/videos/${encodeURIComponent(id)}`;
@@ -110,28 +132,4 @@ export const create = (video: unknown, key: string) =>
 export async function mine(stage: string): Promise<{ videos: Video[]; all: boolean }> {
   const page = await call<{ videos: Video[]; next_cursor: string | null }>("GET", `/v1/me/videos?stage=${stage}&limit=100`);
   return { videos: page.videos, all: page.next_cursor === null };
-}
-
-/**
- * Calls onVideo with the video at each change, and onGone once it can't be seen
- * any more: erased is false if that may be because somebody is signed in no longer.
- * An EventSource that the server refused does not try again by itself:
- * then the reason decides between giving up and trying later.
- */
-export function follow(id: string, onVideo: (v: Video) => void, onGone: (erased: boolean) => void): void {
-  const events = new EventSource(`${at(id)}/events`);
-  events.addEventListener("video", (e) => onVideo(JSON.parse((e as MessageEvent).data)));
-  events.addEventListener("gone", (e) => {
-    events.close();
-    onGone(JSON.parse((e as MessageEvent).data).code === "gone");
-  });
-  events.addEventListener("error", async () => {
-    if (events.readyState !== EventSource.CLOSED) return;
-    try {
-      onVideo(await load(id));
-    } catch (e) {
-      if (e instanceof Refused && (e.status === 404 || e.status === 410)) return onGone(e.status === 410);
-    }
-    setTimeout(() => follow(id, onVideo, onGone), 3000);
-  });
 }

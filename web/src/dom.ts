@@ -7,10 +7,14 @@ export function must<T extends HTMLElement>(selector: string): T {
   return element;
 }
 
-/** Sets text only where it differs: live regions speak at each change. */
+/**
+ * Sets text only where it differs: live regions speak at each change. They stay
+ * rendered without text, for one that appears together with its text is often not
+ * read; everything else is hidden then.
+ */
 export function say(element: HTMLElement, text: string): void {
   if (element.textContent !== text) element.textContent = text;
-  element.hidden = text === "";
+  element.hidden = text === "" && !element.matches("[role=status], [role=alert]");
 }
 
 export function make<K extends keyof HTMLElementTagNameMap>(

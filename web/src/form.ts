@@ -1,5 +1,7 @@
 // The form of /upload: which file or address, and what its author says of it.
 import { must, say } from "./dom";
+import { catchDrops } from "./drops";
+import { stillPicture } from "./files";
 import { length, size } from "./words";
 
 const recommendedSide = 1080; // pixels
@@ -10,18 +12,30 @@ export class Form {
   private readonly address = must<HTMLInputElement>("#address");
   private readonly preview = must<HTMLVideoElement>("#preview");
   private readonly limits: { bytes: number; seconds: number };
-  private suggested = "";
+  private chosen: File[] = []; // without those that can't be sent
+  private displayed: File | null = null;
+  private choices = 0;
   private refusal = "";
+  private suggested = "";
+
+  /** Settled once it is known what of the files chosen can be sent, and what the page makes of them. */
+  examined = Promise.resolve();
+
+  /** A file is being sent: what is chosen now waits for its turn, and its picture is not shown yet. */
+  sending = false;
 
   constructor(
     page: HTMLElement,
-    private readonly onChosen: (file: File) => Promise<void>,
+    private readonly onChosen: (files: File[]) => Promise<void>,
   ) {
     this.limits = { bytes: Number(page.dataset.maxBytes), seconds: Number(page.dataset.maxSeconds) };
-    this.input.addEventListener("change", () => this.chosen());
+    this.input.addEventListener("change", () => this.choose([...(this.input.files ?? [])]));
     for (const way of this.element.querySelectorAll("[name=way]")) way.addEventListener("change", () => this.turn());
     this.address.addEventListener("input", () => this.refuse(""));
-    this.catchDrops();
+    catchDrops(must("#drop"), (files, why) => {
+      if (files.length) this.choose(files);
+      else if (why) this.refuse(why);
+    });
     this.turn();
   }
 
@@ -29,44 +43,72 @@ export class Form {
     return this.field("way") === "address";
   }
 
-  get file(): File | null {
-    return this.input.files?.[0] ?? null;
+  /** What was chosen and can be sent, in order. */
+  get files(): File[] {
+    return this.chosen;
   }
 
-  /** Why what was chosen can't be sent; empty if it can. */
+  /** Why what was chosen can't be sent; empty if some of it can. */
   get objection(): string {
     if (this.importing) return this.address.value.trim() ? "" : "Write down the address of the video first.";
-    return this.file ? this.refusal : "Choose a video first.";
+    return this.chosen.length ? "" : this.refusal || "Choose a video first.";
   }
 
-  /** The body of POST /v1/videos. What was left empty is left out. */
-  video(): Record<string, unknown> {
+  /** The body of POST /v1/videos. What was left empty is left out. Without the form's title it is titled by the file's name. */
+  video(file: File | null, titled: boolean): Record<string, unknown> {
+    const minutes = this.field("publish_delay");
     const said = {
-      title: this.field("title"),
+      title: titled || !file ? this.field("title") : titleOf(file),
       caption: this.field("caption"),
       hashtags: words(this.field("hashtags")).map((t) => t.replace(/^#/, "")),
       music: this.field("music"),
       visibility: this.field("visibility"),
       publish_at: this.field("publish_at") && new Date(this.field("publish_at")).toISOString(),
-      publish_delay: Number(this.field("publish_delay")) * 60,
+      publish_delay: minutes === "" ? "" : Number(minutes) * 60, // 0 is an answer, too
       reviewers: words(this.field("reviewers")).map((n) => n.replace(/^@/, "")),
       review: this.checked("review"),
       keep_draft: this.checked("keep_draft"),
       allow_download: this.checked("allow_download"),
-      source: this.source(),
+      source: file
+        ? { size: file.size, filename: file.name.slice(-255), content_type: file.type || undefined }
+        : { url: this.address.value.trim() },
     };
-    return Object.fromEntries(Object.entries(said).filter(([, v]) => v && !(Array.isArray(v) && !v.length)));
+    return Object.fromEntries(Object.entries(said).filter(([, v]) => v !== "" && v !== false && !(Array.isArray(v) && !v.length)));
   }
 
-  /** Says what stands in the way, and leads there. */
-  refuse(why: string): void {
-    say(must("#refusal"), why);
+  /** Says what stands in the way, at the field where it does. */
+  refuse(why: string, name = ""): void {
+    this.tell(why);
+    this.element.querySelectorAll<HTMLElement>("[aria-invalid]").forEach(acquit);
+    if (why === "") return;
+    const field = this.fieldOf(name);
+    field.setAttribute("aria-invalid", "true");
+    field.dataset.described ??= field.getAttribute("aria-describedby") ?? "";
+    field.setAttribute("aria-describedby", `refusal ${field.dataset.described}`.trim());
+    must("#refusal").scrollIntoView({ block: "nearest" });
   }
 
-  private source(): unknown {
-    if (this.importing) return { url: this.address.value.trim() };
-    const file = this.file!;
-    return { size: file.size, filename: file.name.slice(-255), content_type: file.type || undefined };
+  /** Leads to the field that was refused. */
+  lead(): void {
+    const field = this.element.querySelector<HTMLElement>("[aria-invalid]");
+    field?.closest("details")?.setAttribute("open", "");
+    field?.focus();
+  }
+
+  /** Says something that no field is to blame for. */
+  tell(text: string): void {
+    say(must("#refusal"), text);
+  }
+
+  /** Forgets the files chosen, so that the same can be chosen once more. */
+  clear(): void {
+    this.input.value = "";
+    this.chosen = [];
+  }
+
+  private fieldOf(name: string): HTMLElement {
+    const named = name && this.element.elements.namedItem(name);
+    return named instanceof HTMLElement ? named : this.importing ? this.address : this.input;
   }
 
   private field = (name: string) => String(new FormData(this.element).get(name) ?? "").trim();
@@ -79,26 +121,55 @@ export class Form {
     this.refuse("");
   }
 
-  private chosen(): void {
-    const file = this.file;
-    this.refuse("");
-    must("#drop").classList.toggle("filled", file !== null);
-    say(must("#facts"), file ? `${file.name} · ${size(file.size)}` : "");
-    say(must("#advice"), "");
-    this.show(file);
-    this.refusal = file ? this.outright(file) : "";
-    this.refuse(this.refusal);
-    if (!file || this.refusal) return;
-    this.suggest(file);
-    void this.onChosen(file);
+  private choose(files: File[]): void {
+    const choice = ++this.choices;
+    this.examined = this.examine(files, choice).catch((e: Error) => this.refuse(e.message));
   }
 
-  private outright(file: File): string {
+  private async examine(files: File[], choice: number): Promise<void> {
+    const objections = await Promise.all(files.map((f) => this.objectionTo(f)));
+    if (choice !== this.choices) return; // chosen anew meanwhile
+    this.chosen = files.filter((_, i) => objections[i] === "");
+    this.refusal = objections.filter((o) => o !== "").join(" ");
+    this.refuse(this.refusal);
+    if (!this.sending) this.present(files);
+    if (this.chosen.length) await this.onChosen(this.chosen);
+  }
+
+  private present(files: File[]): void {
+    const [file] = this.chosen;
+    if (file) this.suggest(file);
+    this.display(file ?? null, files[0]);
+  }
+
+  /** Shows a file: its picture, or only what is said of one that can't be sent. */
+  display(file: File | null, refused?: File): void {
+    if (file && file === this.displayed) return;
+    this.displayed = file;
+    const named = file ?? refused;
+    must("#drop").classList.toggle("filled", named !== undefined);
+    say(must("#facts"), named ? this.facts(named, "") : "");
+    say(must("#advice"), "");
+    this.show(file);
+  }
+
+  private facts(file: File, picture: string): string {
+    const others = this.chosen.length - 1;
+    const after = others > 0 && !this.sending ? ` · ${others} more, sent one after the other, titled by their names` : "";
+    return `${file.name} · ${picture}${size(file.size)}${after}`;
+  }
+
+  private async objectionTo(file: File): Promise<string> {
     if (file.size === 0) return `${file.name} is empty.`;
-    if (file.size <= this.limits.bytes) return "";
+    if (file.size > this.limits.bytes) return this.tooLarge(file);
+    const picture = await stillPicture(file);
+    return picture && `This is a still picture (${picture}), not a video: ${file.name}. Nothing of it was sent.`;
+  }
+
+  private tooLarge(file: File): string {
     const near = size(file.size) === size(this.limits.bytes);
     const [has, most] = [file.size, this.limits.bytes].map((n) => (near ? `${n} bytes` : size(n)));
-    return `${file.name} has ${has}; at most ${most} are allowed. Nothing was sent. Export it smaller, or cut it, and choose it again.`;
+    return `${file.name} has ${has}; at most ${most} are allowed. Nothing of it was sent. Export it smaller, or cut it, and choose it again.`;
   }
 
   /** Plays the file from this device, which also tells its size and length. */
@@ -123,7 +194,7 @@ export class Form {
     if (duration > this.limits.seconds)
       warnings.push(`It lasts ${length(duration)}. Videos of more than ${length(this.limits.seconds)} are refused after the upload.`);
     const picture = width ? `${width} × ${height} · ` : "";
-    say(must("#facts"), `${file.name} · ${picture}${length(duration)} · ${size(file.size)}`);
+    say(must("#facts"), this.facts(file, `${picture}${length(duration)} · `));
     say(must("#advice"), warnings.join(" "));
   }
 
@@ -131,24 +202,16 @@ export class Form {
   private suggest(file: File): void {
     const title = must<HTMLInputElement>("#title");
     if (title.value !== "" && title.value !== this.suggested) return;
-    title.value = this.suggested = file.name.replace(/\.[^.]*$/, "").replaceAll("_", " ").slice(0, 200);
-  }
-
-  private catchDrops(): void {
-    const drop = must("#drop");
-    drop.addEventListener("dragover", (e) => {
-      e.preventDefault();
-      drop.classList.add("over");
-    });
-    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-    drop.addEventListener("drop", (e) => {
-      e.preventDefault();
-      drop.classList.remove("over");
-      if (!e.dataTransfer?.files.length) return;
-      this.input.files = e.dataTransfer.files;
-      this.chosen();
-    });
+    title.value = this.suggested = titleOf(file);
   }
 }
+
+function acquit(field: HTMLElement): void {
+  field.removeAttribute("aria-invalid");
+  if (field.dataset.described) field.setAttribute("aria-describedby", field.dataset.described);
+  else field.removeAttribute("aria-describedby");
+}
+
+const titleOf = (file: File) => file.name.replace(/\.[^.]*$/, "").replaceAll("_", " ").slice(0, 200);
 
 const words = (text: string) => text.split(/[\s,]+/).filter((w) => w !== "" && w !== "#");

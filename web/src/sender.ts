@@ -1,8 +1,14 @@
-// Sends a file to a tus upload for as long as the page is open. What the library
-// would give up on after its own retries, this tries again, later and later but
-// for ever: the server knows what is stored, so nothing is sent twice.
-import { Upload, type DetailedError } from "tus-js-client";
+// Sends a file to a tus upload for as long as the page is open, in pieces of some
+// seconds. What the library would give up on after its own retries, this tries
+// again, later and later but for ever: the server knows what is stored, so nothing
+// is sent twice.
+import { DetailedError, Upload, type HttpRequest, type HttpResponse } from "tus-js-client";
 import { here, load, type Video } from "./api";
+import { keepAwake } from "./awake";
+import { readable, Unreadable } from "./files";
+import { Pieces } from "./pieces";
+import { backOff, retryAfter } from "./retry";
+import { size } from "./words";
 
 /** What the page is told. */
 export interface Listener {
@@ -12,32 +18,38 @@ export interface Listener {
   waits(why: string): void;
   /** Another window or device sends this file now. This one has stopped. */
   taken(): void;
-  /** The server wants no more of it, for a reason that the video tells. */
+  /** The file was changed, moved or taken away. It has to be chosen again. */
+  unreadable(): void;
+  /** No more of it is taken, for a reason that the video tells, or this one. */
   ended(why: string): void;
 }
 
-const longestWait = 30_000; // ms
 const silence = 60_000; // ms without a byte, until the connection is taken for dead
 const patience = 8_000; // ms in which somebody else's bytes would show: the server stores what it has every 5 s
+const looks = 3_000; // ms between two looks at the file
 
 export class Sender {
   private running = false;
   private lost = false; // to another window
   private over = false;
-  private failures = 0;
+  private failures = 0; // in a row, since the server stored something
+  private stored = -1; // bytes, as the server said last
+  private readonly pieces = new Pieces();
+  private began = 0; // when the piece under way did, in ms
   private upload: Upload | null = null;
+  private turn = 0; // of the attempts: what waited for an earlier one does nothing
   private timer = 0;
   private watchdog = 0;
+  private looking = 0;
   private release: (() => void) | null = null;
+  private readonly done = new AbortController();
 
   constructor(
     private readonly file: File,
     private readonly video: Video,
     private readonly listener: Listener,
   ) {
-    addEventListener("online", () => {
-      if (this.timer) this.attempt();
-    });
+    addEventListener("online", () => this.timer && this.attempt(), { signal: this.done.signal });
   }
 
   /** Bytes are being sent, or will be as soon as that is possible. */
@@ -49,14 +61,15 @@ export class Sender {
   start(): void {
     if (this.running || this.over || this.lost) return;
     this.running = true;
+    keepAwake(true);
+    this.looking = setInterval(() => void this.look(), looks);
     this.hold();
     this.attempt();
   }
 
   /** Sends no byte more, until start. */
   stop(): void {
-    this.running = false;
-    this.quiet();
+    this.rest();
     this.listener.waits("");
   }
 
@@ -66,7 +79,23 @@ export class Sender {
     this.start();
   }
 
+  /** Sends no byte more, ever, and leaves the file to whoever wants it. */
+  end(): void {
+    this.over = true;
+    this.rest();
+    this.done.abort();
+    this.release?.();
+  }
+
+  private rest(): void {
+    this.running = false;
+    clearInterval(this.looking);
+    keepAwake(false);
+    this.quiet();
+  }
+
   private quiet(): void {
+    this.turn++;
     clearTimeout(this.timer);
     clearTimeout(this.watchdog);
     this.timer = 0;
@@ -78,13 +107,21 @@ export class Sender {
     this.quiet();
     if (!this.running) return;
     this.watch();
-    this.upload = new Upload(this.file, {
+    const upload = new Upload(this.file, {
       uploadUrl: here(this.video.upload!.url!), // with an endpoint it would begin from zero when in doubt
       uploadLengthDeferred: this.video.upload!.length === null,
+      chunkSize: this.pieces.size,
       storeFingerprintForResuming: false,
       retryDelays: null,
+      onBeforeRequest: async (request) => {
+        await this.before(request);
+        if (this.upload !== upload) throw new Error("stopped meanwhile"); // aborting does nothing to what was not sent yet
+      },
+      onAfterResponse: (request, answer) => {
+        this.after(request, answer);
+        upload.options.chunkSize = this.pieces.size;
+      },
       onProgress: (bytes) => {
-        this.failures = 0;
         this.watch();
         this.listener.waits("");
         this.listener.sent(bytes);
@@ -93,25 +130,76 @@ export class Sender {
         this.end();
         this.listener.waits("");
       },
-      onError: (e) => this.failed(e),
+      onError: (e) => this.upload === upload && this.failed(e),
     });
-    this.upload.start();
+    this.upload = upload;
+    upload.start();
+  }
+
+  /** Before each piece: is it still the file that was chosen? */
+  private async before(request: HttpRequest): Promise<void> {
+    if (request.getMethod() !== "PATCH") return;
+    await readable(this.file, offsetOf(request.getHeader("Upload-Offset")));
+    this.began = performance.now();
+  }
+
+  private after(request: HttpRequest, answer: HttpResponse): void {
+    const offset = offsetOf(answer.getHeader("Upload-Offset"));
+    if (!succeeded(answer) || Number.isNaN(offset)) return;
+    if (request.getMethod() === "PATCH")
+      this.pieces.stored(offset - offsetOf(request.getHeader("Upload-Offset")), performance.now() - this.began);
+    if (offset > this.stored) this.failures = 0;
+    this.stored = offset;
   }
 
   private watch(): void {
     clearTimeout(this.watchdog);
-    this.watchdog = setTimeout(() => this.later("Waiting for the network"), silence);
+    this.watchdog = setTimeout(() => this.broken(), silence);
   }
 
   private failed(e: Error | DetailedError): void {
-    const status = ("originalResponse" in e && e.originalResponse?.getStatus()) || 0;
-    if (status === 423) void this.locked();
-    else if (status === 0) this.later("Waiting for the network");
-    else if (status >= 500 || [408, 409, 425, 429, 460].includes(status)) this.later("Waiting for the server");
-    else {
-      this.end();
-      this.listener.ended(`The server takes no more of this file (${status}).`);
+    const answer = (e instanceof DetailedError && e.originalResponse) || null;
+    const status = answer?.getStatus() ?? 0;
+    if (e instanceof DetailedError && e.causingError instanceof Unreadable) return this.unreadable();
+    if (!answer || status === 0) return void this.broken();
+    if (status === 423) return void this.locked();
+    if (status === 408) this.pieces.broken();
+    if (status === 511) return this.later("Waiting for the network"); // a portal, RFC 6585
+    if (status >= 500 || [408, 409, 425, 429, 460].includes(status))
+      return this.later("Waiting for the server", retryAfter(answer.getHeader("Retry-After")));
+    if (ours(answer) && !succeeded(answer)) return this.finish(`The server takes no more of this file (${status}).`);
+    if (status === 413 && e instanceof DetailedError) return this.tooLarge(e.originalRequest);
+    this.later("Waiting for the network"); // something answers in the server's place
+  }
+
+  /** No answer: the network, or the browser, which reads no file that was changed. */
+  private async broken(): Promise<void> {
+    this.pieces.broken();
+    this.later("Waiting for the network");
+    await this.look();
+  }
+
+  private async look(): Promise<void> {
+    try {
+      await readable(this.file, Math.max(0, this.stored));
+    } catch {
+      if (this.busy) this.unreadable();
     }
+  }
+
+  private unreadable(): void {
+    this.end();
+    this.listener.unreadable();
+  }
+
+  /** A proxy on the way limits bodies: shorter ones may pass. */
+  private tooLarge(request: HttpRequest): void {
+    const from = offsetOf(request.getHeader("Upload-Offset"));
+    const bytes = Math.min(this.upload!.options.chunkSize!, this.file.size - from);
+    if (this.pieces.refused(bytes)) return this.attempt();
+    this.finish(
+      `A proxy between this device and the server takes less than ${size(bytes)} at once, so nothing can be sent through this network. What is stored stays: go on by another network.`,
+    );
   }
 
   /**
@@ -122,23 +210,29 @@ export class Sender {
    */
   private async locked(): Promise<void> {
     this.quiet();
-    try {
-      const before = await load(this.video.id);
-      if (before.paused || before.stage !== "uploading") return this.later("Waiting for the server");
-      await new Promise((go) => setTimeout(go, patience));
-      const after = await load(this.video.id);
-      if (this.running && after.upload!.offset > before.upload!.offset) return this.yield();
-    } catch {
-      // Nobody can tell now: ask again.
-    }
-    if (this.running) this.later("Waiting for the server");
+    const turn = this.turn;
+    const others = await this.othersSend();
+    if (turn !== this.turn) return;
+    if (others) this.yield();
+    else this.later("Waiting for the server");
   }
 
-  private later(why: string): void {
+  private async othersSend(): Promise<boolean> {
+    try {
+      const before = await load(this.video.id);
+      if (before.paused || before.stage !== "uploading") return false;
+      await new Promise((go) => setTimeout(go, patience));
+      const after = await load(this.video.id);
+      return after.upload!.offset > before.upload!.offset;
+    } catch {
+      return false; // nobody can tell now: ask again
+    }
+  }
+
+  private later(why: string, atLeast = 0): void {
     this.quiet();
     if (!this.running) return;
-    const wait = Math.min(longestWait, 500 * 2 ** this.failures++) * (0.75 + Math.random() / 2);
-    this.timer = setTimeout(() => this.attempt(), wait);
+    this.timer = setTimeout(() => this.attempt(), Math.max(backOff(this.failures++), atLeast));
     this.listener.waits(navigator.onLine ? why : "Waiting for the network");
   }
 
@@ -148,11 +242,9 @@ export class Sender {
     this.listener.taken();
   }
 
-  private end(): void {
-    this.over = true;
-    this.running = false;
-    this.quiet();
-    this.release?.();
+  private finish(why: string): void {
+    this.end();
+    this.listener.ended(why);
   }
 
   /** Of two windows of one browser the later one sends. Without locks (no HTTPS) the server sorts it out; see locked. */
@@ -167,3 +259,11 @@ export class Sender {
       });
   }
 }
+
+const offsetOf = (header: string | null | undefined) => Number.parseInt(header ?? "", 10);
+
+const succeeded = (answer: HttpResponse) => answer.getStatus() >= 200 && answer.getStatus() < 300;
+
+/** Whether an answer is by the upload server, not by a proxy or portal. */
+const ours = (answer: HttpResponse) =>
+  Boolean(answer.getHeader("Tus-Resumable")) || /^application\/problem\+json/.test(answer.getHeader("Content-Type") ?? "");

@@ -1,8 +1,6 @@
 // Where a video stands, as its page and the upload's page show it: a sentence, the
-// three stages, which server holds what, and a button for each command that this
-// person can give now.
+// three stages, and which server holds what.
 import type { Progress, Video } from "./api";
-import { confirmed, type Answer } from "./confirm";
 import { make, must, say } from "./dom";
 import { capital, moment, part, size, soon } from "./words";
 
@@ -22,7 +20,8 @@ export function showStatus(v: Video, sent = 0, moves = true): void {
   const step = stepOf(v);
   must("#stages").hidden = step < 0;
   steps.forEach((_, i) => showStep(i, step, v, sent, moves));
-  must("#warnings").replaceChildren(...v.warnings.map((w) => make("li", {}, w)));
+  const advice = v.ending === null && v.stage !== "pending_deletion" ? v.warnings : []; // of no use to what is being erased
+  must("#warnings").replaceChildren(...advice.map((w) => make("li", {}, w)));
   showReplicas(v);
 }
 
@@ -115,9 +114,9 @@ export function sentence(v: Video): string {
   const until = (time: string | null, text: string) => (time ? ` ${text} ${moment(time)}.` : "");
   if (v.failure && v.stage === "rejected") {
     const kept = v.actions.includes("restore") ? "It can be restored until" : "Nobody else sees it. Support can bring it back until";
-    return `${v.failure.message}${until(v.purge_at, kept)}`;
+    return `${refusal(v.failure)}${until(v.purge_at, kept)}`;
   }
-  if (v.failure) return v.failure.message;
+  if (v.failure) return refusal(v.failure);
   if (v.paused && v.ending === null) {
     const why = v.waiting_for && v.waiting_for !== "a resume" ? ` It waits for ${v.waiting_for}.` : " Nothing runs until it is resumed.";
     return `Paused while ${v.stage}.${why}`;
@@ -129,7 +128,9 @@ export function sentence(v: Video): string {
         ? "No bytes have come for a while. Check the connection of the device that sends it: it goes on from what is stored."
         : "Uploading";
     case "reviewing":
-      return "Waiting for a review. Until then only you and the reviewers can watch it.";
+      return v.actions.includes("approve") && !v.upload
+        ? "It waits for a review: watch it, then approve or reject it."
+        : "Waiting for a review. Until then only its author and the reviewers can watch it.";
     case "scheduled":
       return v.publish_at ? `It will be published at ${moment(v.publish_at)}.` : "It will be published after its delay.";
     case "published":
@@ -141,7 +142,7 @@ export function sentence(v: Video): string {
         ? `Canceled. It can be restored${v.purge_at ? ` until ${moment(v.purge_at)}` : ""}.`
         : `Canceled.${until(v.purge_at, "Support can bring it back until")}`;
     case "pending_deletion":
-      return "Deleted. Nobody can watch it any more.";
+      return `Deleted. Nobody can watch it any more.${until(v.purge_at, "It will be erased from every server at")}`;
     case "purging":
       return leaving(v);
     default:
@@ -149,34 +150,31 @@ export function sentence(v: Video): string {
   }
 }
 
+/** Why a video was not taken, and what a reviewer wrote to its author. */
+function refusal(f: NonNullable<Video["failure"]>): string {
+  return f.comment ? `${f.message} The reviewer writes: “${f.comment}”` : f.message;
+}
+
+/** What is said of a video that nothing is left of. */
+export function farewell(v: Video): string {
+  if (v.failure) return refusal(v.failure);
+  const reasons: Record<string, string> = { deleted: "Deleted.", canceled: "Canceled.", expired: "Expired: no byte came for too long." };
+  return reasons[v.ending ?? ""] ?? (v.visible ? "Deleted." : "Canceled.");
+}
+
+/** How far it is, for the title of the tab; "" where that says nothing. */
+export function short(v: Video, sent = 0): string {
+  if (v.ending !== null) return "";
+  if (v.paused) return "Paused";
+  const step = stepOf(v);
+  if (step < 0 || step > 2) return "";
+  const p = measured(step, v, sent);
+  if (v.stage !== steps[step]) return capital(v.stage);
+  return p && p.total > 0 ? `${Math.floor((100 * Math.min(p.done, p.total)) / p.total)} % ${v.stage}` : capital(v.stage);
+}
+
 function leaving(v: Video): string {
   const why = { deleted: "Deleted", canceled: "Canceled", rejected: "Rejected", expired: "Expired" }[v.ending ?? ""] ?? "Ended";
   const rest = v.overdue && v.waiting_for ? ` This takes longer than it should: waiting for ${v.waiting_for}.` : "";
   return `${why}. It can't be brought back any more: it is being erased from every server.${rest}`;
-}
-
-/** Shows a button for each command that the table allows now. give is called with what was confirmed, where that is needed. */
-export function showActions(v: Video, give: (command: string, details?: Answer) => Promise<void>): void {
-  const box = document.querySelector<HTMLElement>("#controls");
-  const commands = v.actions;
-  if (!box || box.dataset.actions === commands.join()) return;
-  box.dataset.actions = commands.join();
-  const focused = [...box.children].indexOf(document.activeElement!);
-  box.replaceChildren(...commands.map((c) => button(c, v, give)));
-  // Whoever pressed Pause with the keyboard finds Resume under their finger.
-  if (focused >= 0) (box.children[Math.min(focused, commands.length - 1)] as HTMLElement | undefined)?.focus();
-}
-
-function button(command: string, v: Video, give: (command: string, details?: Answer) => Promise<void>): HTMLButtonElement {
-  const b = make("button", { type: "button", className: command }, capital(command));
-  b.addEventListener("click", async () => {
-    if (b.getAttribute("aria-disabled")) return; // asked already
-    const ends = command === "delete" || command === "cancel";
-    const answer = ends ? await confirmed(command, v) : {};
-    if (answer === null) return;
-    b.setAttribute("aria-disabled", "true"); // keeps the focus, which `disabled` would drop
-    await give(command, command === "cancel" ? answer : undefined);
-    b.removeAttribute("aria-disabled");
-  });
-  return b;
 }

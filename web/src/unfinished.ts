@@ -11,10 +11,14 @@ export interface Begun {
   name: string;
   size: number;
   modified: number; // ms, of the file
+  content?: string; // its identity, see files.ts; entries of earlier releases have none
 }
 
-/** Whether this is the file that was begun, as far as a browser can tell. */
-export const same = (b: Begun, f: File) => b.name === f.name && b.size === f.size && b.modified === f.lastModified;
+type Named = Pick<File, "name" | "size" | "lastModified">;
+
+/** Whether a file, whose identity is content, is the one that was begun, whatever its name and date are now. */
+export const same = (b: Begun, f: Named, content: string) =>
+  b.content ? b.content === content : b.name === f.name && b.size === f.size && b.modified === f.lastModified;
 
 /** Does nothing where storage is full or switched off: the server's list still tells what is unfinished. */
 export function quietly<T>(use: () => T, otherwise: T): T {
@@ -25,8 +29,8 @@ export function quietly<T>(use: () => T, otherwise: T): T {
   }
 }
 
-export function remember(id: string, user: string, file: File): void {
-  const entry: Begun = { id, user, name: file.name, size: file.size, modified: file.lastModified };
+export function remember(id: string, user: string, file: File, content: string): void {
+  const entry: Begun = { id, user, name: file.name, size: file.size, modified: file.lastModified, content };
   quietly(() => localStorage.setItem(prefix + id, JSON.stringify(entry)), undefined);
 }
 

@@ -1,13 +1,25 @@
-// The page /upload: chooses a file, sends it, and shows what becomes of it. With
-// ?video=ID it goes on with one that was begun before, here or on another device.
-import { ask, create, follow, load, mine, Refused, Unreachable, type Video } from "./api";
+// The page /upload: chooses files, sends them one after the other, and shows what
+// becomes of the one under way. With ?video=ID it goes on with one that was begun
+// before, here or on another device.
+import { showActions } from "./actions";
+import { ask, create, load, mine, passing, reason, Refused, Unreachable, type Video } from "./api";
 import type { Answer } from "./confirm";
 import { make, must, say } from "./dom";
+import { identity } from "./files";
+import { follow } from "./follow";
 import { Form } from "./form";
+import { older } from "./order";
+import { backOff } from "./retry";
 import { Sender } from "./sender";
-import { complete, sentence, showActions, showStatus } from "./status";
+import { complete, farewell, sentence, short, showStatus } from "./status";
 import { forget, remember, remembered, same, type Begun } from "./unfinished";
 import { moment, part, size } from "./words";
+
+/** A file that waits for its turn, and what is said of it. */
+interface Waiting {
+  file: File;
+  video: Record<string, unknown>;
+}
 
 const page = must("#upload");
 const user = page.dataset.user!;
@@ -15,11 +27,15 @@ const form = new Form(page, chosen);
 const send = must<HTMLButtonElement>("#send");
 
 let now: Video | null = null; // the video that this page is about
+let unfollow: (() => void) | null = null;
 let sender: Sender | null = null;
 let asking = 0; // commands under way: until they hold, events tell of before
 let sent = 0;
 let waits = ""; // why the sender does not send
 let taken = false;
+let queue: Waiting[] = [];
+let moving = false; // to the next of the queue
+let ended = false; // nothing is left of the video
 
 form.element.addEventListener("submit", (e) => {
   e.preventDefault();
@@ -31,128 +47,229 @@ must("#take-back").addEventListener("click", () => {
   show(now!);
 });
 addEventListener("beforeunload", (e) => {
-  if (sender?.busy) e.preventDefault();
+  if (sender?.busy || queue.length) e.preventDefault();
 });
 addEventListener("signedout", () => sender?.stop());
 
 if (page.dataset.video) void goOn(page.dataset.video);
 else void listUnfinished();
 
-/** Makes the video of the form, and sends its file. */
+/** Makes the video of the form, and sends its file; others that were chosen wait for their turn. */
 async function begin(): Promise<void> {
-  form.refuse(form.objection);
-  if (form.objection || now) return;
+  await form.examined;
+  if (now || send.disabled) return;
+  if (form.objection) {
+    form.refuse(form.objection);
+    return form.lead();
+  }
   send.disabled = true;
   try {
-    const v = await insist(form.video());
-    if (form.importing) return location.assign(`/watch/${v.id}`);
-    remember(v.id, user, form.file!);
-    history.replaceState(null, "", `/upload?video=${v.id}`);
-    take(v);
+    if (form.importing) return location.assign(`/watch/${(await insist(form.video(null, true))).id}`);
+    const [first, ...others] = form.files.map((file, i) => ({ file, video: form.video(file, i === 0) }));
+    await sendNew(first);
+    queue.push(...others);
     must("h1").focus(); // the button that was pressed is gone
-    sendFile(form.file!);
+    showQueue();
+    if (now && !wanted(now)) void next();
   } catch (e) {
-    form.refuse((e as Error).message);
+    form.refuse((e as Error).message, e instanceof Refused ? e.fields[0] : "");
+    form.lead();
   } finally {
     send.disabled = false;
   }
 }
 
+/** Makes a video and sends its file. */
+async function sendNew({ file, video }: Waiting): Promise<void> {
+  const content = await identity(file);
+  const v = await insist(video);
+  remember(v.id, user, file, content);
+  take(v);
+  sendFile(file);
+}
+
 /** Asks until the server has answered; under one key that makes one video. */
 async function insist(video: unknown): Promise<Video> {
   const key = [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
-  for (let wait = 1000; ; wait = Math.min(2 * wait, 30_000)) {
+  for (let failures = 0; ; failures++) {
     try {
       const v = await create(video, key);
-      form.refuse("");
+      form.tell("");
       return v;
     } catch (e) {
       if (!(e instanceof Unreachable) && !(e instanceof Refused && e.status === 503)) throw e;
-      form.refuse(`${e instanceof Unreachable ? "Waiting for the network" : e.message}`);
-      await new Promise((go) => setTimeout(go, wait));
+      form.tell(reason(e));
+      await pause(Math.max(backOff(failures + 1), e instanceof Refused ? e.wait : 0));
     }
   }
 }
 
+const pause = (ms: number) => new Promise((go) => setTimeout(go, ms));
+
 /** Goes on with a video that was begun before: its file has to be chosen again. */
 async function goOn(id: string): Promise<void> {
-  try {
-    take(await load(id));
-  } catch (e) {
-    form.refuse((e as Error).message);
+  for (let failures = 0; ; failures++) {
+    try {
+      const v = await load(id);
+      form.tell("");
+      return take(v);
+    } catch (e) {
+      form.tell(passing(e) ? reason(e as Error) : (e as Error).message);
+      if (!passing(e)) return;
+      await pause(backOff(failures));
+    }
   }
 }
 
 /** From here on this page is about v. */
 function take(v: Video): void {
+  unfollow?.();
+  now = null;
+  [sent, waits, taken, ended] = [0, "", false, false];
+  history.replaceState(null, "", `/upload?video=${v.id}`);
   must("#new").hidden = true;
   must("#unfinished").hidden = true;
-  must("#under-way").hidden = false;
+  must("#under-way").hidden = must("#controls").hidden = false;
   must("h1").textContent = v.title || "Untitled";
+  say(must("#problem"), "");
   show(v);
-  follow(v.id, show, gone);
+  unfollow = follow(v.id, { video: show, gone });
 }
 
 function sendFile(file: File): void {
-  sender = new Sender(file, now!, {
+  form.sending = true;
+  form.display(file);
+  sender?.end();
+  const video = now!;
+  const current = () => now?.id === video.id;
+  sender = new Sender(file, video, {
     sent(bytes) {
+      if (!current()) return;
       sent = bytes;
       showStatus(now!, sent);
+      entitle(now!);
     },
     waits(why) {
-      if (why !== waits) tell((waits = why));
+      if (current() && why !== waits) tell((waits = why));
     },
     taken() {
       taken = true;
       show(now!);
     },
+    unreadable() {
+      chooseAgain("This file was changed or can't be read any more; choose it again.");
+    },
     ended(why) {
-      load(now!.id).then(show, () => tell(why));
+      waits = why;
+      load(video.id).then(show, () => tell(why));
     },
   });
   show(now!);
 }
 
-/** A file was chosen: of a video begun before, or of a new one. */
-async function chosen(file: File): Promise<void> {
-  if (now) return again(file, now);
-  const begun = remembered(user).find((b) => same(b, file));
-  if (!begun) return;
-  send.disabled = true; // until it is known which of both it is
+/** The file under way is lost to this page: it has to be chosen once more. */
+function chooseAgain(why: string): void {
+  sender = null;
+  form.sending = false;
+  form.clear();
+  waits = why;
+  show(now!);
+}
+
+/** Files were chosen: of videos begun before, or of new ones. */
+async function chosen(files: File[]): Promise<void> {
+  const contents = await Promise.all(files.map(identity));
+  const begun = remembered(user).find((b) => b.id === now?.id);
+  if (now && (sender || !wanted(now))) return wait(files.filter((f, i) => !begun || !same(begun, f, contents[i])));
+  if (now) return again(files, contents, now);
+  send.disabled = true; // until it is known which of both they are
+  const taken = await takeUp(files[0], contents[0]).finally(() => (send.disabled = false));
+  if (taken) wait(files.slice(1));
+}
+
+/** Goes on with the video of a file, if it was begun before and still wants it. */
+async function takeUp(file: File, content: string): Promise<boolean> {
+  const begun = remembered(user).find((b) => same(b, file, content));
+  if (!begun) return false;
   const v = await load(begun.id).catch(() => null); // gone, or nobody can tell now: then it is a new one
-  send.disabled = false;
-  if (v?.stage !== "uploading" || now) return;
-  history.replaceState(null, "", `/upload?video=${v.id}`);
+  if (v?.stage !== "uploading" || v.ending !== null || complete(v)) return false;
   take(v);
   sendFile(file);
+  return true;
 }
 
 /** Another file must not be mixed into what is stored. */
-function again(file: File, v: Video): void {
+function again(files: File[], contents: string[], v: Video): void {
   const begun = remembered(user).find((b) => b.id === v.id);
-  const length = v.upload?.length ?? file.size;
-  if (begun ? !same(begun, file) : file.size !== length)
-    return form.refuse(`This is another file. Choose ${begun ? `${begun.name}, as it was` : `the one of ${size(length)}`} when the upload began.`);
-  remember(v.id, user, file);
-  sendFile(file);
+  const length = v.upload?.length;
+  const i = files.findIndex((f, i) => (begun ? same(begun, f, contents[i]) : f.size === (length ?? f.size)));
+  if (i < 0) return form.refuse(`This is another file. Choose ${begun ? `${begun.name}, as it was` : `the one of ${size(length!)}`} when the upload began.`);
+  remember(v.id, user, files[i], contents[i]);
+  waits = "";
+  sendFile(files[i]);
+  wait(files.filter((_, other) => other !== i));
+}
+
+/** Whether bytes of a video are yet to be sent. */
+const wanted = (v: Video) => !ended && v.stage === "uploading" && v.ending === null && !complete(v);
+
+/** Files that are chosen while one is being sent are sent after it. */
+function wait(files: File[]): void {
+  queue.push(...files.map((file) => ({ file, video: form.video(file, false) })));
+  showQueue();
+  if (now && !wanted(now)) void next();
+}
+
+/** Goes on to the next file, once this one's bytes are stored or wanted no more. */
+async function next(): Promise<void> {
+  if (moving || !queue.length || asking) return;
+  const question = document.querySelector("dialog[open]"); // about this video
+  if (question) return question.addEventListener("close", () => setTimeout(() => void next()), { once: true });
+  moving = true;
+  const before = now!;
+  const waiting = queue.shift()!;
+  try {
+    const content = await identity(waiting.file);
+    if (!(await takeUp(waiting.file, content))) await sendNew(waiting);
+    must("#before").append(make("li", {}, make("a", { href: `/watch/${before.id}` }, before.title || "Untitled")));
+  } catch (e) {
+    say(must("#problem"), `${waiting.file.name} was not sent: ${(e as Error).message}`);
+  }
+  moving = false;
+  showQueue();
+  if (now!.id === before.id) void next();
+}
+
+function showQueue(): void {
+  must("#before").hidden = must("#before").childElementCount === 0;
+  const names = queue.map((w) => w.file.name);
+  say(must("#queue"), names.length ? `Sent afterwards: ${names.join(", ")}` : "");
 }
 
 function show(v: Video): void {
+  if (older(v, now) || ended) return;
   now = v;
   const uploading = v.stage === "uploading" && v.ending === null;
-  const missing = uploading && !complete(v);
+  const missing = wanted(v);
   if (!asking && uploading && !v.paused) sender?.start();
   else if (!asking) sender?.stop();
   if (!uploading && v.stage !== "draft") forget(v.id);
   tell(waits);
+  entitle(v);
   showStatus(v, sender?.busy ? sent : 0, sender?.busy || taken || !missing);
-  showActions(v, command);
+  showActions(v, (name, details) => command(v.id, name, details));
   must("#from-device").hidden = !missing && !sender;
   must("#choose").hidden = sender !== null || !missing;
   must("#taken").hidden = !taken || !missing;
   const until = missing && v.upload?.expires_at;
   say(must("#stays"), until ? `You can close this page. What is stored stays until ${moment(until)}: come back and choose the file again to go on.` : "");
   links(v);
+  if (!missing) void next();
+}
+
+/** Says in the title of the tab how far it is. */
+function entitle(v: Video): void {
+  document.title = [short(v, sender?.busy ? sent : 0), v.title || "Untitled", "reelflow"].filter((part) => part !== "").join(" · ");
 }
 
 /** Says where the video stands, or what keeps this page from sending it. */
@@ -161,7 +278,7 @@ function tell(why: string): void {
   const chooses = !sender && now.stage === "uploading" && !now.paused && !complete(now) && !now.ending;
   const text = taken
     ? "Another window or device sends this file now."
-    : why || (chooses ? `Choose ${nameOf(now)} again to go on.` : sentence(now));
+    : (now.stage === "uploading" && !now.paused && why) || (chooses ? `Choose ${nameOf(now)} again to go on.` : sentence(now));
   say(must("#where"), now.stage === "published" ? "Published" : text);
 }
 
@@ -170,20 +287,20 @@ function nameOf(v: Video): string {
   return known?.name ?? (v.upload?.length ? `the same file (${size(v.upload.length)})` : "the same file");
 }
 
-async function command(name: string, details?: Answer): Promise<void> {
+async function command(id: string, name: string, details?: Answer): Promise<void> {
+  if (now?.id !== id) return;
   asking++;
   sender?.stop(); // at once; whatever holds afterwards decides
   let after = now!;
   try {
     after = await ask(after.id, name, details);
+    say(must("#problem"), "");
   } catch (e) {
     say(must("#problem"), (e as Error).message);
-    asking--;
-    return show(now!);
+    after = now!;
   }
   asking--;
-  say(must("#problem"), "");
-  if (after.stage === "purged") gone(true);
+  if (after.stage === "purged") gone("gone");
   else show(after);
 }
 
@@ -197,22 +314,19 @@ function links(v: Video): void {
   must("#another").hidden = v.stage === "uploading" && v.ending === null;
 }
 
-function gone(erased: boolean): void {
+function gone(code: string): void {
   if (!now) return;
-  if (!erased) return say(must("#problem"), "You are not signed in any more. What is being sent goes on. Sign in again, and reload this page, to see the rest.");
+  if (code !== "gone") return say(must("#problem"), "You are not signed in any more. What is being sent goes on. Sign in again, and reload this page, to see the rest.");
+  ended = true;
   forget(now.id);
-  sender?.stop();
+  sender?.end();
   sender = null;
+  form.sending = false;
   document.querySelectorAll<HTMLDialogElement>("dialog[open]").forEach((d) => d.close());
   for (const part of ["#status", "#controls", "#stays", "#from-device", "#watch", "#taken", "#drafts"]) must(part).hidden = true;
   must("#another").hidden = false;
   say(must("#where"), `${farewell(now)} Nothing of it is left on any server. Your own file is where it was.`);
-}
-
-function farewell(v: Video): string {
-  if (v.failure) return v.failure.message;
-  const reasons: Record<string, string> = { deleted: "Deleted.", canceled: "Canceled.", expired: "Expired: no byte came for too long." };
-  return reasons[v.ending ?? ""] ?? (v.visible ? "Deleted." : "Canceled.");
+  void next();
 }
 
 /** Shows what was begun and not finished: what this browser knows, and what the server does. */
@@ -229,7 +343,7 @@ async function listUnfinished(): Promise<void> {
 /** Forgets what is no longer to be sent; a draft may be taken up again. */
 async function settle(b: Begun): Promise<void> {
   const v = await load(b.id).catch((e) => e as Error);
-  if (v instanceof Error ? v instanceof Refused && !v.passing : v.stage !== "draft" && v.stage !== "uploading") forget(b.id);
+  if (v instanceof Error ? !passing(v) : v.stage !== "draft" && v.stage !== "uploading") forget(b.id);
 }
 
 function unfinished(v: Video, b?: Begun): HTMLLIElement {

@@ -29,13 +29,13 @@ export function soon(seconds: number): string {
   return `${Math.ceil(seconds / 3600)} h`;
 }
 
-/** A point in time, in the reader's own zone. */
+/** A point in time, in the reader's own zone, which is named where it is not today. */
 export function moment(time: string): string {
   const at = new Date(time);
   const today = at.toDateString() === new Date().toDateString();
   return today
-    ? at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })
-    : at.toLocaleString([], { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+    ? at.toLocaleTimeString([], { hour: "numeric", minute: "2-digit" })
+    : at.toLocaleString([], { weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit", timeZoneName: "short" });
 }
 
 export const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);

@@ -10,6 +10,16 @@ ALTER TABLE videos ADD COLUMN cancel_asked_at TIMESTAMP;
 ALTER TABLE videos ADD COLUMN cancel_keeps BOOLEAN NOT NULL DEFAULT FALSE; -- the cancel keeps a draft
 ALTER TABLE videos ADD COLUMN trouble BOOLEAN NOT NULL DEFAULT FALSE; -- its work fails, or nobody can do it
 ALTER TABLE videos ADD COLUMN stray BOOLEAN NOT NULL DEFAULT FALSE; -- its workflow was terminated
+ALTER TABLE videos ADD COLUMN decided_by TEXT NOT NULL DEFAULT ''; -- the reviewer who has approved or rejected it, opaque
+-- What a reviewer wrote to the author, under the key of the video.
+CREATE TABLE notes (
+    video  TEXT NOT NULL REFERENCES videos (id) ON DELETE CASCADE,
+    author TEXT NOT NULL, -- opaque
+    sealed BYTEA NOT NULL,
+    PRIMARY KEY (video, author)
+);
+ALTER TABLE videos ADD COLUMN was_draft BOOLEAN NOT NULL DEFAULT FALSE; -- the cancel threw a draft away
+ALTER TABLE videos ADD COLUMN reread_at TIMESTAMP; -- when its workflow was last told to read its rows
 CREATE INDEX videos_promised ON videos (id) WHERE hidden_at IS NOT NULL AND ending <> 'deleted';
 CREATE INDEX videos_cancel_asked ON videos (id) WHERE cancel_asked_at IS NOT NULL;
 CREATE INDEX videos_trouble ON videos (id) WHERE trouble;
@@ -57,6 +67,10 @@ ALTER TABLE controls DROP COLUMN writer;
 DROP INDEX videos_trouble;
 DROP INDEX videos_cancel_asked;
 DROP INDEX videos_promised;
+ALTER TABLE videos DROP COLUMN reread_at;
+ALTER TABLE videos DROP COLUMN was_draft;
+DROP TABLE notes;
+ALTER TABLE videos DROP COLUMN decided_by;
 ALTER TABLE videos DROP COLUMN stray;
 ALTER TABLE videos DROP COLUMN trouble;
 ALTER TABLE videos DROP COLUMN cancel_keeps;

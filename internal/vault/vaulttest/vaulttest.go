@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) vault.Vault) {
 		{"nobody borrows a key while it is discarded", discardExcludes},
 		{"a loan that had to wait is a whole one", waitedLoan},
 		{"the ledger keeps the hash of the token", tokenHash},
+		{"a lost record is restored, and its key destroyed again", restored},
 		{"the pepper stays", pepper},
 		{"it belongs to one installation", installation},
 		{"of many installations one gets it", installationAtOnce},
@@ -387,6 +388,7 @@ func useAll(ctx context.Context, v vault.Vault, id video.ID) map[string]error {
 	}
 	_, errs["Destroy"] = v.Destroy(ctx, intent(id))
 	_, _, errs["Ledger"] = v.Ledger(ctx, id.Hash())
+	errs["Restore"] = v.Restore(ctx, vault.Record{VideoSHA256: id.Hash(), Reason: "deleted"})
 	_, errs["Pepper"] = v.Pepper(ctx)
 	_, errs["Installation"] = v.Installation(ctx)
 	errs["SetInstallation"] = v.SetInstallation(ctx, "any", "")

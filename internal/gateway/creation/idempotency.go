@@ -1,13 +1,12 @@
-package gateway
+package creation
 
 import (
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/json"
 	"strconv"
-	"strings"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -27,26 +26,26 @@ const (
 // key is kept, and the one to come, for gateways whose clock is ahead. At most one
 // of them may ever be used, which the catalog sees to (catalog.Admission): two
 // requests on both sides of the hour make one video.
-func (s secrets) repeatableIDs(owner person, key string, now time.Time) []video.ID {
+func (c *Creator) repeatableIDs(owner people.Person, key string, now time.Time) []video.ID {
 	hour := now.Unix() / int64(keyHour/time.Second)
-	ids := []video.ID{s.repeatableID(owner, key, hour), s.repeatableID(owner, key, hour+1)}
+	ids := []video.ID{c.repeatableID(owner, key, hour), c.repeatableID(owner, key, hour+1)}
 	for back := int64(1); back <= int64(keyKept/keyHour); back++ {
-		ids = append(ids, s.repeatableID(owner, key, hour-back))
+		ids = append(ids, c.repeatableID(owner, key, hour-back))
 	}
 	return ids
 }
 
-func (s secrets) repeatableID(owner person, key string, hour int64) video.ID {
-	sum := mac(s.idempotency, s.ownerID(owner.name), key, strconv.FormatInt(hour, 10))
-	return video.ID(strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])))
+func (c *Creator) repeatableID(owner people.Person, key string, hour int64) video.ID {
+	sum := c.repeat.MAC(c.ownerID(owner.Name), key, strconv.FormatInt(hour, 10))
+	return video.ID(video.EncodeToken(sum[:16]))
 }
 
 // idsFor are the ids that a request to make a video may find or make it under.
-func (g *Gateway) idsFor(owner person, key string) []video.ID {
+func (c *Creator) idsFor(owner people.Person, key string) []video.ID {
 	if key == "" {
 		return []video.ID{video.NewID()}
 	}
-	return g.secrets.repeatableIDs(owner, key, time.Now())
+	return c.repeatableIDs(owner, key, time.Now())
 }
 
 // requestHash tells a repeated request from another one under the same key.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"math"
-	"net/url"
 	"slices"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/video"
@@ -22,14 +22,15 @@ func linksOf(base string, id video.ID) video.Links {
 	}
 }
 
-// present shows a video to the one who looks at it. base is the gateway's public address.
-func (g *Gateway) present(ctx context.Context, s seen, base string) (video.Video, error) {
+// render is a video as the API shows it to the one for whom it was loaded.
+func (g *Gateway) render(ctx context.Context, s loaded) (video.Video, error) {
+	base := origin.From(ctx).Base
 	v := basics(s)
 	v.Links = linksOf(base, s.row.ID)
 	if err := findings(s.row, &v); err != nil {
 		return video.Video{}, err
 	}
-	if !insider(s.roles) {
+	if !s.facts().Insider() {
 		return v, nil
 	}
 	v.Failure, v.WaitingFor, v.Trouble = s.row.Failure, optional(waitingFor(s.row)), s.row.Trouble
@@ -37,21 +38,21 @@ func (g *Gateway) present(ctx context.Context, s seen, base string) (video.Video
 	v.Stray = s.row.Stray && slices.Contains(s.roles, video.Operator)
 	v.PurgeAt = instant(g.purgeAt(s.row))
 	v.Reviewers = list(s.about.Reviewers)
-	if err := g.presentUpload(ctx, s, base, &v); err != nil {
+	if err := g.addUpload(ctx, s, base, &v); err != nil {
 		return video.Video{}, err
 	}
 	if v.Upload == nil || !v.Upload.Stalled {
 		g.estimate(s.row, v.Progress)
 	}
-	return v, g.presentReplicas(ctx, s.row.ID, &v)
+	return v, g.addReplicas(ctx, s.row.ID, &v)
 }
 
 // basics is what everybody who sees the video sees of it.
-func basics(s seen) video.Video {
+func basics(s loaded) video.Video {
 	row, a, state := s.row, s.about, s.row.State()
 	return video.Video{
 		ID: row.ID, Owner: a.Owner, Stage: state.Stage, Paused: state.Paused, Ending: optional(state.Ending), Held: row.Held,
-		Visible: watchable(row, s.roles) == nil,
+		Visible: s.canWatch() == nil,
 		Title:   a.Title, Caption: a.Caption, Hashtags: list(a.Hashtags), Music: a.Music,
 		Visibility: row.Visibility, AllowDownload: row.AllowDownload, KeepDraft: row.KeepDraft, Review: row.Review,
 		Reviewers: []string{}, Protect: a.Protect,
@@ -117,7 +118,7 @@ func findings(row catalog.Video, v *video.Video) error {
 	return nil
 }
 
-func (g *Gateway) presentUpload(ctx context.Context, s seen, base string, v *video.Video) error {
+func (g *Gateway) addUpload(ctx context.Context, s loaded, base string, v *video.Video) error {
 	row := s.row
 	u, err := g.catalog.UploadOf(ctx, row.ID)
 	switch {
@@ -129,7 +130,7 @@ func (g *Gateway) presentUpload(ctx context.Context, s seen, base string, v *vid
 	}
 	v.Upload = &video.Upload{Offset: u.Offset, ExpiresAt: instant(u.ExpiresAt), Stalled: u.Stalled}
 	if !row.Import {
-		v.Upload.URL = optional(base + uploads.Path + g.secrets.uploadToken(row.ID))
+		v.Upload.URL = optional(base + uploads.Path + g.creation.UploadToken(row.ID))
 	}
 	if u.Length >= 0 {
 		v.Upload.Length = &u.Length
@@ -140,12 +141,12 @@ func (g *Gateway) presentUpload(ctx context.Context, s seen, base string, v *vid
 	return nil
 }
 
-// estimate adds rate and remaining time to progress as this gateway has seen it.
+// estimate adds rate and remaining time to progress as this gateway has loaded it.
 func (g *Gateway) estimate(row catalog.Video, p *video.Progress) {
 	if p == nil || row.Paused || row.State().Ending != "" {
 		return
 	}
-	rate, known := g.rates.observe(row.ID, p.Stage, p.Done, time.Now())
+	rate, known := g.progress.observe(row.ID, p.Stage, p.Done, time.Now())
 	if !known {
 		return
 	}
@@ -156,10 +157,10 @@ func (g *Gateway) estimate(row catalog.Video, p *video.Progress) {
 	}
 }
 
-// presentReplicas tells which store holds what: by the manifest, which knows of
+// addReplicas tells which store holds what: by the manifest, which knows of
 // every object, in the state that the workers have noted. What a purge has left
 // of it is known once the store is empty.
-func (g *Gateway) presentReplicas(ctx context.Context, id video.ID, v *video.Video) error {
+func (g *Gateway) addReplicas(ctx context.Context, id video.ID, v *video.Video) error {
 	noted, err := g.catalog.Replicas(ctx, id)
 	if err != nil {
 		return err
@@ -212,7 +213,7 @@ func (g *Gateway) rank(r video.Replica) int {
 }
 
 // erasedVideo is what is left to show to whoever has just ended a video.
-func erasedVideo(s seen, base string) video.Video {
+func erasedVideo(s loaded, base string) video.Video {
 	s.row = catalog.Video{ID: s.row.ID, Stage: video.Purged}
 	v := basics(s)
 	v.Title, v.Caption, v.Hashtags, v.Music = "", "", []string{}, ""
@@ -242,16 +243,4 @@ func list[T any](items []T) []T {
 		return []T{}
 	}
 	return items
-}
-
-// baseOf is the public address of the gateway as the sender of a request knows it.
-func (g *Gateway) baseOf(host string, secure bool) string {
-	if g.settings.PublicURL != "" {
-		return g.settings.PublicURL
-	}
-	u := url.URL{Scheme: "http", Host: host}
-	if secure {
-		u.Scheme = "https"
-	}
-	return u.String()
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// rates remembers how fast progress was lately, as seen by this gateway's own
+// progressRates remember how fast progress was lately, as seen by this gateway's own
 // answers. It is a convenience: it dies with the process.
-type rates struct {
+type progressRates struct {
 	mu   sync.Mutex
 	seen map[video.ID]*pace
 }
@@ -30,11 +30,11 @@ const (
 	paceForget = time.Minute
 )
 
-func newRates() *rates { return &rates{seen: map[video.ID]*pace{}} }
+func newProgressRates() *progressRates { return &progressRates{seen: map[video.ID]*pace{}} }
 
 // observe notes progress and returns the rate a second; known is false until
 // two answers lie far enough apart.
-func (r *rates) observe(id video.ID, stage video.Stage, done int64, now time.Time) (perSecond float64, known bool) {
+func (r *progressRates) observe(id video.ID, stage video.Stage, done int64, now time.Time) (perSecond float64, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweep(now)
@@ -55,7 +55,7 @@ func (r *rates) observe(id video.ID, stage video.Stage, done int64, now time.Tim
 }
 
 // sweep keeps the memory small: what nobody asked for lately is forgotten.
-func (r *rates) sweep(now time.Time) {
+func (r *progressRates) sweep(now time.Time) {
 	if len(r.seen) < 1000 {
 		return
 	}

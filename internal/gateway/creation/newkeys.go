@@ -1,4 +1,4 @@
-package gateway
+package creation
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 // crash leaves is taken back by whichever gateway is next to look.
 
 // newKey makes the key of a video that is to be, and lends it.
-func (g *Gateway) newKey(ctx context.Context, id video.ID) (*vault.Loan, error) {
+func (c *Creator) newKey(ctx context.Context, id video.ID) (*vault.Loan, error) {
 	for {
-		if err := g.vault.Make(ctx, id); err != nil {
+		if err := c.vault.Make(ctx, id); err != nil {
 			return nil, err
 		}
-		loan, err := g.vault.Lend(ctx, id)
+		loan, err := c.vault.Lend(ctx, id)
 		if err == nil || video.CodeOf(err) != video.NotFound {
 			return loan, err
 		}
@@ -27,9 +27,9 @@ func (g *Gateway) newKey(ctx context.Context, id video.ID) (*vault.Loan, error) 
 }
 
 // confirm says that the rows are there. If it can't be said now, settleKeys finds out.
-func (g *Gateway) confirm(ctx context.Context, id video.ID) {
-	if err := g.vault.Confirm(ctx, id); err != nil {
-		g.log.Warn("a new key is still to be confirmed", "video", id, "error", err)
+func (c *Creator) confirm(ctx context.Context, id video.ID) {
+	if err := c.vault.Confirm(ctx, id); err != nil {
+		c.log.Warn("a new key is still to be confirmed", "video", id, "error", err)
 	}
 }
 
@@ -38,18 +38,18 @@ const settleWait = 2 * time.Second
 
 // settleKey takes the tentative key of a video back unless there is such a video,
 // which confirms it, or somebody is making it.
-func (g *Gateway) settleKey(ctx context.Context, id video.ID) {
+func (c *Creator) settleKey(ctx context.Context, id video.ID) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleWait)
 	defer cancel()
-	_, err := g.catalog.Video(ctx, id)
+	_, err := c.catalog.Video(ctx, id)
 	switch {
 	case err == nil:
-		err = g.vault.Confirm(ctx, id)
+		err = c.vault.Confirm(ctx, id)
 	case absent(err):
-		err = g.vault.Discard(ctx, id, func(ctx context.Context) error { return g.mustBeAbsent(ctx, id) })
+		err = c.vault.Discard(ctx, id, func(ctx context.Context) error { return c.mustBeAbsent(ctx, id) })
 	}
 	if code := video.CodeOf(err); err != nil && code != video.Conflict && code != video.Gone {
-		g.log.Warn("a new key is still to be settled", "video", id, "error", err)
+		c.log.Warn("a new key is still to be settled", "video", id, "error", err)
 	}
 }
 
@@ -59,8 +59,8 @@ func absent(err error) bool {
 }
 
 // mustBeAbsent fails when the catalog has a video, or can't say.
-func (g *Gateway) mustBeAbsent(ctx context.Context, id video.ID) error {
-	_, err := g.catalog.Video(ctx, id)
+func (c *Creator) mustBeAbsent(ctx context.Context, id video.ID) error {
+	_, err := c.catalog.Video(ctx, id)
 	switch {
 	case err == nil:
 		return video.Errorf(video.Conflict, "There is such a video.")
@@ -72,14 +72,14 @@ func (g *Gateway) mustBeAbsent(ctx context.Context, id video.ID) error {
 
 // settleKeys settles those keys that were tentative at the last look already: the
 // others are of requests under way. It returns those that are so now.
-func (g *Gateway) settleKeys(ctx context.Context, before map[video.ID]bool) (map[video.ID]bool, error) {
+func (c *Creator) settleKeys(ctx context.Context, before map[video.ID]bool) (map[video.ID]bool, error) {
 	now := map[video.ID]bool{}
-	for id, err := range g.vault.Tentative(ctx) {
+	for id, err := range c.vault.Tentative(ctx) {
 		if err != nil {
 			return before, err
 		}
 		if now[id] = true; before[id] {
-			g.settleKey(ctx, id)
+			c.settleKey(ctx, id)
 		}
 	}
 	return now, nil

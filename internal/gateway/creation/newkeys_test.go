@@ -1,4 +1,4 @@
-package gateway
+package creation
 
 import (
 	"context"
@@ -7,20 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/about"
 	"github.com/reelflow/reelflow/video"
 )
 
-func (s *site) birthOf(title string) birth {
-	s.t.Helper()
-	b, err := s.check(NewVideo{Title: title}, person{name: "owner"})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return b
-}
-
 // hasKey checks whether a video has a key, and that nothing about it is open any more.
-func (s *site) hasKey(id video.ID, want bool) {
+func (s *rig) hasKey(id video.ID, want bool) {
 	s.t.Helper()
 	loan, err := s.vault.Lend(s.t.Context(), id)
 	if err == nil {
@@ -37,22 +30,22 @@ func (s *site) hasKey(id video.ID, want bool) {
 }
 
 // opens checks that what was said about a video can be read.
-func (s *site) opens(id video.ID, title string) {
+func (s *rig) opens(id video.ID, title string) {
 	s.t.Helper()
 	row, err := s.catalog.Video(s.t.Context(), id)
 	if err != nil {
 		s.t.Error(err)
 		return
 	}
-	if a, err := s.openAbout(s.t.Context(), row); err != nil || a.Title != title {
+	if a, err := about.Open(s.t.Context(), s.vault, row.ID, row.Sealed); err != nil || a.Title != title {
 		s.t.Errorf("%q, want %q: %v", a.Title, title, err)
 	}
 }
 
 func TestRefusedCreationLeavesNoKey(t *testing.T) {
-	s := newSiteOf(t, func(set *Settings) { set.Limits.Uploads = 1 })
+	s := newRig(t, catalog.Allowance{Uploads: 1})
 	first, full, rival := video.NewID(), video.NewID(), video.NewID()
-	if err := s.record(t.Context(), []video.ID{first}, s.birthOf("Waves")); err != nil {
+	if err := s.record(t.Context(), []video.ID{first}, s.draft("Waves")); err != nil {
 		t.Fatal(err)
 	}
 	for id, try := range map[video.ID]struct {
@@ -63,7 +56,7 @@ func TestRefusedCreationLeavesNoKey(t *testing.T) {
 		rival: {[]video.ID{rival, first}, video.Conflict},
 		first: {[]video.ID{first}, video.Conflict},
 	} {
-		if err := s.record(t.Context(), try.ids, s.birthOf("Wind")); video.CodeOf(err) != try.code {
+		if err := s.record(t.Context(), try.ids, s.draft("Wind")); video.CodeOf(err) != try.code {
 			t.Errorf("%v", err)
 		}
 		s.hasKey(id, id == first)
@@ -74,14 +67,14 @@ func TestRefusedCreationLeavesNoKey(t *testing.T) {
 // Of many requests at once, however they race, those that make a video have its
 // key, and the others leave none.
 func TestRacingCreations(t *testing.T) {
-	s := newSiteOf(t, func(set *Settings) { set.Limits.Uploads = 4 })
+	s := newRig(t, catalog.Allowance{Uploads: 4})
 	ids := make([]video.ID, 8)
 	for i := range ids {
 		ids[i] = video.NewID()
 	}
 	var all sync.WaitGroup
 	for i := range 24 {
-		all.Go(func() { _, _ = s.begin(t.Context(), []video.ID{ids[i%len(ids)]}, s.birthOf("Waves")) })
+		all.Go(func() { _, _ = s.begin(t.Context(), []video.ID{ids[i%len(ids)]}, s.draft("Waves")) })
 	}
 	all.Wait()
 	made := 0
@@ -100,14 +93,14 @@ func TestRacingCreations(t *testing.T) {
 
 // A gateway dies between the key and the rows, or just after them.
 func TestKeysThatACrashLeaves(t *testing.T) {
-	s := newSite(t)
+	s := newRig(t, catalog.Allowance{})
 	ctx, none, rows := t.Context(), video.NewID(), video.NewID()
 	for _, id := range []video.ID{none, rows} {
 		if err := s.vault.Make(ctx, id); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.admit(ctx, []video.ID{rows}, s.birthOf("Waves")); err != nil {
+	if err := s.admit(ctx, []video.ID{rows}, s.draft("Waves")); err != nil {
 		t.Fatal(err)
 	}
 	var seen map[video.ID]bool
@@ -124,7 +117,7 @@ func TestKeysThatACrashLeaves(t *testing.T) {
 
 // However hard somebody looks for keys to take back, none of a video goes.
 func TestNoKeyOfAVideoIsTakenBack(t *testing.T) {
-	s := newSite(t)
+	s := newRig(t, catalog.Allowance{})
 	ctx, stop := context.WithCancel(t.Context())
 	var looking, making sync.WaitGroup
 	looking.Go(func() {
@@ -139,7 +132,7 @@ func TestNoKeyOfAVideoIsTakenBack(t *testing.T) {
 	for i := range ids {
 		ids[i] = video.NewID()
 		making.Go(func() {
-			if _, err := s.begin(t.Context(), []video.ID{ids[i]}, s.birthOf(fmt.Sprint("Waves ", i))); err != nil {
+			if _, err := s.begin(t.Context(), []video.ID{ids[i]}, s.draft(fmt.Sprint("Waves ", i))); err != nil {
 				t.Error(err)
 			}
 		})

@@ -1,0 +1,35 @@
+package catalog
+
+import (
+	"context"
+
+	"gorm.io/gorm/clause"
+
+	"github.com/reelflow/reelflow/video"
+)
+
+// Note is what a reviewer wrote to the author of a video. It goes with the video.
+type Note struct {
+	Video  video.ID `gorm:"primaryKey"`
+	Author string   `gorm:"primaryKey"` // opaque, as an owner is
+	Sealed []byte   // under the video's key
+}
+
+// KeepNote keeps what somebody wrote, instead of what they wrote before. It fails with
+// NotFound or Gone when there is no such video.
+func (c *Catalog) KeepNote(ctx context.Context, n Note) error {
+	if _, err := c.Video(ctx, n.Video); err != nil {
+		return err
+	}
+	return codedError(c.write.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&n).Error)
+}
+
+// NoteOf returns what somebody wrote of a video; nothing when they wrote nothing.
+func (c *Catalog) NoteOf(ctx context.Context, id video.ID, author string) (Note, error) {
+	var rows []Note
+	err := c.read.WithContext(ctx).Where("video = ? AND author = ?", id, author).Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return Note{}, codedError(err)
+	}
+	return rows[0], nil
+}
