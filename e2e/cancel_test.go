@@ -56,12 +56,12 @@ func TestCancelWhileUploading(t *testing.T) {
 			t.Errorf("after the cancel %s answers %d, want 410", method, code)
 		}
 	}
-	if _, err := me.Command(r.ctx, v.ID, video.Cancel, video.CommandRequest{}); err != nil && video.CodeOf(err) != video.Gone {
+	if _, err := me.Command(r.ctx, v.ID, video.Cancel, video.CommandBody{}); err != nil && video.CodeOf(err) != video.Gone {
 		t.Errorf("canceled again: %v", err)
 	}
 	r.erased(v.ID, time.Minute)
 	for _, c := range []video.Command{video.Cancel, video.Pause, video.Delete} {
-		if _, err := me.Command(r.ctx, v.ID, c, video.CommandRequest{}); video.CodeOf(err) != video.Gone || client.StatusOf(err) != http.StatusGone {
+		if _, err := me.Command(r.ctx, v.ID, c, video.CommandBody{}); video.CodeOf(err) != video.Gone || client.StatusOf(err) != http.StatusGone {
 			t.Errorf("%s after the purge: %v, want 410", c, err)
 		}
 	}

@@ -259,7 +259,7 @@ func (p *person) interfere(ctx context.Context) {
 	}
 	command := func(c video.Command) error {
 		return p.insist(ctx, func() error {
-			_, err := p.client.Command(ctx, p.id, c, video.CommandRequest{})
+			_, err := p.client.Command(ctx, p.id, c, video.CommandBody{})
 			return err
 		})
 	}

@@ -205,7 +205,7 @@ func (s *scene) keptAsDraft() {
 	s.line.slow(mib)
 	c.do(s.send(f, quick))
 	url, id := s.underWay(c)
-	_, err := s.api().Command(s.ctx, id, video.Cancel, video.CommandRequest{KeepDraft: true})
+	_, err := s.api().Command(s.ctx, id, video.Cancel, video.CommandBody{KeepDraft: true})
 	s.must(err)
 	c.fails(http.StatusLocked)
 	s.offsetAt(url)

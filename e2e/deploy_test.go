@@ -139,7 +139,7 @@ func (l *standing) bring(id video.ID, stage video.Stage) {
 		l.must(l.unsent[id].Run(l.ctx))
 		delete(l.unsent, id)
 	case video.Draft:
-		_, err := l.me.Command(l.ctx, id, video.Cancel, video.CommandRequest{KeepDraft: true})
+		_, err := l.me.Command(l.ctx, id, video.Cancel, video.CommandBody{KeepDraft: true})
 		l.must(err)
 	case video.Publishing:
 		l.ask(l.as("admin"), id, video.Approve)
@@ -217,7 +217,7 @@ func (l *standing) deletedAndCanceled() {
 	}
 	for _, id := range l.canceled {
 		l.promptly(func() error {
-			_, err := l.me.Command(l.ctx, id, video.Cancel, video.CommandRequest{})
+			_, err := l.me.Command(l.ctx, id, video.Cancel, video.CommandBody{})
 			return err
 		})
 	}
@@ -310,7 +310,7 @@ func TestBegunByABadDeploy(t *testing.T) {
 	r.erased(deleted.ID, time.Minute)
 	r.must(u.Run(r.ctx))
 	r.until("what was asked meanwhile has been taken up, or not", time.Minute, func() bool {
-		_, err := me.Command(r.ctx, kept.ID, video.Resume, video.CommandRequest{})
+		_, err := me.Command(r.ctx, kept.ID, video.Resume, video.CommandBody{})
 		return err == nil || video.CodeOf(err) == video.Conflict // published already
 	})
 	r.stage(me, kept.ID, video.Published, 2*time.Minute)

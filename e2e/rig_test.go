@@ -160,7 +160,7 @@ func (r *rig) temporal() temporal.Client {
 // ask gives a command and waits until it has taken hold.
 func (r *rig) ask(c *client.Client, id video.ID, command video.Command) client.Video {
 	r.t.Helper()
-	v, err := c.Command(r.ctx, id, command, video.CommandRequest{})
+	v, err := c.Command(r.ctx, id, command, video.CommandBody{})
 	if err != nil {
 		r.t.Fatalf("%s: %v", command, err)
 	}

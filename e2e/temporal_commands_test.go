@@ -134,7 +134,7 @@ func TestEncodingHeldInTemporal(t *testing.T) {
 	encode.hold()
 	r.until("no encoder runs", time.Minute, func() bool { return r.encoders() == 0 })
 	r.promptly(func() error { // between attempts, when no worker would answer
-		v, err := me.Command(r.ctx, id, video.Pause, video.CommandRequest{})
+		v, err := me.Command(r.ctx, id, video.Pause, video.CommandBody{})
 		if err == nil && !v.Paused {
 			err = fmt.Errorf("the pause's answer says %s, not paused", v.Stage)
 		}

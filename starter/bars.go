@@ -39,8 +39,8 @@ func (b *bars) Video(v client.Video) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var p video.Progress
-	if v.Progress != nil {
-		p = *v.Progress
+	if now := measured(v); now != nil {
+		p = *now
 	}
 	if !plain(v) {
 		p.PerSecond, p.ETA = nil, nil

@@ -12,7 +12,7 @@ type cancelCommand struct {
 }
 
 func (c *cancelCommand) Run(s *shell) error {
-	v, err := c.ask(s, video.Cancel, video.CommandRequest{KeepDraft: c.KeepDraft})
+	v, err := c.ask(s, video.Cancel, video.CommandBody{KeepDraft: c.KeepDraft})
 	switch {
 	case err != nil:
 		return err

@@ -16,13 +16,13 @@ type target struct {
 func (t target) id() (video.ID, error) { return video.ParseID(t.ID) }
 
 // command sends a command and prints what the video is then.
-func (t target) command(s *shell, command video.Command, request video.CommandRequest) error {
+func (t target) command(s *shell, command video.Command, request video.CommandBody) error {
 	_, err := t.ask(s, command, request)
 	return err
 }
 
 // ask is command for those who have more to say of the video.
-func (t target) ask(s *shell, command video.Command, request video.CommandRequest) (v client.Video, err error) {
+func (t target) ask(s *shell, command video.Command, request video.CommandBody) (v client.Video, err error) {
 	id, err := t.id()
 	if err != nil {
 		return v, err

@@ -233,7 +233,7 @@ const (
 // pauseAndResume checks that a pause holds: not a byte arrives until resumed.
 func (d *demo) pauseAndResume(id video.ID) error {
 	asked := time.Now()
-	paused, err := d.gateway.Command(d.ctx, id, video.Pause, video.CommandRequest{})
+	paused, err := d.gateway.Command(d.ctx, id, video.Pause, video.CommandBody{})
 	if err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ func (d *demo) pauseAndResume(id video.ID) error {
 	}
 	fmt.Fprintf(d.out, "paused after %.0f ms at %s of %s; nothing arrived for %v; resuming\n",
 		took.Seconds()*1000, bytesOf(at), bytesOf(d.size), pauseWatch)
-	_, err = d.gateway.Command(d.ctx, id, video.Resume, video.CommandRequest{})
+	_, err = d.gateway.Command(d.ctx, id, video.Resume, video.CommandBody{})
 	return err
 }
 
@@ -323,7 +323,7 @@ func (d *demo) cancelHalfWay() (video.ID, error) {
 		return "", err
 	}
 	fmt.Fprintf(d.out, "video %s, canceled half way\n", v.ID)
-	if _, err := d.gateway.Command(d.ctx, v.ID, video.Cancel, video.CommandRequest{}); err != nil {
+	if _, err := d.gateway.Command(d.ctx, v.ID, video.Cancel, video.CommandBody{}); err != nil {
 		return "", err
 	}
 	if err := <-uploaded; video.CodeOf(err) != video.Gone {

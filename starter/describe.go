@@ -46,6 +46,7 @@ func describe(v client.Video) string {
 	}
 	if v.Failure != nil {
 		p.line("refused", v.Failure.Message)
+		p.line("reviewer", v.Failure.Comment)
 	}
 	for _, warning := range v.Warnings {
 		p.line("warning", warning)

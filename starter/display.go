@@ -44,8 +44,7 @@ type lines struct {
 func (l *lines) Video(v client.Video) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := v.Progress
-	if p != nil && p.Total > 0 && plain(v) {
+	if p := measured(v); p != nil && plain(v) {
 		l.tenth(v.Stage, *p)
 		return
 	}
@@ -103,10 +102,22 @@ func sending(p *pace, offset, total int64) video.Progress {
 // plain reports whether there is nothing to say of the video but how far it is.
 func plain(v client.Video) bool { return stageOf(v) == string(v.Stage) }
 
+// measured is how far the stage is, or nil where nobody knows and in stages that wait or
+// are over: what the gateway still counts there was the stage before.
+func measured(v client.Video) *video.Progress {
+	switch v.Stage {
+	case video.Uploading, video.Processing, video.Publishing, video.Purging:
+		if v.Progress != nil && v.Progress.Total > 0 {
+			return v.Progress
+		}
+	}
+	return nil
+}
+
 // progressOf is how far the stage is, in words; empty where nobody knows.
 func progressOf(v client.Video) string {
-	p := v.Progress
-	if p == nil || p.Total == 0 || setAside(v) {
+	p := measured(v)
+	if p == nil {
 		return ""
 	}
 	text := fmt.Sprintf("%d%% of %s", 100*p.Done/p.Total, amount(p.Total, p.Unit))

@@ -72,6 +72,23 @@ processing, paused
 	})
 }
 
+// What a stage that waits or is over still counts belongs to the one before.
+func TestOnlyAStageThatIsMeasuredHasAShare(t *testing.T) {
+	for _, stage := range video.Stages {
+		v := client.Video{Video: video.Video{Stage: stage, Progress: &video.Progress{Stage: stage, Done: 3, Total: 3, Unit: "replicas"}}}
+		var out bytes.Buffer
+		(&lines{out: &out}).Video(v)
+		want := string(stage)
+		switch stage {
+		case video.Uploading, video.Processing, video.Publishing, video.Purging:
+			want += " 100% of 3 replicas"
+		}
+		if said := strings.TrimSpace(stageOf(v) + " " + progressOf(v)); said != want || out.String() != want+"\n" {
+			t.Errorf("%q, and in a line %q, instead of %q", said, out.String(), want)
+		}
+	}
+}
+
 // screen is what a terminal is sent, without the movements of its cursor.
 type screen struct {
 	sync.Mutex

@@ -345,7 +345,7 @@ func (g *fakeGateway) command(w http.ResponseWriter, r *http.Request, v *fakeVid
 	if err == nil {
 		err = v.allowed(command, v.facts(r).Roles)
 	}
-	var request video.CommandRequest
+	var request video.CommandBody
 	if err == nil {
 		err = json.NewDecoder(r.Body).Decode(&request)
 	}
@@ -373,7 +373,7 @@ func (v *fakeVideo) allowed(c video.Command, roles []video.Role) error {
 }
 
 // obey is what a command does that the table allows.
-func (v *fakeVideo) obey(command video.Command, request video.CommandRequest) {
+func (v *fakeVideo) obey(command video.Command, request video.CommandBody) {
 	switch command {
 	case video.Pause, video.Resume:
 		v.Paused = command == video.Pause
@@ -397,7 +397,7 @@ func (v *fakeVideo) obey(command video.Command, request video.CommandRequest) {
 		v.Held = command == video.Hold
 	case video.Reject:
 		v.Stage, v.Ending, v.Done = video.Rejected, video.ByRejection, append(v.Done, command)
-		v.failure = &video.Rejection{Code: "reviewer", Message: "A reviewer has rejected it."}
+		v.failure = &video.Rejection{Code: "reviewer", Message: "A reviewer has rejected it.", Comment: request.Comment}
 	}
 }
 

@@ -40,7 +40,11 @@ func outcome(v client.Video) (ended bool, err error) {
 		return true, nil
 	case video.Rejected:
 		if v.Failure != nil {
-			return true, fmt.Errorf("the video was refused: %s", v.Failure.Message)
+			why := v.Failure.Message
+			if v.Failure.Comment != "" {
+				why += " The reviewer says: " + v.Failure.Comment
+			}
+			return true, fmt.Errorf("the video was refused: %s", why)
 		}
 		return true, errors.New("the video was refused")
 	case video.Draft:

@@ -140,7 +140,7 @@ func (c *uploadCommand) takeUp(s *shell, gateway *client.Client, v client.Video,
 	what := "going on with the upload that was interrupted"
 	switch {
 	case v.Stage == video.Draft:
-		resumed, err := gateway.Command(s.ctx, v.ID, video.Resume, video.CommandRequest{})
+		resumed, err := gateway.Command(s.ctx, v.ID, video.Resume, video.CommandBody{})
 		if err != nil {
 			return v, err
 		}

@@ -265,7 +265,7 @@ func TestAPortalIsTakenForNothing(t *testing.T) {
 			t.Errorf("it waits for %v", why)
 		}
 		for _, command := range []video.Command{video.Pause, video.Delete} {
-			if _, err := u.Client.Command(t.Context(), s.id, command, video.CommandRequest{}); video.CodeOf(err) != video.Unavailable {
+			if _, err := u.Client.Command(t.Context(), s.id, command, video.CommandBody{}); video.CodeOf(err) != video.Unavailable {
 				t.Errorf("%s is taken for done: %v", command, err)
 			}
 		}
@@ -274,7 +274,7 @@ func TestAPortalIsTakenForNothing(t *testing.T) {
 		}
 		portal.Store(false)
 		for _, command := range []video.Command{video.Pause, video.Delete} {
-			if _, err := u.Client.Command(t.Context(), s.id, command, video.CommandRequest{}); err != nil {
+			if _, err := u.Client.Command(t.Context(), s.id, command, video.CommandBody{}); err != nil {
 				t.Errorf("%s: %v", command, err)
 			}
 		}

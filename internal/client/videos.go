@@ -113,7 +113,7 @@ func (c *Client) Video(ctx context.Context, id video.ID) (v Video, err error) {
 
 // Command asks something of a video and returns it as it is once that has taken hold,
 // or, of a cancel that is only on record, as it is until then.
-func (c *Client) Command(ctx context.Context, id video.ID, command video.Command, request video.CommandRequest) (v Video, err error) {
+func (c *Client) Command(ctx context.Context, id video.ID, command video.Command, request video.CommandBody) (v Video, err error) {
 	if command == video.Delete {
 		err = c.Call(ctx, http.MethodDelete, address(id), nil, &v)
 	} else {
@@ -127,7 +127,7 @@ func (c *Client) Command(ctx context.Context, id video.ID, command video.Command
 
 // Delete deletes a video; it returns once the video is hidden.
 func (c *Client) Delete(ctx context.Context, id video.ID) error {
-	_, err := c.Command(ctx, id, video.Delete, video.CommandRequest{})
+	_, err := c.Command(ctx, id, video.Delete, video.CommandBody{})
 	return err
 }
 

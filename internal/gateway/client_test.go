@@ -102,7 +102,7 @@ func TestTheClientReadsWhatTheDocumentDescribes(t *testing.T) {
 			t.Errorf("the client doesn't know all of it: %v", err)
 		}
 	}
-	for command, request := range map[video.Command]video.CommandRequest{video.Pause: {}, video.Cancel: {KeepDraft: true}} {
+	for command, request := range map[video.Command]video.CommandBody{video.Pause: {}, video.Cancel: {KeepDraft: true}} {
 		v, err := me.Command(t.Context(), made.ID, command, request)
 		if err != nil || v.ID != made.ID {
 			t.Errorf("%s: %s, %v", command, v.Raw, err)
