@@ -219,6 +219,11 @@ func (g *fakeGateway) head(w http.ResponseWriter, r *http.Request) {
 // patch stores what arrives, a little at a time, also of a request that breaks off.
 func (g *fakeGateway) patch(w http.ResponseWriter, r *http.Request) {
 	v, status := g.admit(r)
+	if status == http.StatusOK { // a captive portal
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<html>Please accept our terms.</html>")
+		return
+	}
 	if status != 0 {
 		w.WriteHeader(status)
 		return
@@ -276,6 +281,8 @@ func (g *fakeGateway) admit(r *http.Request) (*fakeVideo, int) {
 	}
 	v.tries++
 	switch {
+	case v.title == "portal" && v.tries == 1:
+		return nil, 200
 	case v.title == "busy" && v.tries == 1:
 		return nil, 503
 	case v.title == "held elsewhere" && v.tries == 1:
@@ -388,7 +395,7 @@ func (v *fakeVideo) obey(command video.Command, request video.CommandBody) {
 			v.Stage = video.Purged
 		}
 	case video.Restore:
-		v.Stage, v.Ending = video.Uploading, ""
+		v.Stage, v.Ending, v.Done = video.Uploading, "", append(v.Done, command)
 	case video.Approve:
 		v.Stage, v.Done = video.Scheduled, append(v.Done, command)
 	case video.Publish:
