@@ -46,7 +46,7 @@ lint: $(bundle)
 	go vet ./...
 	cd devstack && go vet ./...
 	tools/workflowcheck
-	cd web && npm run --silent check
+	cd web && npm run --silent check && npm test --silent
 
 build: programs bin/devstack
 

@@ -60,11 +60,13 @@ var rooms = []struct {
 	{"internal/gateway/secret", leaf, "the gateway's keys are derived of what they are given"},
 	{"internal/gateway/origin", leaf, "where a request came to and from is found in the request alone"},
 	{"internal/gateway/about", []string{"video", "internal/vault"}, "what people said of a video is sealed and opened by its key, and nothing else"},
-	{"internal/gateway/people", []string{"video", "internal/gateway/issuer", "internal/gateway/origin", "internal/gateway/problem", "internal/gateway/secret"},
+	{"internal/gateway/people", []string{"video", "internal/gateway/issuer", "internal/gateway/origin", "internal/gateway/problem", "internal/gateway/requests", "internal/gateway/secret"},
 		"who sends a request is found out before anything is known of videos"},
 	{"internal/gateway/creation", append([]string{"internal/catalog", "internal/vault", "internal/manifest", "internal/fetch"}, shared...),
 		"creation " + apart},
 	{"internal/gateway/pages", append([]string{"web"}, shared...), "the pages show what the read model gives them; pages " + apart},
+	{"internal/gateway/playback", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest", "internal/gateway/problem"},
+		"playback reads what is packaged; who is signed in, and what workflows do, is not its affair"},
 	{"internal/gateway", append([]string{"internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/gateway/..."}, shared...),
 		"the gateway starts workflows by name and never imports them: it can be released without them"},
 
@@ -78,7 +80,7 @@ var (
 	leaf     = []string{"video"}
 	anything = []string{"..."}
 	// shared is what every room of the gateway may know.
-	shared = []string{"video", "internal/gateway/problem", "internal/gateway/about", "internal/gateway/people", "internal/gateway/origin", "internal/gateway/secret"}
+	shared = []string{"video", "internal/gateway/problem", "internal/gateway/requests", "internal/gateway/about", "internal/gateway/people", "internal/gateway/origin", "internal/gateway/secret"}
 )
 
 const apart = "knows its surroundings by an interface of its own: no room of the gateway reaches into another"
@@ -115,7 +117,7 @@ var parts = map[string][]string{
 // support lists the packages that only tests use. One that isn't here is judged
 // like any other, whatever its name ends in.
 var support = []string{
-	"internal/commandtest", "internal/devstacktest", "internal/postgrestest",
+	"internal/catalog/catalogtest", "internal/commandtest", "internal/devstacktest", "internal/postgrestest",
 	"internal/objects/objectstest", "internal/vault/vaulttest", "internal/gateway/issuer/issuertest",
 }
 

@@ -530,19 +530,3 @@ func TestOneAttemptPackages(t *testing.T) {
 		})
 	}
 }
-
-// smallClip is cheap to encode, and long enough for several pieces and segments.
-func smallClip(t *testing.T) []byte {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "clip.mp4")
-	out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=64x96:rate=10:duration=9",
-		"-f", "lavfi", "-i", "sine=duration=9", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", path).CombinedOutput()
-	if err != nil {
-		t.Fatalf("generate a clip: %v\n%s", err, out)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return data
-}

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +27,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
 	"github.com/reelflow/reelflow/internal/vault/vaulttest"
@@ -49,7 +50,7 @@ type auditRig struct {
 
 func newAuditRig(t *testing.T, address string) *auditRig {
 	t.Helper()
-	r := &auditRig{t: t, ctx: t.Context(), path: filepath.Join(t.TempDir(), "catalog.db"), primary: objectstest.NewMemory("primary")}
+	r := &auditRig{t: t, ctx: t.Context(), path: strings.TrimPrefix(catalogtest.URL(t), "sqlite://"), primary: objectstest.NewMemory("primary")}
 	rows, err := catalog.Open(r.ctx, "sqlite://"+r.path)
 	r.must(err)
 	t.Cleanup(func() { rows.Close() })

@@ -5,14 +5,15 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
-	"os"
-
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -35,11 +36,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	ctx := t.Context()
-	rows, err := catalog.Open(ctx, "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { rows.Close() })
+	rows := catalogtest.New(t)
 	tools, err := media.Find()
 	if err != nil {
 		t.Fatal(err)
@@ -136,11 +133,29 @@ func (r *rig) inventory(store objects.Store) objects.Inventory {
 	return found
 }
 
-func clip(t *testing.T) []byte {
+// clip is three seconds of picture and sound.
+func clip(t *testing.T) []byte { return generated(t, "180x320", 30, 3) }
+
+// smallClip is cheap to encode, and long enough for several pieces and segments.
+func smallClip(t *testing.T) []byte { return generated(t, "64x96", 10, 9) }
+
+var clips struct {
+	mu  sync.Mutex
+	all map[string][]byte
+}
+
+// generated makes a clip once for all tests, which must not change it.
+func generated(t *testing.T, size string, rate, seconds int) []byte {
 	t.Helper()
+	picture := fmt.Sprintf("testsrc2=size=%s:rate=%d:duration=%d", size, rate, seconds)
+	clips.mu.Lock()
+	defer clips.mu.Unlock()
+	if data, made := clips.all[picture]; made {
+		return data
+	}
 	path := filepath.Join(t.TempDir(), "clip.mp4")
-	out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=180x320:rate=30:duration=3",
-		"-f", "lavfi", "-i", "sine=duration=3", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", path).CombinedOutput()
+	out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", fmt.Sprint("sine=duration=", seconds),
+		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac", path).CombinedOutput()
 	if err != nil {
 		t.Fatalf("generate a clip: %v\n%s", err, out)
 	}
@@ -148,5 +163,9 @@ func clip(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if clips.all == nil {
+		clips.all = map[string][]byte{}
+	}
+	clips.all[picture] = data
 	return data
 }

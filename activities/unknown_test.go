@@ -1,12 +1,12 @@
 package activities
 
 import (
-	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
@@ -18,10 +18,7 @@ import (
 // wrongCatalog is an empty one, as a worker with a mistake in its settings has it.
 func (r *rig) wrongCatalog() *catalog.Catalog {
 	r.t.Helper()
-	wrong, err := catalog.Open(r.ctx, "sqlite://"+filepath.Join(r.t.TempDir(), "wrong.db"))
-	r.must(err)
-	r.t.Cleanup(func() { wrong.Close() })
-	return wrong
+	return catalogtest.New(r.t)
 }
 
 func (r *rig) destroy(epoch int64, asked bool) workflows.DestroyInput {

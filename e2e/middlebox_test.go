@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bytes"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -8,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // middleBox is an HTTP proxy before a gateway that can be told to answer in its
@@ -104,4 +108,55 @@ func takesAtMost(bytes int64) func(http.ResponseWriter, *http.Request) bool {
 		http.Error(w, "413 Request Entity Too Large", http.StatusRequestEntityTooLarge)
 		return true
 	}
+}
+
+// eventsOfMany answers GET /v1/events?id=…&id=… from a gateway's videos: one stream
+// that tells of each change of any of them.
+func (b *middleBox) eventsOfMany(gateway string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/v1/events" {
+			return false
+		}
+		b.count(1)
+		defer b.count(-1)
+		w.Header().Set("Content-Type", "text/event-stream")
+		told := map[string]string{}
+		for r.Context().Err() == nil {
+			for _, id := range r.URL.Query()["id"] {
+				if now := eventOf(r, gateway, id); now != "" && now != told[id] {
+					told[id] = now
+					_, _ = io.WriteString(w, now)
+				}
+			}
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(200 * time.Millisecond)
+		}
+		return true
+	}
+}
+
+// eventOf is what the viewer who sent r is told of a video now; "" if nobody can tell.
+func eventOf(r *http.Request, gateway, id string) string {
+	ask, err := http.NewRequestWithContext(r.Context(), http.MethodGet, gateway+"/v1/videos/"+id, nil)
+	if err != nil {
+		return ""
+	}
+	ask.Header.Set("Cookie", r.Header.Get("Cookie"))
+	answer, err := http.DefaultClient.Do(ask)
+	if err != nil {
+		return ""
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	switch {
+	case err != nil:
+		return ""
+	case answer.StatusCode == http.StatusOK:
+		return fmt.Sprintf("event: video\ndata: %s\n\n", bytes.TrimSpace(body))
+	case answer.StatusCode == http.StatusGone:
+		return fmt.Sprintf("event: gone\ndata: {\"id\":%q,\"code\":\"gone\"}\n\n", id)
+	case answer.StatusCode == http.StatusNotFound:
+		return fmt.Sprintf("event: gone\ndata: {\"id\":%q,\"code\":\"not_found\"}\n\n", id)
+	}
+	return ""
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -26,7 +27,7 @@ func TestPlayerRecovers(t *testing.T) {
 	r.stage(r.as("me"), id, video.Published, workTimeout)
 	browser := chromium(t)
 	play := `(() => { const p = document.querySelector("#player"); p.muted = true; p.play().catch(() => {}); return true })()`
-	for _, part := range []string{"/playback", ".m3u8", "/key/", ".ts"} {
+	for _, part := range []string{"/playback", ".m3u8"} {
 		box := newMiddleBox(t, r.URLs[0])
 		box.answer(breaks(part))
 		w := browser.window(t)
@@ -291,6 +292,7 @@ func dropsSeveral(a *author) {
 		return err == nil && len(made) == 2
 	})
 	a.until("the first one is listed", `document.querySelector("#before a")?.innerText === "first"`)
+	a.until("the page follows the second one", `document.querySelector("#where").innerText === "Published"`)
 	if title := run[string](a.window, `document.querySelector("h1").innerText`); title != "second" {
 		a.t.Errorf("the second video is titled %q", title)
 	}
@@ -334,6 +336,7 @@ func TestManyTabs(t *testing.T) {
 	box := newMiddleBox(t, r.URLs[0])
 	id := r.upload(r.as("many-tabs"), clip(t, 15, 270, false)).ID
 	r.stage(r.as("many-tabs"), id, video.Published, workTimeout)
+	box.answer(box.eventsOfMany(r.URLs[0]))
 	first := &author{window: chromium(t).window(t), rig: r, t: t, name: "many-tabs"}
 	first.do(chromedp.Navigate(box.URL + "/signin?user=many-tabs&next=/watch/" + string(id)))
 	first.plays("first-tab")
@@ -353,7 +356,11 @@ func TestManyTabs(t *testing.T) {
 	sends.do(chromedp.Navigate(box.URL + "/upload"))
 	sends.choose(noisy(t))
 	sends.press("Upload")
-	sends.published(sends.id())
+	another := sends.id()
+	sends.published(another)
+	if open := box.open(); open != 1 {
+		t.Errorf("%d streams are open for two videos", open)
+	}
 
 	// The window that holds the stream goes, and another takes it over.
 	first.do(chromedp.Navigate("about:blank"))
@@ -362,6 +369,9 @@ func TestManyTabs(t *testing.T) {
 	for _, w := range tabs[1:] {
 		w.until("each is told", `/deleted/i.test(document.querySelector("#notice").innerText)`)
 	}
+	sends.press("Delete")
+	sends.press("Yes, delete")
+	sends.says("Deleted")
 }
 
 // An embed holds no stream before somebody plays it, and is told of a deletion then.
@@ -379,6 +389,18 @@ func TestEmbedsHoldNoStream(t *testing.T) {
 	}
 	w.plays("embed-plays")
 	r.until("there is one", pageTimeout, func() bool { return box.open() == 1 })
+	w.hides(true)
+	r.until("nobody looks, and there is none", pageTimeout, func() bool { return box.open() == 0 })
+	run[bool](w, `(() => { const p = document.querySelector("#player"); p.loop = true; p.play(); return true })()`)
+	w.hides(false)
+	r.until("there is one again", pageTimeout, func() bool { return box.open() == 1 })
 	r.ask(r.as("me"), id, video.Delete)
 	w.until("it is told", `/deleted/i.test(document.querySelector("#notice").innerText) && document.querySelector("#player").hidden`)
+}
+
+// hides lets the page believe that nobody can see it, or somebody can again.
+func (w *window) hides(yes bool) {
+	w.t.Helper()
+	run[bool](w, fmt.Sprintf(`(() => { Object.defineProperty(document, "hidden", {configurable: true, get: () => %t});
+		return document.dispatchEvent(new Event("visibilitychange")) })()`, yes))
 }

@@ -235,7 +235,7 @@ func opensAnotherDevice(a *author) {
 	a.patches()
 	another.patches()
 	time.Sleep(2 * time.Second)
-	if mine, theirs := a.patches(), another.patches(); len(mine) > 0 || len(theirs) > 0 {
+	if mine, theirs := a.patches(), another.patches(); len(mine) > 0 || len(theirs) > 1 { // the next piece of the other's own
 		a.t.Errorf("they push each other out: %d requests of the first, %d of the other", len(mine), len(theirs))
 	}
 	another.paceUploads(-1)

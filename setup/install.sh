@@ -3,7 +3,9 @@
 # (a PostgreSQL server, Chromium and a C compiler as well), and says nothing when
 # all is there.
 #
-#   setup/install.sh run|test
+#   setup/install.sh run|test|bench
+#
+# bench is test, and nginx: what playback is measured beside.
 set -euo pipefail
 
 # The oldest Node.js that the bundler runs on.
@@ -40,10 +42,12 @@ missing() {
       brew) echo node ;;
     esac
   fi
-  [ "$for" = test ] || return 0
+  [ "$for" != run ] || return 0
   has_postgres || case $manager in apt) echo postgresql ;; brew) echo postgresql@17 ;; esac
   has_chromium || echo chromium
   can_link_c || printf '%s\n' gcc libc6-dev
+  [ "$for" = bench ] || return 0
+  has nginx || [ -x /usr/sbin/nginx ] || case $manager in apt) echo nginx-light ;; brew) echo nginx ;; esac
 }
 
 as_root() {
@@ -70,7 +74,7 @@ install_with_apt() {
 
 main() {
   local for=${1:-run} manager
-  case $for in run | test) ;; *) echo "usage: setup/install.sh run|test" >&2; exit 2 ;; esac
+  case $for in run | test | bench) ;; *) echo "usage: setup/install.sh run|test|bench" >&2; exit 2 ;; esac
   if has apt-get; then manager=apt; elif has brew; then manager=brew; else manager=none; fi
 
   local -a packages=()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/reelflow/reelflow/internal/config"
 	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/identity"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -24,17 +22,10 @@ import (
 // command parses a command line with the places of a stack, and the data of dir.
 func command(t *testing.T, s *devstacktest.Stack, dir string, args ...string) (*kong.Context, *shell, *bytes.Buffer) {
 	t.Helper()
-	t.Setenv("TEMPORAL_CONFIG_FILE", os.DevNull)
 	t.Setenv("TEMPORAL_ADDRESS", s.Temporal)
 	t.Setenv("REELFLOW_PRIMARY", s.Store(t, devstacktest.Primary).URL)
 	t.Setenv("REELFLOW_BACKUPS", "")
-	var cli commandLine
-	run, err := config.Parse(&cli, &cli.Config, append(args, "--data-dir", dir, "--log-level", "error"), kong.Writers(io.Discard, io.Discard))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := &bytes.Buffer{}
-	return run, &shell{Config: &cli.Config, ctx: t.Context(), out: out, err: out}, out
+	return parsed(t, append(args, "--data-dir", dir)...)
 }
 
 func gatewayOn(t *testing.T, s *devstacktest.Stack, dir string) (*opened, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/config"
+	"github.com/reelflow/reelflow/internal/gateway"
 	"github.com/reelflow/reelflow/internal/identity"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -52,6 +53,7 @@ func (p *places) connect(s *shell, log *slog.Logger, makes bool) (client.Client,
 		return nil, err
 	}
 	options.Identity = "gateway" // it goes into every history: no machine, no person
+	options.Interceptors = append(options.Interceptors, gateway.Interceptor())
 	p.installation.GuardTemporal(&options)
 	c, err := client.NewLazyClient(options)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/gateway"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
+	"github.com/reelflow/reelflow/internal/gateway/requests"
 	"github.com/reelflow/reelflow/internal/ledger"
 )
 
@@ -26,6 +28,9 @@ type serveCommand struct{}
 // Run serves until it is told to stop. Requests under way have a moment to end;
 // an upload that doesn't keeps every byte stored and goes on elsewhere.
 func (serveCommand) Run(s *shell) error {
+	if err := mustServeHere(s.Config); err != nil {
+		return err
+	}
 	o, err := openGateway(s)
 	if err != nil {
 		return err
@@ -41,6 +46,19 @@ func (serveCommand) Run(s *shell) error {
 	}
 	fmt.Fprintf(s.out, "ready %s://%s\n", scheme, listener.Addr())
 	return o.serve(s.ctx, listener)
+}
+
+// mustServeHere fails where everybody on a network could be whom they like.
+func mustServeHere(c *config.Config) error {
+	if c.Auth != "dev" || c.DevAnywhere {
+		return nil
+	}
+	at, err := net.ResolveTCPAddr("tcp", c.HTTPAddr)
+	if err == nil && at.IP.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("in development mode everybody is who they say, operators too, so that %s is no address to listen on: take one of this machine, as 127.0.0.1:8080, "+
+		"set REELFLOW_AUTH to the URL of an issuer, or say that it shall be so by REELFLOW_DEV_ANYWHERE=true", c.HTTPAddr)
 }
 
 // opened is a gateway with what it was made of.
@@ -62,7 +80,7 @@ func (o *opened) close() {
 // openGateway connects to everything, once it was found to belong together. Temporal
 // is connected to when it is first needed: reading works without it.
 func openGateway(s *shell) (_ *opened, err error) {
-	log := s.Logger(os.Stderr)
+	log := slog.New(requests.Log{Handler: s.Logger(os.Stderr).Handler()})
 	p, err := openPlaces(s, log)
 	if err != nil {
 		return nil, err
@@ -93,6 +111,7 @@ func openGateway(s *shell) (_ *opened, err error) {
 func gatewaySettings(c *config.Config) gateway.Settings {
 	return gateway.Settings{
 		Auth: c.Auth, MaxBytes: c.MaxBytes, MaxDuration: c.MaxDuration, Policy: c.Policy(), PublicURL: c.PublicURL,
+		Proxies: c.Proxies(), DevAnywhere: c.DevAnywhere,
 		Import: fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes},
 		Limits: gateway.Limits{
 			Creates: c.RateCreates, Commands: c.RateCommands, Reads: c.RateReads, Uploads: c.MaxOpenUploads, Bytes: c.QuotaBytes,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -18,19 +19,28 @@ import (
 	"github.com/reelflow/reelflow/internal/gateway/issuer/issuertest"
 )
 
+// parsed is a command line, ready to run, and what it will say.
+func parsed(t *testing.T, args ...string) (*kong.Context, *shell, *bytes.Buffer) {
+	t.Helper()
+	t.Setenv("TEMPORAL_CONFIG_FILE", os.DevNull)
+	var cli commandLine
+	run, err := config.Parse(&cli, &cli.Config, append(args, "--log-level", "error"), kong.Writers(io.Discard, io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &bytes.Buffer{}
+	return run, &shell{Config: &cli.Config, ctx: t.Context(), out: out, err: out}, out
+}
+
 // The gateway comes up without Temporal and without its stores, and a request
 // that is still under way does not keep it from stopping.
 func TestServeStopsWhenItIsTold(t *testing.T) {
 	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
-	t.Setenv("TEMPORAL_CONFIG_FILE", os.DevNull)
-	var cli commandLine
-	if _, err := config.Parse(&cli, &cli.Config, []string{"serve", "--data-dir", filepath.Join(t.TempDir(), "data"), "--log-level", "error"},
-		kong.Writers(io.Discard, io.Discard)); err != nil {
-		t.Fatal(err)
-	}
+	_, sh, _ := parsed(t, "serve", "--data-dir", filepath.Join(t.TempDir(), "data"))
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	o, err := openGateway(&shell{Config: &cli.Config, ctx: ctx})
+	sh.ctx = ctx
+	o, err := openGateway(sh)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,19 +94,14 @@ func TestServeStopsWhenItIsTold(t *testing.T) {
 // only says who they are.
 func TestServeByTheWordOfAnIssuer(t *testing.T) {
 	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
-	t.Setenv("TEMPORAL_CONFIG_FILE", os.DevNull)
 	fake := issuertest.New(t)
 	for name, value := range map[string]string{
-		"REELFLOW_AUTH": fake.URL, "REELFLOW_OIDC_AUDIENCE": "reelflow", "REELFLOW_OPERATOR_CLAIM": "groups:ops", "REELFLOW_MAX_OPEN_UPLOADS": "1",
+		"REELFLOW_AUTH": fake.URL, "REELFLOW_OIDC_AUDIENCE": "reelflow", "REELFLOW_PUBLIC_URL": "https://reels.example", "REELFLOW_OPERATOR_CLAIM": "groups:ops", "REELFLOW_MAX_OPEN_UPLOADS": "1",
 	} {
 		t.Setenv(name, value)
 	}
-	var cli commandLine
-	if _, err := config.Parse(&cli, &cli.Config, []string{"serve", "--data-dir", filepath.Join(t.TempDir(), "data"), "--log-level", "error"},
-		kong.Writers(io.Discard, io.Discard)); err != nil {
-		t.Fatal(err)
-	}
-	o, err := openGateway(&shell{Config: &cli.Config, ctx: t.Context()})
+	_, sh, _ := parsed(t, "serve", "--data-dir", filepath.Join(t.TempDir(), "data"))
+	o, err := openGateway(sh)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +121,25 @@ func TestServeByTheWordOfAnIssuer(t *testing.T) {
 	for _, want := range []int{http.StatusCreated, http.StatusTooManyRequests} {
 		if got := ask(ann, "POST", "/v1/videos"); got != want {
 			t.Errorf("%d, want %d", got, want)
+		}
+	}
+}
+
+// In development mode whoever reaches the gateway is an operator if they say so.
+func TestDevelopmentModeListensOnThisMachine(t *testing.T) {
+	for address, here := range map[string]bool{
+		"127.0.0.1:8080": true, "localhost:8080": true, "[::1]:0": true, ":8080": false, "0.0.0.0:8080": false, "192.0.2.1:80": false,
+	} {
+		c := config.Config{Auth: "dev", HTTPAddr: address}
+		err := mustServeHere(&c)
+		if (err == nil) != here || err != nil && !strings.Contains(err.Error(), "REELFLOW_DEV_ANYWHERE") {
+			t.Errorf("%s: %v", address, err)
+		}
+		if c.DevAnywhere = true; mustServeHere(&c) != nil {
+			t.Errorf("%s is refused though it was asked for", address)
+		}
+		if c = (config.Config{Auth: "https://issuer.example", HTTPAddr: address}); mustServeHere(&c) != nil {
+			t.Errorf("%s is refused with an issuer", address)
 		}
 	}
 }

@@ -7,11 +7,11 @@ import "time"
 type Video struct {
 	ID            ID           `json:"id" doc:"26 lower-case base32 characters, random, never used again"`
 	Owner         string       `json:"owner" doc:"The name of its author; empty once erased"`
-	Stage         Stage        `json:"stage" doc:"uploading, processing, reviewing, scheduled, publishing, published, pending_deletion, purging, purged, draft, canceled or rejected"`
+	Stage         Stage        `json:"stage" doc:"Where it is in its life"`
 	Paused        bool         `json:"paused"`
-	Ending        *Ending      `json:"ending" doc:"Why its life ends: deleted, canceled, rejected or expired; null while it goes on"`
+	Ending        *Ending      `json:"ending" doc:"Why its life ends; null while it goes on"`
 	Visible       bool         `json:"visible" doc:"The caller may watch it"`
-	Held          bool         `json:"held" doc:"Under legal hold"`
+	Held          bool         `json:"held" doc:"Under legal hold; for the owner and operators, as keep_draft, review and reviewers are"`
 	WaitingFor    *string      `json:"waiting_for"`
 	Overdue       bool         `json:"overdue" doc:"Its erasure takes longer than promised; for the owner and operators, as trouble is"`
 	Trouble       bool         `json:"trouble" doc:"Its work fails, or nobody can do it; waiting_for says which"`
@@ -20,7 +20,7 @@ type Video struct {
 	Caption       string       `json:"caption"`
 	Hashtags      []string     `json:"hashtags"`
 	Music         string       `json:"music"`
-	Visibility    string       `json:"visibility" doc:"public, unlisted or private"`
+	Visibility    string       `json:"visibility" enum:"public,unlisted,private"`
 	AllowDownload bool         `json:"allow_download"`
 	KeepDraft     bool         `json:"keep_draft"`
 	Review        bool         `json:"review"`
@@ -56,7 +56,7 @@ type Progress struct {
 	Stage     Stage    `json:"stage"`
 	Done      int64    `json:"done"`
 	Total     int64    `json:"total" doc:"0 while unknown"`
-	Unit      string   `json:"unit" doc:"bytes, segments or replicas"`
+	Unit      string   `json:"unit" enum:"bytes,segments,replicas"`
 	PerSecond *float64 `json:"per_second"`
 	ETA       *float64 `json:"eta_seconds"`
 }
@@ -73,7 +73,7 @@ type Upload struct {
 // Replica is what one store has of a
 type Replica struct {
 	Store      string     `json:"store"`
-	State      string     `json:"state" doc:"pending, copying, complete, behind, purging, empty or unreachable"`
+	State      string     `json:"state" enum:"pending,copying,complete,behind,purging,empty,unreachable"`
 	Objects    int        `json:"objects"`
 	Bytes      int64      `json:"bytes"`
 	VerifiedAt *time.Time `json:"verified_at"`

@@ -16,5 +16,5 @@ await build({
   target: ["node20"],
   logLevel: "warning",
 });
-const ran = spawnSync(process.execPath, ["--test", ...tests.map((name) => `${out}/${name.replace(/\.ts$/, ".mjs")}`)], { stdio: "inherit" });
+const ran = spawnSync(process.execPath, ["--test", "--test-reporter=dot", ...tests.map((name) => `${out}/${name.replace(/\.ts$/, ".mjs")}`)], { stdio: "inherit" });
 process.exit(ran.status ?? 1);

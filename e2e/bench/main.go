@@ -1,6 +1,6 @@
 // Command bench measures what people wait for and what a life costs, beside the
-// tools that others would take for the same work: s5cmd, tusd, rclone, ffmpeg and
-// Temporal by themselves. It prints a table in Markdown as it goes.
+// tools that others would take for the same work: s5cmd, tusd, rclone, nginx, ffmpeg
+// and Temporal by themselves. It prints a table in Markdown as it goes.
 //
 // It runs a stack of its own on free ports; all that it makes lies in one
 // temporary folder, which goes with it. Contestants run by turns, so that a
@@ -47,19 +47,21 @@ type bench struct {
 }
 
 type part struct {
-	name string
-	run  func(*bench) error
+	name  string
+	run   func(*bench) error
+	peers []string // that bench/run builds
 }
 
 // parts are the benchmarks, in their order: lives first, on a server that has
 // done nothing else.
 var parts = []part{
-	{"lives", (*bench).lives},
-	{"uploads", (*bench).uploads},
-	{"crowd", (*bench).crowd},
-	{"interruptions", (*bench).interruptions},
-	{"copies", (*bench).copies},
-	{"purges", (*bench).purges},
+	{"lives", (*bench).lives, nil},
+	{"uploads", (*bench).uploads, []string{"s5cmd", "tusd"}},
+	{"crowd", (*bench).crowd, nil},
+	{"interruptions", (*bench).interruptions, nil},
+	{"copies", (*bench).copies, []string{"rclone"}},
+	{"purges", (*bench).purges, []string{"s5cmd"}},
+	{"playback", (*bench).playback, nil}, // and nginx, which is installed
 }
 
 func main() {
@@ -74,7 +76,7 @@ func main() {
 func run(ctx context.Context) error {
 	b := &bench{ctx: ctx}
 	bin := flag.String("bin", "bin", "folder of devstack, worker and starter")
-	only := flag.String("only", "", "comma-separated choice of lives, uploads, crowd, interruptions, copies, purges")
+	only := flag.String("only", "", "comma-separated choice of lives, uploads, crowd, interruptions, copies, purges, playback")
 	flag.StringVar(&b.peers, "peers", "bench/bin", "folder of s5cmd, tusd and rclone")
 	flag.IntVar(&b.turns, "turns", 3, "turns of each contestant")
 	flag.IntVar(&b.rounds, "rounds", 20, "rounds of each command")
@@ -83,7 +85,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.findPeers(); err != nil {
+	if err := b.findPeers(chosen); err != nil {
 		return err
 	}
 	return b.all(*bin, chosen)
@@ -104,13 +106,15 @@ func choose(only string) (chosen []part, err error) {
 }
 
 // findPeers fails when one is missing: a table without it would say nothing.
-func (b *bench) findPeers() (err error) {
+func (b *bench) findPeers(chosen []part) (err error) {
 	if b.peers, err = filepath.Abs(b.peers); err != nil {
 		return err
 	}
-	for _, name := range []string{"s5cmd", "tusd", "rclone"} {
-		if _, err := exec.LookPath(filepath.Join(b.peers, name)); err != nil {
-			return fmt.Errorf("the peer %s is not built (bench/run builds it): %w", name, err)
+	for _, part := range chosen {
+		for _, name := range part.peers {
+			if _, err := exec.LookPath(filepath.Join(b.peers, name)); err != nil {
+				return fmt.Errorf("the peer %s is not built (bench/run builds it): %w", name, err)
+			}
 		}
 	}
 	_, err = exec.LookPath("ffmpeg")

@@ -27,8 +27,10 @@ package catalog
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"slices"
+	"sync/atomic"
 
 	"gorm.io/gorm"
 
@@ -41,6 +43,7 @@ type Catalog struct {
 	read     *gorm.DB // the same as write on PostgreSQL
 	scrubber *gorm.DB // SQLite only: empties the write-ahead log of what was deleted
 	clock    clock
+	playback atomic.Pointer[sql.Stmt] // see PlaybackState
 
 	// BeforeWrite, unless nil, is called with the context of a write before its
 	// transaction begins; its error is the write's. Tests hold a writer there, or let

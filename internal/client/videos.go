@@ -155,14 +155,7 @@ func (c *Client) Receipt(ctx context.Context, id video.ID) (json.RawMessage, err
 	return c.Fetch(ctx, "/v1/receipts/"+url.PathEscape(string(id)))
 }
 
-// Playback is where a video can be watched. The addresses carry their own token.
-type Playback struct {
-	HLS       string    `json:"hls"`
-	Poster    string    `json:"poster"`
-	ExpiresAt time.Time `json:"expires_at"`
-}
-
 // Playback returns the addresses of a video that the caller may watch.
-func (c *Client) Playback(ctx context.Context, id video.ID) (p Playback, err error) {
+func (c *Client) Playback(ctx context.Context, id video.ID) (p video.Playback, err error) {
 	return p, c.Call(ctx, http.MethodGet, address(id)+"/playback", nil, &p)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -18,7 +19,9 @@ func (c *Config) check(f *findings) {
 	f.note("http-addr", checkListen(c.HTTPAddr))
 	f.note("ui-addr", checkListen(c.UIAddr))
 	f.note("url", checkURL(Address(c.URL), "http", "https"))
-	f.note("public-url", optional(Address(c.PublicURL), "http", "https"))
+	f.note("public-url", c.checkPublicURL())
+	_, err := parseNetworks(c.TrustedProxies)
+	f.note("trusted-proxies", err)
 	f.note("token", notEmpty(string(c.Token)))
 	f.note("data-dir", notEmpty(c.DataDir))
 	f.note("database-url", checkURL(c.DatabaseURL, "sqlite", "postgres", "postgresql"))
@@ -26,8 +29,6 @@ func (c *Config) check(f *findings) {
 	f.note("auth", checkAuth(c.Auth))
 	f.note("oidc-audience", c.checkAudience())
 	f.note("import-allow", checkHosts(c.ImportAllow))
-	f.note("moderation-url", optional(c.ModerationURL, "http", "https"))
-	f.note("webhook-url", optional(c.WebhookURL, "http", "https"))
 	f.note("role", oneOf(c.Role, "all", "control", "transfer", "media"))
 	f.note("log-level", checkLevel(c.LogLevel))
 	f.note("log-format", oneOf(c.LogFormat, "auto", "text", "json"))
@@ -65,7 +66,6 @@ func (c *Config) checkNumbers(f *findings) {
 	least("upload-stall", c.UploadStall, time.Second)
 	least("upload-idle", c.UploadIdle, time.Second)
 	least("publish-delay", c.PublishDelay, 0)
-	least("operator-window", c.OperatorWindow, 0)
 	least("audit-every", c.AuditEvery, time.Second)
 	least("audit-settle", c.AuditSettle, 0)
 	least("max-duration", c.MaxDuration, time.Second)
@@ -143,11 +143,47 @@ func checkURL(a Address, schemes ...string) error {
 	return nil
 }
 
-func optional(a Address, schemes ...string) error {
-	if a == "" {
+// checkPublicURL: pages, playlists and cookies are for a whole host. An issuer sends
+// browsers back to an address that it was told beforehand.
+func (c *Config) checkPublicURL() error {
+	if c.PublicURL == "" {
+		if c.Auth != "dev" && checkAuth(c.Auth) == nil {
+			return errors.New("an issuer needs it: how people reach the gateway, as https://reels.example")
+		}
 		return nil
 	}
-	return checkURL(a, schemes...)
+	if err := checkURL(Address(c.PublicURL), "http", "https"); err != nil {
+		return err
+	}
+	if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery+u.Fragment != "" || u.User != nil {
+		return errors.New("must be a scheme and a host alone, as https://reels.example: no path can stand before the pages'")
+	}
+	return nil
+}
+
+// parseNetworks reads a comma separated list of networks, or single addresses.
+func parseNetworks(list string) (networks []netip.Prefix, err error) {
+	for text := range strings.SplitSeq(list, ",") {
+		text = strings.TrimSpace(text)
+		if text == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if address, addressErr := netip.ParseAddr(text); addressErr == nil {
+			network, err = address.Prefix(address.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a network; write for example 10.0.0.0/8, comma separated", text)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
+}
+
+// Proxies are the networks of TrustedProxies.
+func (c *Config) Proxies() []netip.Prefix {
+	networks, _ := parseNetworks(c.TrustedProxies) // checked when it was parsed
+	return networks
 }
 
 func checkVault(a Address) error {

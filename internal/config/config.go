@@ -17,33 +17,33 @@ import (
 // Config is every setting there is. The help texts are its documentation; a
 // default that would print a password has a placeholder.
 type Config struct {
-	HTTPAddr    string        `name:"http-addr" env:"REELFLOW_HTTP_ADDR" default:"127.0.0.1:8080" group:"Addresses" help:"Where the gateway listens."`
-	URL         string        `name:"url" env:"REELFLOW_URL" default:"http://127.0.0.1:8080" group:"Addresses" help:"The gateway, as the command line reaches it."`
-	PublicURL   string        `name:"public-url" env:"REELFLOW_PUBLIC_URL" placeholder:"URL" group:"Addresses" help:"How people reach the gateway; by the name that each request came under where it is not set."`
-	Drain       time.Duration `name:"drain" env:"REELFLOW_DRAIN" default:"5s" group:"Addresses" help:"How long a gateway that is told to stop goes on serving while /readyz says 503."`
-	TLSCertFile string        `name:"tls-cert-file" env:"REELFLOW_TLS_CERT_FILE" placeholder:"FILE" group:"Addresses" help:"Certificate chain (PEM) with which the gateway ends TLS itself, and speaks HTTP/2; read again when it changes."`
-	TLSKeyFile  string        `name:"tls-key-file" env:"REELFLOW_TLS_KEY_FILE" placeholder:"FILE" group:"Addresses" help:"Its private key (PEM)."`
-	UIAddr      string        `name:"ui-addr" env:"REELFLOW_UI_ADDR" default:"127.0.0.1:8233" group:"Addresses" help:"Where make run shows Temporal's UI."`
-	Token       Secret        `name:"token" env:"REELFLOW_TOKEN" default:"dev:me" placeholder:"TOKEN" group:"Addresses" help:"Who the command line is: a bearer token; dev:me by default."`
-	DataDir     string        `name:"data-dir" env:"REELFLOW_DATA_DIR" default:".reelflow" group:"Addresses" help:"Everything that the laptop stack keeps."`
-	Scratch     string        `name:"scratch" env:"REELFLOW_SCRATCH" placeholder:"DIR" group:"Addresses" help:"Where media work is done, in memory: /dev/shm if there is one, else the system's temporary directory."`
-	DatabaseURL Address       `name:"database-url" env:"REELFLOW_DATABASE_URL" placeholder:"URL" group:"Addresses" help:"The catalog: sqlite://FILE or postgres://…; catalog.db in the data directory by default."`
-	Vault       Address       `name:"vault" env:"REELFLOW_VAULT" placeholder:"URL" group:"Addresses" help:"Home of the keys of videos: a folder, or file:///FOLDER; vault in the data directory by default."`
+	HTTPAddr       string        `name:"http-addr" env:"REELFLOW_HTTP_ADDR" default:"127.0.0.1:8080" group:"Addresses" help:"Where the gateway listens."`
+	URL            string        `name:"url" env:"REELFLOW_URL" default:"http://127.0.0.1:8080" group:"Addresses" help:"The gateway, as the command line reaches it."`
+	PublicURL      string        `name:"public-url" env:"REELFLOW_PUBLIC_URL" placeholder:"URL" group:"Addresses" help:"How people reach the gateway, as https://reels.example, without a path; by what a trusted proxy says, or the name that each request came under, where it is not set. An issuer needs it."`
+	TrustedProxies string        `name:"trusted-proxies" env:"REELFLOW_TRUSTED_PROXIES" placeholder:"NETWORK,…" group:"Addresses" help:"Networks of proxies whose X-Forwarded-For, -Host and -Proto (or Forwarded) are believed, as 10.0.0.0/8; they must overwrite what clients send of these."`
+	Drain          time.Duration `name:"drain" env:"REELFLOW_DRAIN" default:"5s" group:"Addresses" help:"How long a gateway that is told to stop goes on serving while /readyz says 503."`
+	TLSCertFile    string        `name:"tls-cert-file" env:"REELFLOW_TLS_CERT_FILE" placeholder:"FILE" group:"Addresses" help:"Certificate chain (PEM) with which the gateway ends TLS itself, and speaks HTTP/2; read again when it changes."`
+	TLSKeyFile     string        `name:"tls-key-file" env:"REELFLOW_TLS_KEY_FILE" placeholder:"FILE" group:"Addresses" help:"Its private key (PEM)."`
+	UIAddr         string        `name:"ui-addr" env:"REELFLOW_UI_ADDR" default:"127.0.0.1:8233" group:"Addresses" help:"Where make run shows Temporal's UI."`
+	Token          Secret        `name:"token" env:"REELFLOW_TOKEN" default:"dev:me" placeholder:"TOKEN" group:"Addresses" help:"Who the command line is: a bearer token; dev:me by default."`
+	DataDir        string        `name:"data-dir" env:"REELFLOW_DATA_DIR" default:".reelflow" group:"Addresses" help:"Everything that the laptop stack keeps."`
+	Scratch        string        `name:"scratch" env:"REELFLOW_SCRATCH" placeholder:"DIR" group:"Addresses" help:"Where media work is done, in memory: /dev/shm if there is one, else the system's temporary directory."`
+	DatabaseURL    Address       `name:"database-url" env:"REELFLOW_DATABASE_URL" placeholder:"URL" group:"Addresses" help:"The catalog: sqlite://FILE or postgres://…; catalog.db in the data directory by default."`
+	Vault          Address       `name:"vault" env:"REELFLOW_VAULT" placeholder:"URL" group:"Addresses" help:"Home of the keys of videos: a folder, or file:///FOLDER; vault in the data directory by default."`
 
 	Primary Address   `name:"primary" env:"REELFLOW_PRIMARY" default:"s3://reelflow:reelflow-local@127.0.0.1:9001/reelflow?region=us-east-1&tls=false&name=primary" placeholder:"URL" group:"Stores" help:"The primary store: s3://[KEY:SECRET@]HOST[:PORT]/BUCKET?region=…&tls=…&name=…. Without credentials the AWS SDK's default chain serves."`
 	Backups Addresses `name:"backups" env:"REELFLOW_BACKUPS" default:"s3://reelflow:reelflow-local@127.0.0.1:9002/reelflow?region=us-east-1&tls=false&name=backup-a,s3://reelflow:reelflow-local@127.0.0.1:9003/reelflow?region=us-east-1&tls=false&name=backup-b" placeholder:"URL,…" group:"Stores" help:"The backup stores, comma separated."`
 
-	DeleteGrace    time.Duration `name:"delete-grace" env:"REELFLOW_DELETE_GRACE" default:"168h" group:"Lives" help:"From hidden to the purge."`
-	OverdueAfter   time.Duration `name:"overdue-after" env:"REELFLOW_OVERDUE_AFTER" default:"168h" group:"Lives" help:"A purge that takes longer than this after the end of the grace is reported."`
-	CancelGrace    time.Duration `name:"cancel-grace" env:"REELFLOW_CANCEL_GRACE" default:"0s" group:"Lives" help:"How long operators can restore a canceled video."`
-	DraftTTL       time.Duration `name:"draft-ttl" env:"REELFLOW_DRAFT_TTL" default:"168h" group:"Lives" help:"How long a draft is kept."`
-	RejectedTTL    time.Duration `name:"rejected-ttl" env:"REELFLOW_REJECTED_TTL" default:"24h" group:"Lives" help:"How long an author can read why a video was rejected."`
-	UploadStall    time.Duration `name:"upload-stall" env:"REELFLOW_UPLOAD_STALL" default:"60s" group:"Lives" help:"Without a byte for this long an upload is said to be stalled."`
-	UploadIdle     time.Duration `name:"upload-idle" env:"REELFLOW_UPLOAD_IDLE" default:"24h" group:"Lives" help:"Without a byte for this long an upload expires."`
-	PublishDelay   time.Duration `name:"publish-delay" env:"REELFLOW_PUBLISH_DELAY" default:"0s" group:"Lives" help:"Least time between upload and publication."`
-	OperatorWindow time.Duration `name:"operator-window" env:"REELFLOW_OPERATOR_WINDOW" default:"72h" group:"Lives" help:"How long operators can look at the workflow of an erased video."`
-	AuditEvery     time.Duration `name:"audit-every" env:"REELFLOW_AUDIT_EVERY" default:"1h" group:"Lives" help:"How often the audit looks for what was left behind; at least 1s."`
-	AuditSettle    time.Duration `name:"audit-settle" env:"REELFLOW_AUDIT_SETTLE" default:"30s" group:"Lives" help:"How long after its birth a video may be without a workflow before the audit asks why."`
+	DeleteGrace  time.Duration `name:"delete-grace" env:"REELFLOW_DELETE_GRACE" default:"168h" group:"Lives" help:"From hidden to the purge."`
+	OverdueAfter time.Duration `name:"overdue-after" env:"REELFLOW_OVERDUE_AFTER" default:"168h" group:"Lives" help:"A purge that takes longer than this after the end of the grace is reported."`
+	CancelGrace  time.Duration `name:"cancel-grace" env:"REELFLOW_CANCEL_GRACE" default:"0s" group:"Lives" help:"How long operators can restore a canceled video."`
+	DraftTTL     time.Duration `name:"draft-ttl" env:"REELFLOW_DRAFT_TTL" default:"168h" group:"Lives" help:"How long a draft is kept."`
+	RejectedTTL  time.Duration `name:"rejected-ttl" env:"REELFLOW_REJECTED_TTL" default:"24h" group:"Lives" help:"How long an author can read why a video was rejected."`
+	UploadStall  time.Duration `name:"upload-stall" env:"REELFLOW_UPLOAD_STALL" default:"60s" group:"Lives" help:"Without a byte for this long an upload is said to be stalled."`
+	UploadIdle   time.Duration `name:"upload-idle" env:"REELFLOW_UPLOAD_IDLE" default:"24h" group:"Lives" help:"Without a byte for this long an upload expires."`
+	PublishDelay time.Duration `name:"publish-delay" env:"REELFLOW_PUBLISH_DELAY" default:"0s" group:"Lives" help:"Least time between upload and publication."`
+	AuditEvery   time.Duration `name:"audit-every" env:"REELFLOW_AUDIT_EVERY" default:"1h" group:"Lives" help:"How often the audit looks for what was left behind; at least 1s."`
+	AuditSettle  time.Duration `name:"audit-settle" env:"REELFLOW_AUDIT_SETTLE" default:"30s" group:"Lives" help:"How long after its birth a video may be without a workflow before the audit asks why."`
 
 	MaxBytes    int64         `name:"max-bytes" env:"REELFLOW_MAX_BYTES" default:"287600000" group:"Limits" help:"Largest upload, in bytes."`
 	MaxDuration time.Duration `name:"max-duration" env:"REELFLOW_MAX_DURATION" default:"10m" group:"Limits" help:"Longest video."`
@@ -52,9 +52,10 @@ type Config struct {
 	QuotaBytes     int64 `name:"quota-bytes" env:"REELFLOW_QUOTA_BYTES" default:"0" group:"Limits" help:"How many bytes one person may have uploaded, or be uploading; 0 for any number."`
 	RateCreates    int64 `name:"rate-creates" env:"REELFLOW_RATE_CREATES" default:"300" group:"Limits" help:"New videos a minute, each person at each gateway; 0 for any number."`
 	RateCommands   int64 `name:"rate-commands" env:"REELFLOW_RATE_COMMANDS" default:"600" group:"Limits" help:"Commands a minute (pause, delete and the like), each person at each gateway; 0 for any number."`
-	RateReads      int64 `name:"rate-reads" env:"REELFLOW_RATE_READS" default:"0" group:"Limits" help:"Reads of the API a minute by those who are not signed in, each address at each gateway; 0 for any number, which is right behind a proxy."`
+	RateReads      int64 `name:"rate-reads" env:"REELFLOW_RATE_READS" default:"0" group:"Limits" help:"Reads of the API a minute by those who are not signed in, each address at each gateway; 0 for any number, which is right behind a proxy that is not trusted."`
 
-	Auth                 string `name:"auth" env:"REELFLOW_AUTH" default:"dev" placeholder:"dev|URL" group:"People" help:"Who signs people in: dev (bearer dev:NAME, no proof asked), or the URL of an OIDC issuer."`
+	Auth                 string `name:"auth" env:"REELFLOW_AUTH" default:"dev" placeholder:"dev|URL" group:"People" help:"Who signs people in: dev (bearer dev:NAME, no proof asked; on this machine only), or the URL of an OIDC issuer."`
+	DevAnywhere          bool   `name:"dev-anywhere" env:"REELFLOW_DEV_ANYWHERE" group:"People" help:"With dev: listen on any address and answer to pages of any site, for networks in which everybody may do everything."`
 	OIDCAudience         string `name:"oidc-audience" env:"REELFLOW_OIDC_AUDIENCE" placeholder:"NAME" group:"People" help:"Audience that tokens must be made for; the client id where it is not set."`
 	OIDCClientID         string `name:"oidc-client-id" env:"REELFLOW_OIDC_CLIENT_ID" placeholder:"ID" group:"People" help:"Client id of the pages at the issuer, which sends browsers back to /signin/callback. Without it only tokens are taken."`
 	OIDCClientSecretFile string `name:"oidc-client-secret-file" env:"REELFLOW_OIDC_CLIENT_SECRET_FILE" placeholder:"FILE" group:"People" help:"File that holds the client secret; none for a public client."`
@@ -62,10 +63,7 @@ type Config struct {
 	OIDCNameClaim        string `name:"oidc-name-claim" env:"REELFLOW_OIDC_NAME_CLAIM" default:"sub" placeholder:"CLAIM" group:"People" help:"Claim that is a person's name here. Choose another than sub only where nobody can choose, change or inherit it."`
 	OperatorClaim        string `name:"operator-claim" env:"REELFLOW_OPERATOR_CLAIM" placeholder:"CLAIM=VALUE" group:"People" help:"Claim that makes somebody an operator, as in roles=reelflow-operator or realm_access.roles=ops."`
 
-	SigningKey    Secret  `name:"signing-key" env:"REELFLOW_SIGNING_KEY" placeholder:"KEY" group:"Services" help:"Key that signs receipts."`
-	ImportAllow   string  `name:"import-allow" env:"REELFLOW_IMPORT_ALLOW" placeholder:"HOST,…" group:"Services" help:"Hosts, or HOST:PORT, that imports may fetch from though they are not public, on any port."`
-	ModerationURL Address `name:"moderation-url" env:"REELFLOW_MODERATION_URL" placeholder:"URL" group:"Services" help:"Moderation service."`
-	WebhookURL    Address `name:"webhook-url" env:"REELFLOW_WEBHOOK_URL" placeholder:"URL" group:"Services" help:"Where changes are announced."`
+	ImportAllow string `name:"import-allow" env:"REELFLOW_IMPORT_ALLOW" placeholder:"HOST,…" group:"Services" help:"Hosts, or HOST:PORT, that imports may fetch from though they are not public, on any port."`
 
 	Role        string `name:"role" env:"REELFLOW_ROLE" default:"all" placeholder:"all|control|transfer|media" group:"Process" help:"Work that a worker takes: all, control, transfer or media."`
 	StdinParent bool   `name:"stdin-parent" env:"REELFLOW_STDIN_PARENT" group:"Process" help:"Stop when standard input ends, for a parent that may die."`

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,12 +112,64 @@ func TestNoStoreHasTheNameOfAnotherPlace(t *testing.T) {
 
 func TestAnIssuerNeedsAnAudience(t *testing.T) {
 	t.Setenv("REELFLOW_AUTH", "https://issuer.example")
+	t.Setenv("REELFLOW_PUBLIC_URL", "https://reels.example")
 	if _, err := parse(t); err == nil || !strings.Contains(err.Error(), "REELFLOW_OIDC_AUDIENCE") {
 		t.Errorf("%v", err)
 	}
 	for _, enough := range []string{"--oidc-audience=reelflow", "--oidc-client-id=pages"} {
 		if _, err := parse(t, enough); err != nil {
 			t.Errorf("%s: %v", enough, err)
+		}
+	}
+}
+
+// Without it links, redirects and cookies would be made by whatever name a request came under.
+func TestAnIssuerNeedsThePublicURL(t *testing.T) {
+	t.Setenv("REELFLOW_AUTH", "https://issuer.example")
+	t.Setenv("REELFLOW_OIDC_AUDIENCE", "reelflow")
+	if _, err := parse(t); err == nil || !strings.Contains(err.Error(), "REELFLOW_PUBLIC_URL") {
+		t.Errorf("%v", err)
+	}
+	for address, good := range map[string]bool{
+		"https://reels.example": true, "https://reels.example/": true, "http://127.0.0.1:8080": true,
+		"https://reels.example/videos": false, "https://reels.example?x": false, "https://me@reels.example": false, "ftp://reels.example": false, "https:": false,
+	} {
+		if _, err := parse(t, "--public-url="+address); (err == nil) != good {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	c, err := parse(t, "--trusted-proxies", "10.1.2.3/8, 192.0.2.1,fd00::/8")
+	if err != nil || fmt.Sprint(c.Proxies()) != "[10.0.0.0/8 192.0.2.1/32 fd00::/8]" {
+		t.Errorf("%v %v", c.Proxies(), err)
+	}
+	if _, err := parse(t, "--trusted-proxies", "10.0.0.0/8,proxy.lan"); err == nil || !strings.Contains(err.Error(), "proxy.lan") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Whoever sets what does nothing yet would rely on it.
+func TestWhatDoesNothingIsRefused(t *testing.T) {
+	for _, name := range notYet {
+		t.Setenv(name, "")
+	}
+	if _, err := parse(t); err != nil {
+		t.Errorf("set to nothing: %v", err)
+	}
+	for _, name := range notYet {
+		t.Setenv(name, "https://moderation.example")
+	}
+	_, err := parse(t)
+	for _, name := range notYet {
+		if err == nil || !strings.Contains(err.Error(), name+" is set and does nothing yet") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for field := range reflect.TypeFor[Config]().Fields() {
+		if slices.Contains(notYet, field.Tag.Get("env")) {
+			t.Errorf("%s is a setting: take it from notYet", field.Name)
 		}
 	}
 }
@@ -135,7 +188,6 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 	const hidden = "hunter2"
 	for name, value := range map[string]string{
 		"REELFLOW_TOKEN":        hidden,
-		"REELFLOW_SIGNING_KEY":  hidden,
 		"REELFLOW_PRIMARY":      "s3://me:" + hidden + "@h/b?name=p",
 		"REELFLOW_BACKUPS":      "s3://me:" + hidden + "@h/b?name=b",
 		"REELFLOW_DATABASE_URL": "postgres://me:" + hidden + "@h/b?sslpassword=" + hidden,

@@ -147,6 +147,12 @@ func parseAddresses(text string) (any, error) {
 	return list, nil
 }
 
+// notYet are variables that are kept for what is to come. Whoever sets one today expects
+// something that doesn't happen.
+var notYet = []string{
+	"REELFLOW_SIGNING_KEY", "REELFLOW_MODERATION_URL", "REELFLOW_TRANSCRIPTION_URL", "REELFLOW_WEBHOOK_URL", "REELFLOW_OPERATOR_WINDOW",
+}
+
 // unknown finds REELFLOW_ variables that no flag of the program has.
 func (f *findings) unknown(model *kong.Application, environ []string) {
 	known := map[string]bool{}
@@ -156,9 +162,13 @@ func (f *findings) unknown(model *kong.Application, environ []string) {
 		}
 	}
 	for _, pair := range environ {
-		name, _, _ := strings.Cut(pair, "=")
-		if strings.HasPrefix(name, "REELFLOW_") && !known[name] && !isFile(name, known) {
+		name, value, _ := strings.Cut(pair, "=")
+		switch {
+		case !strings.HasPrefix(name, "REELFLOW_") || known[name] || isFile(name, known):
+		case !slices.Contains(notYet, name):
 			f.problems = append(f.problems, name+" is not a setting; --help shows all of them")
+		case value != "":
+			f.problems = append(f.problems, name+" is set and does nothing yet: take it away, so that nobody relies on it")
 		}
 	}
 }

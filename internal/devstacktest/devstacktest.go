@@ -78,7 +78,14 @@ func Start(t testing.TB, parts ...string) *Stack {
 	t.Helper()
 	s := &Stack{dir: t.TempDir(), binary: binary(t), parts: map[string]*part{}}
 	t.Cleanup(func() { s.stop(t) })
-	names := expand(parts)
+	if err := s.start(expand(parts)); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// start runs parts, and returns when they are ready.
+func (s *Stack) start(names []string) error {
 	errs := make([]error, len(names))
 	var group sync.WaitGroup
 	for i, name := range names {
@@ -86,7 +93,7 @@ func Start(t testing.TB, parts ...string) *Stack {
 	}
 	group.Wait()
 	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for _, name := range names {
 		r := s.parts[name].report
@@ -95,7 +102,7 @@ func Start(t testing.TB, parts ...string) *Stack {
 		}
 		s.Stores = append(s.Stores, r.Stores...)
 	}
-	return s
+	return nil
 }
 
 func expand(parts []string) []string {
@@ -299,14 +306,19 @@ func (p *part) end() {
 	}
 }
 
-func (s *Stack) stop(t testing.TB) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// end stops all parts.
+func (s *Stack) end() {
 	var group sync.WaitGroup
 	for _, p := range s.parts {
 		group.Go(p.end)
 	}
 	group.Wait()
+}
+
+func (s *Stack) stop(t testing.TB) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end()
 	if !t.Failed() {
 		return
 	}

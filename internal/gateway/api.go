@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -17,6 +19,9 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
+// A list is never null, in either direction.
+func init() { huma.DefaultArrayNullable = false }
+
 // registerAPI registers every operation of the HTTP API with mux.
 func (g *Gateway) registerAPI(mux *routeTable) {
 	config := huma.DefaultConfig("reelflow", "1.0.0")
@@ -25,28 +30,43 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 	config.Info.Description = "The whole life of short videos. Errors are application/problem+json (RFC 9457) with a code."
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of the issuer's; in development mode dev:<name>"},
-		"session": {Type: "apiKey", In: "cookie", Name: people.SessionCookie, Description: "From /signin"},
+		"session": {Type: "apiKey", In: "cookie", Name: people.SessionCookie, Description: "From /signin; " + people.SecurePrefix + people.SessionCookie + " where the gateway is reached by TLS"},
 	}
-	config.Security = []map[string][]string{{"bearer": {}}, {"session": {}}, {}}
 	g.api = huma.NewAPI(config, translated{humago.NewAdapter(mux, "")})
 	g.registerVideos()
+	g.registerStreams()
 	g.registerCommands()
 	g.registerLists()
 	g.registerReceipts()
 	g.describeUploads()
+	describeAnswers(g.api.OpenAPI())
 	g.registerOpenAPI(mux)
 }
 
+// security says who may send a request, as OpenAPI has it.
+type security = []map[string][]string
+
+func signedInOnly() security { return security{{"bearer": {}}, {"session": {}}} }
+
 // operation is what every operation has: an id, one answer that is good, and problems.
+// Everybody may read, but for what is the caller's own.
 func (g *Gateway) operation(method, path, id, summary string, status int) huma.Operation {
-	schema := g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
+	who := signedInOnly()
+	if method == http.MethodGet && !strings.HasPrefix(path, "/v1/me/") {
+		who = append(who, map[string][]string{})
+	}
 	return huma.Operation{
-		OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status,
+		OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status, Security: who,
 		MaxBodyBytes: 256 << 10,
-		Responses: map[string]*huma.Response{"default": {
-			Description: "A problem, with a code that says which",
-			Content:     map[string]*huma.MediaType{problem.MediaType: {Schema: schema}},
-		}},
+		Responses:    map[string]*huma.Response{"default": g.problemResponse()},
+	}
+}
+
+func (g *Gateway) problemResponse() *huma.Response {
+	schema := g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
+	return &huma.Response{
+		Description: "A problem, with a code that says which",
+		Content:     map[string]*huma.MediaType{problem.MediaType: {Schema: schema}},
 	}
 }
 
@@ -96,18 +116,6 @@ func (g *Gateway) registerVideos() {
 			}
 			return g.answer(ctx, s)
 		})
-	events := g.operation(http.MethodGet, "/v1/videos/{id}/events", "follow-video", "Server-sent events: `video` with the video at each change, last `gone`", http.StatusOK)
-	events.Responses["200"] = &huma.Response{Description: "A stream of events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}}}
-	huma.Register(g.api, events, func(ctx context.Context, in *ByID) (*huma.StreamResponse, error) {
-		s, err := g.load(ctx, in.ID)
-		if err != nil {
-			return nil, g.errors.Problem(ctx, err)
-		}
-		return &huma.StreamResponse{Body: func(ctx huma.Context) {
-			r, w := humago.Unwrap(ctx)
-			g.stream(w, r, s)
-		}}, nil
-	})
 	huma.Register(g.api, g.operation(http.MethodGet, "/v1/videos/{id}/playback", "get-playback", "Addresses to watch a video by, which need no header or cookie", http.StatusOK),
 		func(ctx context.Context, in *ByID) (*playbackAnswer, error) {
 			p, err := g.playback(ctx, in.ID)
@@ -143,13 +151,10 @@ func (g *Gateway) createVideo(ctx context.Context, n creation.NewVideo, key stri
 }
 
 func (g *Gateway) registerCommands() {
-	type body struct {
-		KeepDraft bool `json:"keep_draft,omitempty" doc:"With cancel: keep it as a draft"`
-	}
 	type command struct {
 		ByID
 		Key  string `header:"Idempotency-Key" doc:"Accepted, but not needed: repeating a command is a success"`
-		Body *body
+		Body *video.CommandBody
 	}
 	for _, c := range video.Commands {
 		if c == video.Delete {
@@ -160,16 +165,12 @@ func (g *Gateway) registerCommands() {
 			op.Responses["202"] = g.onRecord()
 		}
 		huma.Register(g.api, op, func(ctx context.Context, in *command) (*commandAnswer, error) {
-			var request video.CommandRequest
-			if in.Body != nil {
-				request.KeepDraft = in.Body.KeepDraft
-			}
-			return g.answerCommand(ctx, in.ByID, c, request)
+			return g.answerCommand(ctx, in.ByID, c, *cmp.Or(in.Body, &video.CommandBody{}))
 		})
 	}
 	huma.Register(g.api, g.operation(http.MethodDelete, "/v1/videos/{id}", "delete-video", "Answers once the video is hidden, whatever state its workflow is in; then it is erased everywhere. There is no undelete", http.StatusAccepted),
 		func(ctx context.Context, in *ByID) (*commandAnswer, error) {
-			return g.answerCommand(ctx, *in, video.Delete, video.CommandRequest{})
+			return g.answerCommand(ctx, *in, video.Delete, video.CommandBody{})
 		})
 }
 
@@ -189,8 +190,8 @@ type commandAnswer struct {
 	Body   video.Video
 }
 
-func (g *Gateway) answerCommand(ctx context.Context, in ByID, c video.Command, r video.CommandRequest) (*commandAnswer, error) {
-	s, did, err := g.ask(ctx, in.ID, c, r)
+func (g *Gateway) answerCommand(ctx context.Context, in ByID, c video.Command, body video.CommandBody) (*commandAnswer, error) {
+	s, did, err := g.ask(ctx, in.ID, c, body)
 	if err != nil {
 		return nil, g.errors.Problem(ctx, err)
 	}

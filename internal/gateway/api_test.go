@@ -23,7 +23,7 @@ func TestCreate(t *testing.T) {
 	s := newSite(t)
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	body := fmt.Sprintf(`{"title":"Waves","caption":"at #sea","hashtags":["#sea","sun"],"music":"Debussy","visibility":"unlisted",
-		"publish_at":%q,"publish_delay":"90s","review":true,"reviewers":["reviewer"],"keep_draft":true,"allow_download":true,"protect":true,
+		"publish_at":%q,"publish_delay":"90s","review":true,"reviewers":["reviewer"],"keep_draft":true,"allow_download":true,
 		"source":{"size":1000,"filename":"waves.mp4","content_type":"video/mp4","sha256":"%064x"}}`, at.Format(time.RFC3339), 7)
 	got := s.request("owner", "POST", "/v1/videos", body)
 	v := s.video(got, http.StatusCreated)
@@ -31,7 +31,7 @@ func TestCreate(t *testing.T) {
 		t.Errorf("id %q, Location %q", v.ID, got.header.Get("Location"))
 	}
 	if v.Owner != "owner" || v.Stage != video.Uploading || v.Title != "Waves" || v.Caption != "at #sea" || v.Music != "Debussy" ||
-		!slices.Equal(v.Hashtags, []string{"sea", "sun"}) || v.Visibility != "unlisted" || !v.PublishAt.Equal(at) || !v.AllowDownload || !v.Protect {
+		!slices.Equal(v.Hashtags, []string{"sea", "sun"}) || v.Visibility != "unlisted" || !v.PublishAt.Equal(at) || !v.AllowDownload || !v.Review || !v.KeepDraft {
 		t.Errorf("%s", got.body)
 	}
 	if v.Upload == nil || !strings.HasPrefix(*v.Upload.URL, s.url+"/v1/uploads/") || strings.Contains(*v.Upload.URL, string(v.ID)) || *v.Upload.Length != 1000 {
@@ -93,6 +93,7 @@ func TestBadRequests(t *testing.T) {
 		`{"visibility":"secret"}`:                            {video.Invalid, "visibility"},
 		`{"publish_at":"soon"}`:                              {video.Invalid, "publish_at"},
 		`{"publish_delay":"later"}`:                          {video.Invalid, "publish_delay"},
+		`{"protect":true}`:                                   {video.Invalid, "protect"},
 		`{"publish_delay":-1}`:                               {video.Invalid, "publish_delay"},
 		`{"hashtags":["two words"]}`:                         {video.Invalid, "hashtags"},
 		`{"reviewers":["a/b"]}`:                              {video.Invalid, "reviewers"},
@@ -357,7 +358,7 @@ func TestPanicsTellNothing(t *testing.T) {
 }
 
 func TestCrossOriginProgramsMayUseTokens(t *testing.T) {
-	s := newSite(t)
+	s := newSiteOf(t, func(s *Settings) { s.DevAnywhere = true })
 	got := s.request("", "OPTIONS", "/v1/videos", "", "Origin", "https://app.example", "Access-Control-Request-Method", "POST")
 	if got.status != 204 || got.header.Get("Access-Control-Allow-Origin") != "*" || got.header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("%d %v", got.status, got.header)

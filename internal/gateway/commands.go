@@ -41,7 +41,7 @@ const (
 
 // ask gives a command on behalf of whoever sent the request, and returns the video as
 // it is then. What is so already is answered from the row and asks no workflow.
-func (g *Gateway) ask(ctx context.Context, id string, c video.Command, r video.CommandRequest) (s loaded, did outcome, err error) {
+func (g *Gateway) ask(ctx context.Context, id string, c video.Command, body video.CommandBody) (s loaded, did outcome, err error) {
 	if s, err = g.load(ctx, id); err != nil {
 		return s, taken, err
 	}
@@ -58,7 +58,11 @@ func (g *Gateway) ask(ctx context.Context, id string, c video.Command, r video.C
 	if state.Repeats(c) && !g.mayYetChange(s.row.ID, c) {
 		return s, taken, nil
 	}
-	if did, err = g.give(ctx, s.row, c, r); err != nil {
+	request, err := g.requestOf(ctx, s, c, body)
+	if err != nil {
+		return s, taken, err
+	}
+	if did, err = g.give(ctx, s.row, c, request); err != nil {
 		if o, ok := errors.AsType[*Obstacle](err); ok {
 			err = o.problem(slices.Contains(s.roles, video.Operator))
 		}

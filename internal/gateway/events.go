@@ -1,21 +1,14 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/reelflow/reelflow/video"
 )
 
-const (
-	pollEvery      = 250 * time.Millisecond
-	heartbeatEvery = 15 * time.Second
-)
+const pollEvery = 250 * time.Millisecond
 
 // followers are the streams of events of this gateway, by video. One query asks
 // the catalog for all videos that somebody follows, however many they are.
@@ -34,9 +27,8 @@ func newFollowers() *followers {
 	return &followers{topics: map[video.ID]*topic{}, closed: make(chan struct{})}
 }
 
-// join returns a channel that is written to after each change, until leave.
-func (f *followers) join(id video.ID) (changed chan struct{}, leave func()) {
-	changed = make(chan struct{}, 1)
+// join writes to a channel with room for one after each change of a video, until leave.
+func (f *followers) join(id video.ID, changed chan struct{}) (leave func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.topics[id]
@@ -45,7 +37,7 @@ func (f *followers) join(id video.ID) (changed chan struct{}, leave func()) {
 		f.topics[id] = t
 	}
 	t.streams[changed] = true
-	return changed, func() { f.leave(id, changed) }
+	return func() { f.leave(id, changed) }
 }
 
 func (f *followers) leave(id video.ID, changed chan struct{}) {
@@ -115,67 +107,4 @@ func (g *Gateway) poll(ctx context.Context) {
 		}
 		g.followers.at(id, revision)
 	}
-}
-
-// stream sends the video at each change, for as long as its viewer may see it.
-func (g *Gateway) stream(w http.ResponseWriter, r *http.Request, first loaded) {
-	changed, leave := g.followers.join(first.row.ID)
-	defer leave()
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
-	if r.Method == http.MethodHead {
-		return
-	}
-	out := http.NewResponseController(w)
-	heartbeat := time.NewTicker(heartbeatEvery)
-	defer heartbeat.Stop()
-	_, err := fmt.Fprint(w, "retry: 2000\n\n")
-	var last []byte
-	for over := false; err == nil && !over; {
-		// Whatever the server's deadlines: a stream lasts for hours, but one whose viewer reads nothing is cut off.
-		_ = out.SetWriteDeadline(time.Now().Add(2 * heartbeatEvery))
-		last, over, err = g.sendEvent(w, r, string(first.row.ID), last)
-		if flushed := out.Flush(); err == nil {
-			err = flushed
-		}
-		if over || err != nil {
-			return
-		}
-		select {
-		case <-r.Context().Done():
-			return
-		case <-g.followers.closed:
-			return
-		case <-heartbeat.C:
-			_, err = fmt.Fprint(w, ": still here\n\n")
-		case <-changed:
-		}
-	}
-}
-
-// sendEvent writes the video if it looks different from the last time, or its end.
-func (g *Gateway) sendEvent(w http.ResponseWriter, r *http.Request, id string, last []byte) (now []byte, over bool, err error) {
-	s, err := g.load(r.Context(), id)
-	if err != nil {
-		if code := video.CodeOf(err); code == video.Gone || code == video.NotFound {
-			_, err = fmt.Fprintf(w, "event: gone\ndata: {\"id\":%q,\"code\":%q}\n\n", id, code)
-			return last, true, err
-		}
-		if video.CodeOf(err) == video.Unauthenticated {
-			return last, true, nil // the viewer's token has expired: with another they may come back
-		}
-		return last, false, r.Context().Err() // what is down comes back; the viewer stays
-	}
-	v, err := g.render(r.Context(), s)
-	if err != nil {
-		return last, false, r.Context().Err()
-	}
-	now, err = json.Marshal(v)
-	if err != nil || bytes.Equal(now, last) {
-		return last, false, err
-	}
-	_, err = fmt.Fprintf(w, "event: video\nid: %d\ndata: %s\n\n", s.row.Revision, now)
-	return now, false, err
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -16,7 +17,13 @@ type event struct{ name, data string }
 // listen follows a video; the channel is closed with the stream.
 func (s *site) listen(as string, id video.ID) <-chan event {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), "GET", s.url+"/v1/videos/"+string(id)+"/events", nil)
+	return s.follow(s.t.Context(), as, "/v1/videos/"+string(id)+"/events")
+}
+
+// follow reads the stream at an address until ctx ends.
+func (s *site) follow(ctx context.Context, as, path string) <-chan event {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(ctx, "GET", s.url+path, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -105,6 +112,61 @@ func TestEvents(t *testing.T) {
 	for begun := time.Now(); len(s.followers.followed()) != 0; time.Sleep(time.Millisecond) {
 		if time.Since(begun) > 5*time.Second {
 			t.Fatal("a stream that has ended is still polled for")
+		}
+	}
+}
+
+// One stream tells of several videos, and lasts until none of them is left to see.
+func TestOneStreamOfSeveralVideos(t *testing.T) {
+	s := newSite(t)
+	public, private := s.in(video.Published, "public"), s.in(video.Published, "private")
+	events := s.follow(t.Context(), "", "/v1/events?id="+string(public)+"&id="+string(private)+"&id="+string(public)+"&id=nonsense")
+	got := map[string]int{}
+	for range 3 {
+		e := s.await(events)
+		got[e.name]++
+		if want := map[string]string{"video": string(public), "gone": "not_found"}[e.name]; !strings.Contains(e.data, want) {
+			t.Errorf("%+v", e)
+		}
+	}
+	if got["video"] != 1 || got["gone"] != 2 {
+		t.Errorf("first %v", got)
+	}
+	s.video(s.request("owner", "DELETE", "/v1/videos/"+string(public), ""), 202)
+	if e := s.await(events); e.name != "gone" || !strings.Contains(e.data, string(public)) {
+		t.Errorf("then %+v", e)
+	}
+	if e := s.await(events); e.name != "" {
+		t.Errorf("after the end: %+v", e)
+	}
+	s.refusal(s.request("", "GET", "/v1/events", ""), video.Invalid)
+	s.refusal(s.request("", "GET", "/v1/events?id="+strings.Repeat("x&id=", 51), ""), video.Invalid)
+}
+
+// Nobody holds connections without end: ten streams a person, twenty an address.
+func TestStreamsAreCounted(t *testing.T) {
+	s := newSite(t)
+	id := s.in(video.Published, "public")
+	for as, most := range map[string]int{"owner": streamsAPerson, "": streamsAnAddress} {
+		ctx, stop := context.WithCancel(t.Context())
+		var last <-chan event
+		for range most {
+			last = s.follow(ctx, as, "/v1/videos/"+string(id)+"/events")
+			s.await(last)
+		}
+		refused := s.request(as, "GET", "/v1/events?id="+string(id), "")
+		if s.refusal(refused, video.RateLimited); refused.header.Get("Retry-After") == "" {
+			t.Error("it isn't said when there is room")
+		}
+		s.await(s.follow(ctx, "other", "/v1/events?id="+string(id))) // others are not in the way
+		stop()
+		for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			if s.request(as, "HEAD", "/v1/events?id="+string(id), "").status == http.StatusOK {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("streams that were closed are still counted")
+			}
 		}
 	}
 }

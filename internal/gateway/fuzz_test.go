@@ -1,14 +1,12 @@
 package gateway
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/tus/tusd/v2/pkg/handler"
@@ -27,9 +25,6 @@ func FuzzUploadMetadata(f *testing.F) {
 			if !utf8.ValidString(text) || utf8.RuneCountInString(text) > most {
 				t.Errorf("%q", text)
 			}
-		}
-		if kind := downloadType(n.Source.ContentType); !strings.HasPrefix(kind, "video/") && kind != "application/octet-stream" {
-			t.Errorf("a browser might take %q for a page", kind)
 		}
 	})
 }
@@ -63,22 +58,6 @@ func FuzzCursor(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, cursor string) {
 		if _, _, err := c.Videos(t.Context(), catalog.Query{Cursor: cursor}); err != nil && video.CodeOf(err) != video.Invalid {
-			t.Error(err)
-		}
-	})
-}
-
-func FuzzPlaybackToken(f *testing.F) {
-	s, now := Gateway{tokens: bytes.Repeat([]byte{7}, 32)}, time.Now()
-	id, other := video.NewID(), video.NewID()
-	good := s.playbackToken(id, anyone, now.Add(time.Hour))
-	for _, seed := range []string{"", good, s.playbackToken(other, insiders, now.Add(time.Hour)), s.playbackToken(id, insiders, now), good + "=", good[:len(good)-1]} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, token string) {
-		if class, err := s.checkToken(id, token, now); err == nil && (token != good || class != anyone) {
-			t.Errorf("%q lets in as %c", token, class)
-		} else if err != nil && video.CodeOf(err) != video.Unauthenticated {
 			t.Error(err)
 		}
 	})

@@ -24,6 +24,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -38,6 +39,7 @@ import (
 	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/internal/gateway/pages"
 	"github.com/reelflow/reelflow/internal/gateway/people"
+	"github.com/reelflow/reelflow/internal/gateway/playback"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/secret"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
@@ -57,9 +59,13 @@ type Settings struct {
 	Policy      video.Policy
 	Limits      Limits
 	Import      fetch.Policy // what a worker will fetch: here only looked at, to refuse early
-	// PublicURL is how people reach the gateway, without a slash at the end.
-	// Empty: by the name that each request came under.
+	// PublicURL is how people reach the gateway, without a slash at the end. Empty: by
+	// what a trusted proxy says, else by the name that each request came under.
 	PublicURL string
+	Proxies   []netip.Prefix // that are trusted; see origin.Rule
+	// DevAnywhere opens development mode, in which everybody is who they say, to pages of
+	// other sites and under other names than those of this machine.
+	DevAnywhere bool
 }
 
 // Gateway serves HTTP. Make it with New; it needs Run for events and repairs.
@@ -71,14 +77,15 @@ type Gateway struct {
 	lives    Lives
 	log      *slog.Logger
 	errors   *problem.Answerer
-	tokens   secret.Key // of playback
 
 	people   *people.People
 	creation *creation.Creator
 	uploads  *uploads.Server
 	pages    *pages.Pages
+	players  *playback.Server
 
 	followers  *followers
+	streams    openStreams
 	progress   *progressRates
 	commands   *people.Rates
 	reads      *people.Rates
@@ -123,9 +130,11 @@ func (g *Gateway) makeRooms(pepper []byte) (err error) {
 	if g.people, err = people.New(people.Settings{Auth: s.Auth, Issuer: s.Issuer}, pepper, g.pages, g.errors); err != nil {
 		return err
 	}
-	if g.tokens, err = secret.Derive(pepper, "playback"); err != nil {
+	tokens, err := secret.Derive(pepper, "playback")
+	if err != nil {
 		return err
 	}
+	g.players = playback.New(playback.Parts{Secret: tokens, Catalog: g.catalog, Vault: g.vault, Primary: g.stores.Primary, Host: playbackHost{g}, Errors: g.errors, Log: g.log})
 	if g.creation, err = creation.New(g.creationSettings(), g.catalog, g.vault, g.lives, pepper, g.people.OwnerID, g.log); err != nil {
 		return err
 	}
@@ -147,7 +156,9 @@ func (g *Gateway) creationSettings() creation.Settings {
 }
 
 // origins is how the gateway finds out under which address it is reached.
-func (g *Gateway) origins() origin.Rule { return origin.Rule{PublicURL: g.settings.PublicURL} }
+func (g *Gateway) origins() origin.Rule {
+	return origin.Rule{PublicURL: g.settings.PublicURL, Proxies: g.settings.Proxies}
+}
 
 // Handler serves every address.
 func (g *Gateway) Handler() http.Handler { return g.handler }
@@ -163,6 +174,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wait.Go(func() { g.follow(ctx) })
 	wait.Go(func() { g.creation.Run(ctx) })
 	wait.Go(func() { g.keepPromises(ctx) })
+	wait.Go(func() { g.players.Run(ctx) })
 	err := g.uploads.Run(ctx)
 	stop() // when the leases can't be kept, nothing else should go on
 	wait.Wait()

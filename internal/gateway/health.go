@@ -116,5 +116,7 @@ func (f *readiness) note(part string, err error) {
 func (g *Gateway) writeReadiness(w http.ResponseWriter, found readiness) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = g.sent(json.NewEncoder(w).Encode(found))
+	if err := json.NewEncoder(w).Encode(found); err != nil {
+		g.log.Debug("answer not sent", "error", err)
+	}
 }

@@ -206,11 +206,23 @@ func (f *fakeLives) take(ctx context.Context, id video.ID, c video.Command, r vi
 		now.Held = c == video.Hold
 	case video.Approve:
 		stage = video.Scheduled
+	case video.Reject:
+		stage, now.Ending = video.Rejected, video.ByRejection
+	case video.Publish:
+		stage = video.Publishing
+	case video.Restore:
+		stage, now.Ending = video.Uploading, ""
+		if row.Stage == video.Rejected {
+			stage = video.Reviewing
+		}
 	}
 	_, err = f.catalog.Control(ctx, now, func(v *catalog.Video) {
 		v.Stage = stage
-		if c == video.Approve {
-			v.Decisions = append(v.Decisions, c)
+		if v.Failure = nil; c == video.Reject {
+			v.Failure = &video.Rejection{Code: "reviewer", Message: "A reviewer has rejected this video."}
+		}
+		if c == video.Approve || c == video.Reject {
+			v.Decisions, v.DecidedBy = append(v.Decisions, c), r.By
 		}
 		if c == video.Delete && v.HiddenAt.IsZero() {
 			v.HiddenAt = time.Now()

@@ -16,6 +16,8 @@ type loaded struct {
 	about about.Video
 	who   people.Person
 	roles []video.Role // what they are to it
+
+	decided bool // as a reviewer they have approved or rejected it
 }
 
 func noSuchVideo() error { return video.Errorf(video.NotFound, "There is no such video.") }
@@ -67,6 +69,7 @@ func (g *Gateway) loadRow(ctx context.Context, row catalog.Video, who people.Per
 	}
 	if slices.Contains(a.Reviewers, who.Name) {
 		v.roles = append(v.roles, video.Reviewer)
+		v.decided = row.DecidedBy != "" && row.DecidedBy == g.people.OwnerID(who.Name)
 	}
 	return v, nil
 }
@@ -94,13 +97,17 @@ func (g *Gateway) loadAll(ctx context.Context, q catalog.Query) (all []loaded, n
 	return all, next, nil
 }
 
-// factsOf are what decides who sees a video, for somebody in these roles. Nothing records
-// who has decided a review yet, and nobody can interact: both stay false until then.
+// factsOf are what decides who sees a video, for somebody in these roles. Nobody can
+// interact with one yet.
 func factsOf(row catalog.Video, roles []video.Role) video.Facts {
-	return video.Facts{State: row.State(), Visibility: video.Visibility(row.Visibility), Roles: roles, Decided: false, Interacted: false}
+	return video.Facts{State: row.State(), Visibility: video.Visibility(row.Visibility), Roles: roles}
 }
 
-func (v loaded) facts() video.Facts { return factsOf(v.row, v.roles) }
+func (v loaded) facts() video.Facts {
+	f := factsOf(v.row, v.roles)
+	f.Decided = v.decided
+	return f
+}
 
 // canSee says why they may not know of the video: nil, NotFound or Gone.
 func (v loaded) canSee() error { return v.facts().Access().Sees }

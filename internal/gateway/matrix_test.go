@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/playback"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -36,8 +37,9 @@ delete      ufoof  ufoof   nnoon   nnoon   nnoof   nnoon   nnoon  nnoon   nnoon 
 receipt     nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   ooooo  nnnnn nnnnn
 anyone's    ooooo  ooooo   ggggg   ggggg   ggggg   ggggg   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
 insider's   ooooo  ooooo   ooooo   ggggg   ooooo   ooooo   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
-forged      uuuuu  uuuuu   uuuuu   uuuuu   uuuuu   uuuuu   uuuuu  uuuuu   uuuuu   uuuuu   uuuuu   uuuuu   ggggg  nnnnn nnnnn
-segment     ooooo  ooooo   ooooo   ccccc   ooooo   ooooo   ccccc  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
+reviewer's  ooooo  ooooo   ggggg   ggggg   ooooo   ggggg   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
+forged      uuuuu  uuuuu   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ggggg   ggggg  nnnnn nnnnn
+segment     ooooo  ooooo   ooooo   nnnnn   ooooo   ooooo   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ggggg   ggggg  nnnnn nnnnn
 head        .....  .....   .....   ooooo   .....   .....   ooooo  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
 send        .....  .....   .....   ooooo   .....   .....   lllll  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
 terminate   .....  .....   .....   ooooo   .....   .....   ooooo  ooooo   ooooo   ooooo   ooooo   ooooo   ooooo  nnnnn nnnnn
@@ -55,8 +57,8 @@ profile     ooooo  -----   -----   -----   -----   -----   -----  -----   ----- 
 // situation is a video in the state of a column, with everything that addresses
 // need to lead to it.
 type situation struct {
-	id, upload, segment      string
-	anyone, insider, another string // tokens
+	id, upload, segment                string
+	anyone, reviewer, insider, another string // tokens
 }
 
 var stages = map[string]video.Stage{
@@ -93,9 +95,10 @@ func (s *site) situation(column string, packaged bool) situation {
 
 func (s *site) addressed(at situation) situation {
 	until := time.Now().Add(time.Hour)
-	at.anyone = s.playbackToken(video.ID(at.id), anyone, until)
-	at.insider = s.playbackToken(video.ID(at.id), insiders, until)
-	at.another = s.playbackToken(video.NewID(), insiders, until)
+	at.anyone = s.players.Token(video.ID(at.id), playback.Anyone, until)
+	at.reviewer = s.players.Token(video.ID(at.id), playback.Reviewer, until)
+	at.insider = s.players.Token(video.ID(at.id), playback.Insider, until)
+	at.another = s.players.Token(video.NewID(), playback.Insider, until)
 	return at
 }
 
@@ -148,11 +151,12 @@ func everyQuestion() (all []asked) {
 			return s.request(who, method, address, "")
 		}})
 	}
-	for _, media := range []string{"{playlist}", "key/{rendition}/{n}", "poster.jpg", "preview/{name}", "source"} {
+	for _, media := range []string{"{playlist}", "previews.vtt", "key/{rendition}/{n}", "poster.jpg", "preview/{name}", "source"} {
 		for row, token := range map[string]func(situation) string{
-			"anyone's":  func(at situation) string { return at.anyone },
-			"insider's": func(at situation) string { return at.insider },
-			"forged":    func(at situation) string { return at.another },
+			"anyone's":   func(at situation) string { return at.anyone },
+			"reviewer's": func(at situation) string { return at.reviewer },
+			"insider's":  func(at situation) string { return at.insider },
+			"forged":     func(at situation) string { return at.another },
 		} {
 			all = append(all, get(row, "/play/{id}/{token}/"+media, func(at situation) []string {
 				return []string{"{id}", at.id, "{token}", token(at), "{playlist}", "master.m3u8", "{rendition}", "720p", "{n}", "0", "{name}", "0.jpg"}

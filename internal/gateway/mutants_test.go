@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/playback"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -145,7 +146,7 @@ func (m *mutator) good(own video.Video, public video.ID) (all []raw) {
 		add("DELETE", "/v1/videos/"+string(id), "")
 		add("POST", "/v1/uploads/", "", append(tus, [2]string{"Upload-Length", "1000"}, [2]string{"Upload-Metadata", metadata("video_id", string(id))})...)
 		add("GET", "/watch/"+string(id), "", [2]string{"Accept", "text/html"})
-		add("GET", "/play/"+string(id)+"/"+m.playbackToken(public, insiders, time.Now().Add(time.Hour))+"/source", "", [2]string{"Range", "bytes=0-9"})
+		add("GET", "/play/"+string(id)+"/"+m.players.Token(public, playback.Insider, time.Now().Add(time.Hour))+"/source", "", [2]string{"Range", "bytes=0-9"})
 	}
 	for _, path := range []string{"/v1/me/videos?stage=uploading&limit=5", "/v1/me/drafts?cursor=MSBh", "/v1/users/owner/videos", "/@owner", "/v1/receipts/" + string(own.ID),
 		"/openapi.json", "/docs", "/", "/signin?next=/docs", "/signin/callback?code=a&state=b", "/assets/page.css", "/healthz"} {

@@ -38,21 +38,47 @@ func (g *Gateway) registerOpenAPI(mux *routeTable) {
 
 // describeUploads adds the tus server to the document: it is not an operation of huma's.
 func (g *Gateway) describeUploads() {
-	text := func(status, description string) map[string]*huma.Response {
-		return map[string]*huma.Response{status: {Description: description}}
-	}
-	token := &huma.Param{Name: "token", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}}
+	const each = uploads.Path + "{token}"
+	whoHasTheURL := security{{}}
 	for _, op := range []*huma.Operation{
-		{Method: http.MethodPost, Path: uploads.Path, OperationID: "create-upload", Summary: "tus 1.0: begin an upload",
+		{Method: http.MethodPost, Path: uploads.Path, OperationID: "create-upload", Summary: "tus 1.0: begin an upload", Security: signedInOnly(),
 			Description: "Upload-Length and Upload-Metadata (filename, filetype, title, caption, or video_id) make the video; Location is where to send it",
-			Responses:   text("201", "Made; see Location and Reelflow-Video")},
-		{Method: http.MethodHead, Path: uploads.Path + "{token}", OperationID: "get-upload", Summary: "tus 1.0: how far it is",
-			Parameters: []*huma.Param{token}, Responses: text("200", "See Upload-Offset")},
-		{Method: http.MethodPatch, Path: uploads.Path + "{token}", OperationID: "send-upload", Summary: "tus 1.0: send bytes from Upload-Offset on",
-			Parameters: []*huma.Param{token}, Responses: text("204", "Stored; 423 while paused, 410 once canceled")},
-		{Method: http.MethodDelete, Path: uploads.Path + "{token}", OperationID: "cancel-upload", Summary: "tus 1.0: cancel",
-			Parameters: []*huma.Param{token}, Responses: text("204", "Canceled, also when it was before")},
+			Parameters:  headers("Upload-Length", "Upload-Defer-Length", "Upload-Metadata", "Idempotency-Key"),
+			Responses:   tusAnswer("201", "Made; the video is named by Reelflow-Video", "Location", "Upload-Offset", "Upload-Expires", "Reelflow-Video")},
+		{Method: http.MethodHead, Path: each, OperationID: "get-upload", Summary: "tus 1.0: how far it is", Security: whoHasTheURL,
+			Parameters: headers(), Responses: tusAnswer("200", "Upload-Offset says how many bytes are stored", "Upload-Offset", "Upload-Length", "Upload-Defer-Length", "Upload-Metadata", "Upload-Expires", "Reelflow-Video")},
+		{Method: http.MethodPatch, Path: each, OperationID: "send-upload", Summary: "tus 1.0: send bytes from Upload-Offset on", Security: whoHasTheURL,
+			Description: "423 while paused, 410 once canceled, 409 where Upload-Offset is not what is stored, 460 where the bytes don't have Upload-Checksum",
+			Parameters:  headers("Upload-Offset", "Upload-Checksum", "Upload-Length"),
+			RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+				"application/offset+octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+			}},
+			Responses: tusAnswer("204", "Stored", "Upload-Offset", "Upload-Expires", "Reelflow-Video")},
+		{Method: http.MethodDelete, Path: each, OperationID: "cancel-upload", Summary: "tus 1.0: cancel", Security: whoHasTheURL,
+			Parameters: headers(), Responses: tusAnswer("204", "Canceled, also when it was before")},
 	} {
+		if op.Path == each {
+			op.Parameters = append(op.Parameters, &huma.Param{Name: "token", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
+		}
+		op.Responses["default"] = g.problemResponse()
 		g.api.OpenAPI().AddOperation(op)
 	}
+}
+
+// headers are parameters of tus, beside the version that every request names.
+func headers(names ...string) []*huma.Param {
+	params := []*huma.Param{{Name: "Tus-Resumable", In: "header", Required: true, Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"1.0.0"}}}}
+	for _, name := range names {
+		params = append(params, &huma.Param{Name: name, In: "header", Schema: &huma.Schema{Type: huma.TypeString}})
+	}
+	return params
+}
+
+// tusAnswer is one that says all it has to say by its headers.
+func tusAnswer(status, description string, names ...string) map[string]*huma.Response {
+	response := &huma.Response{Description: description, Headers: map[string]*huma.Param{}}
+	for _, name := range append(names, "Tus-Resumable") {
+		response.Headers[name] = &huma.Param{Schema: &huma.Schema{Type: huma.TypeString}}
+	}
+	return map[string]*huma.Response{status: response}
 }

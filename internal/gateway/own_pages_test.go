@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"bytes"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -135,5 +138,63 @@ func TestUploadPageGoesOn(t *testing.T) {
 	}
 	if got := s.browse("owner", page); got.header.Get("Location") != "/watch/"+string(v.ID) {
 		t.Errorf("with every byte stored the page leads to %q", got.header.Get("Location"))
+	}
+}
+
+// The pictures of one's own videos show in every stage in which they can be watched.
+func TestOwnListsShowPosters(t *testing.T) {
+	s := newSite(t)
+	posters := map[video.ID][]byte{}
+	for _, id := range []video.ID{s.in(video.Published, "private"), s.in(video.Reviewing, "public"), s.in(video.Scheduled, "public"), s.in(video.Published, "public")} {
+		posters[id] = s.packaged(id).poster
+	}
+	for _, list := range []string{"/videos", "/@owner"} {
+		page := string(s.browse("owner", list).body)
+		shown := regexp.MustCompile(`/play/([a-z2-7]{26})/[^"]*/poster.jpg`).FindAllStringSubmatch(page, -1)
+		if want := map[string]int{"/videos": 4, "/@owner": 1}[list]; len(shown) != want {
+			t.Errorf("%s: %d posters, want %d", list, len(shown), want)
+		}
+		for _, match := range shown {
+			if got := s.request("", "GET", match[0], ""); got.status != 200 || !bytes.Equal(got.body, posters[video.ID(match[1])]) {
+				t.Errorf("%s: %d %s", match[0], got.status, got.body)
+			}
+		}
+	}
+}
+
+// Whoever follows a link that is not for everybody comes back to it by signing in.
+func TestSigningInLeadsBack(t *testing.T) {
+	s := newSite(t)
+	private := "/watch/" + string(s.in(video.Published, "private"))
+	for page, back := range map[string]string{private: private, "/@owner?cursor=": "/@owner?cursor=", "/": "", "/signin": ""} {
+		got := s.browse("", page)
+		link := regexp.MustCompile(`<a href="(/signin[^"]*)">Sign in</a>`).FindStringSubmatch(string(got.body))
+		if link == nil {
+			t.Fatalf("%s: no link to sign in: %s", page, got.body)
+		}
+		to, err := url.Parse(html.UnescapeString(link[1]))
+		if err != nil || to.Query().Get("next") != back {
+			t.Errorf("%s: %s leads back to %q, want %q", page, link[1], to.Query().Get("next"), back)
+		}
+	}
+}
+
+// A dead end shows inside the frames of other sites as well, where no other page does.
+func TestDeadEndsOfEmbeds(t *testing.T) {
+	s := newSite(t)
+	for path, status := range map[string]int{
+		"/embed/" + string(s.in(video.Published, "public")):  200,
+		"/embed/" + string(s.in(video.Published, "private")): 404,
+		"/embed/" + string(s.in(video.Purged, "public")):     410,
+		"/watch/" + string(s.in(video.Purged, "public")):     410,
+	} {
+		got := s.browse("", path)
+		framed := strings.Contains(got.header.Get("Content-Security-Policy"), "frame-ancestors *")
+		if embed := strings.HasPrefix(path, "/embed/"); got.status != status || framed != embed || embed && strings.Contains(string(got.body), "<nav") {
+			t.Errorf("%s: %d, framed %v", path, got.status, framed)
+		}
+		if status == 410 && !strings.Contains(string(got.body), "This video was deleted") {
+			t.Errorf("%s does not say so: %s", path, got.body)
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/gateway/playback"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -27,10 +28,10 @@ func record(h http.Handler, target string) *httptest.ResponseRecorder {
 	return w
 }
 
-func (s *site) play(as string, id video.ID) Playback {
+func (s *site) play(as string, id video.ID) video.Playback {
 	s.t.Helper()
 	got := s.request(as, "GET", "/v1/videos/"+string(id)+"/playback", "")
-	var p Playback
+	var p video.Playback
 	if err := json.Unmarshal(got.body, &p); err != nil || got.status != 200 {
 		s.t.Fatalf("playback: %d %s", got.status, got.body)
 	}
@@ -158,9 +159,10 @@ func TestADeletionEndsPlaying(t *testing.T) {
 		media := beside(t, p.HLS, "720p.m3u8")
 		it := items(t, string(s.ok(media)), media)[1]
 		defer func() {
-			for _, address := range []string{p.HLS, media, it.key, it.segment, p.Poster} {
+			for _, address := range []string{p.HLS, media, it.key, p.Poster} {
 				s.refusal(s.request("", "GET", address, ""), video.Gone)
 			}
+			s.refusal(s.request("", "GET", it.segment, ""), video.NotFound) // which no token leads to
 		}()
 	}
 	s.video(s.request("owner", "DELETE", "/v1/videos/"+string(id), ""), 202)
@@ -179,12 +181,16 @@ func TestTokens(t *testing.T) {
 		strings.Replace(p.HLS, string(id), string(other), 1),
 		strings.Replace(p.HLS, token, token[:len(token)-1]+"_", 1),
 		strings.Replace(p.HLS, token, "x", 1),
-		"/play/" + string(id) + "/" + s.playbackToken(id, insiders, time.Now().Add(-time.Second)) + "/master.m3u8",
+	} {
+		s.refusal(s.request("", "GET", wrong, ""), video.NotFound)
+	}
+	for _, wrong := range []string{
+		"/play/" + string(id) + "/" + s.players.Token(id, playback.Insider, time.Now().Add(-time.Second)) + "/master.m3u8",
 	} {
 		s.refusal(s.request("", "GET", wrong, ""), video.Unauthenticated)
 	}
 	// A token of the public's dies with the video's being public.
-	s.refusal(s.request("", "GET", "/play/"+string(id)+"/"+s.playbackToken(id, anyone, time.Now().Add(time.Hour))+"/master.m3u8", ""), video.Gone)
+	s.refusal(s.request("", "GET", "/play/"+string(id)+"/"+s.players.Token(id, playback.Anyone, time.Now().Add(time.Hour))+"/master.m3u8", ""), video.Gone)
 	s.refusal(s.request("", "GET", strings.Replace(p.HLS, "master", "none", 1), ""), video.NotFound)
 }
 
@@ -219,4 +225,16 @@ func TestTheOwnerPreviews(t *testing.T) {
 	s.ok(s.play("owner", id).HLS)
 	s.ok(s.play("reviewer", id).HLS)
 	s.refusal(s.request("other", "GET", "/v1/videos/"+string(id)+"/playback", ""), video.NotFound)
+}
+
+// Whoever may watch a video sees its picture in lists; nobody else is given an address.
+func TestPostersInListsAreForWhoeverSeesThem(t *testing.T) {
+	s := newSite(t)
+	id := s.in(video.Published, "private")
+	film := s.packaged(id)
+	page := string(s.request("owner", "GET", "/videos", "").body)
+	address := regexp.MustCompile(`/play/[^"]+/poster.jpg`).FindString(page)
+	if got := s.ok(address); !bytes.Equal(got, film.poster) {
+		t.Error("the poster of one's own private video differs")
+	}
 }

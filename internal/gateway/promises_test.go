@@ -58,7 +58,7 @@ func TestDeleteWhateverStateTheWorkflowIsIn(t *testing.T) {
 			id := s.in(video.Published, "public")
 			s.packaged(id)
 			of := "/v1/videos/" + string(id)
-			var p Playback
+			var p video.Playback
 			if err := json.Unmarshal(s.request("", "GET", of+"/playback", "").body, &p); err != nil {
 				t.Fatal(err)
 			}

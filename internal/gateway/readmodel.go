@@ -52,7 +52,7 @@ func (m readModel) list(ctx context.Context, q catalog.Query) (page []pages.Show
 		if err != nil {
 			return nil, "", err
 		}
-		page = append(page, pages.Shown{Video: rendered, Owned: v.owned(), Poster: m.g.posterOf(ctx, v)})
+		page = append(page, pages.Shown{Video: rendered, Owned: v.owned(), Poster: m.g.players.Poster(v.row, v.roles)})
 	}
 	return page, next, nil
 }

@@ -23,21 +23,26 @@ func linksOf(base string, id video.ID) video.Links {
 }
 
 // render is a video as the API shows it to the one for whom it was loaded.
-func (g *Gateway) render(ctx context.Context, s loaded) (video.Video, error) {
+func (g *Gateway) render(ctx context.Context, s loaded) (v video.Video, err error) {
 	base := origin.From(ctx).Base
-	v := basics(s)
+	v = basics(s)
 	v.Links = linksOf(base, s.row.ID)
 	if err := findings(s.row, &v); err != nil {
 		return video.Video{}, err
 	}
+	if s.decided || s.facts().Insider() {
+		if v.Failure, err = g.failureOf(ctx, s.row); err != nil {
+			return video.Video{}, err
+		}
+	}
 	if !s.facts().Insider() {
 		return v, nil
 	}
-	v.Failure, v.WaitingFor, v.Trouble = s.row.Failure, optional(waitingFor(s.row)), s.row.Trouble
+	v.WaitingFor, v.Trouble = optional(waitingFor(s.row)), s.row.Trouble
 	v.Overdue = g.overdue(s.row)
 	v.Stray = s.row.Stray && slices.Contains(s.roles, video.Operator)
 	v.PurgeAt = instant(g.purgeAt(s.row))
-	v.Reviewers = list(s.about.Reviewers)
+	v.Reviewers, v.Review, v.KeepDraft, v.Held = list(s.about.Reviewers), s.row.Review, s.row.KeepDraft, s.row.Held
 	if err := g.addUpload(ctx, s, base, &v); err != nil {
 		return video.Video{}, err
 	}
@@ -51,15 +56,15 @@ func (g *Gateway) render(ctx context.Context, s loaded) (video.Video, error) {
 func basics(s loaded) video.Video {
 	row, a, state := s.row, s.about, s.row.State()
 	return video.Video{
-		ID: row.ID, Owner: a.Owner, Stage: state.Stage, Paused: state.Paused, Ending: optional(state.Ending), Held: row.Held,
+		ID: row.ID, Owner: a.Owner, Stage: state.Stage, Paused: state.Paused, Ending: optional(state.Ending),
 		Visible: s.canWatch() == nil,
 		Title:   a.Title, Caption: a.Caption, Hashtags: list(a.Hashtags), Music: a.Music,
-		Visibility: row.Visibility, AllowDownload: row.AllowDownload, KeepDraft: row.KeepDraft, Review: row.Review,
-		Reviewers: []string{}, Protect: a.Protect,
+		Visibility: row.Visibility, AllowDownload: row.AllowDownload,
+		Reviewers: []string{},
 		CreatedAt: instant(row.CreatedAt), PublishedAt: instant(row.PublishedAt), PublishAt: instant(row.PublishAt),
 		DeletedAt: instant(row.HiddenAt), PurgeAt: instant(row.PurgeAt),
 		Renditions: []video.Rendition{}, Replicas: []video.Replica{}, Warnings: list(row.Warnings),
-		Actions: state.Actions(s.roles...),
+		Actions: state.Actions(s.roles...), Revision: row.Revision,
 	}
 }
 
@@ -214,7 +219,7 @@ func (g *Gateway) rank(r video.Replica) int {
 
 // erasedVideo is what is left to show to whoever has just ended a video.
 func erasedVideo(s loaded, base string) video.Video {
-	s.row = catalog.Video{ID: s.row.ID, Stage: video.Purged}
+	s.row = catalog.Video{ID: s.row.ID, Stage: video.Purged, Visibility: s.row.Visibility}
 	v := basics(s)
 	v.Title, v.Caption, v.Hashtags, v.Music = "", "", []string{}, ""
 	v.Links = linksOf(base, s.row.ID)

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/gateway/problem"
+	"github.com/reelflow/reelflow/internal/gateway/requests"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/video"
 )
@@ -21,15 +21,15 @@ import (
 func (g *Gateway) routes() http.Handler {
 	mux := &routeTable{ServeMux: http.NewServeMux()}
 	g.registerAPI(mux)
-	g.registerMedia(mux)
+	g.players.Register(mux)
 	g.registerHealth(mux)
 	g.pages.Register(g.api.OpenAPI(), mux)
 	g.people.Register(mux)
 	mux.Handle(uploads.Path, g.uploads)
 	mux.Handle(strings.TrimSuffix(uploads.Path, "/"), g.uploads)
 	g.patterns = mux.patterns
-	handler := g.withHeaders(g.withReadLimit(g.withNotFound(mux.ServeMux)))
-	return g.origins().WithOrigin(g.people.WithCaller(g.withLog(g.withRecovery(handler))))
+	handler := g.withHeaders(g.withOwnHost(g.withReadLimit(g.withNotFound(mux.ServeMux))))
+	return requests.Logged(g.log, g.origins().WithOrigin(g.people.WithCaller(g.withRecovery(handler))))
 }
 
 // routeTable is a mux that knows what it was told: so that every route can be
@@ -56,7 +56,11 @@ func (g *Gateway) withNotFound(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler, pattern := mux.Handler(r)
 		if pattern != "" {
+			requests.Matched(r.Context(), pattern)
 			mux.ServeHTTP(w, r)
+			if id, err := video.ParseID(r.PathValue("id")); err == nil {
+				requests.About(r.Context(), id)
+			}
 			return
 		}
 		var refused statusOnly
@@ -100,7 +104,10 @@ func (g *Gateway) withHeaders(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		if strings.HasPrefix(r.URL.Path+"/", uploads.Path) {
-			next.ServeHTTP(w, r) // has cross-origin rules of its own
+			if !g.allowsOrigin(r) {
+				r.Header.Del("Origin") // for which uploads would allow it
+			}
+			next.ServeHTTP(w, r)
 			return
 		}
 		if strings.HasPrefix(r.URL.Path, "/v1/") {
@@ -118,6 +125,12 @@ func (g *Gateway) withHeaders(next http.Handler) http.Handler {
 // crossOrigin answers the question that browsers ask first, and reports whether it did.
 func (g *Gateway) crossOrigin(w http.ResponseWriter, r *http.Request) (answered bool) {
 	h := w.Header()
+	if g.loopbackOnly() {
+		h.Add("Vary", "Origin")
+	}
+	if !g.allowsOrigin(r) {
+		return false
+	}
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Access-Control-Expose-Headers", "Location, Retry-After, Content-Range, WWW-Authenticate")
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
@@ -130,67 +143,23 @@ func (g *Gateway) crossOrigin(w http.ResponseWriter, r *http.Request) (answered 
 	return true
 }
 
-// statusWriter remembers the status of an answer that has begun.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *statusWriter) WriteHeader(status int) {
-	if w.status == 0 || w.status < 200 {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *statusWriter) Write(p []byte) (int, error) {
-	if w.status < 200 {
-		w.status = http.StatusOK
-	}
-	return w.ResponseWriter.Write(p)
-}
-
-// ReadFrom keeps the server's fast way of copying.
-func (w *statusWriter) ReadFrom(r io.Reader) (int64, error) {
-	if w.status < 200 {
-		w.status = http.StatusOK
-	}
-	return io.Copy(w.ResponseWriter, r)
-}
-
-// Unwrap is for http.ResponseController.
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
 // withRecovery turns a panic into a 500 that says nothing about our insides, or
 // breaks off an answer that has begun.
 func (g *Gateway) withRecovery(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := &statusWriter{ResponseWriter: w}
+		answer := &requests.Answer{ResponseWriter: w}
 		defer func() {
 			cause := recover()
 			if cause == nil {
 				return
 			}
 			if err, ok := cause.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
-				g.log.Error("panic while answering", "pattern", r.Pattern, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+				g.log.ErrorContext(r.Context(), "panic while answering", "pattern", r.Pattern, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
 			}
-			if answer.status >= 200 || errors.Is(r.Context().Err(), context.Canceled) {
+			if answer.Status() >= 200 || errors.Is(r.Context().Err(), context.Canceled) {
 				panic(http.ErrAbortHandler)
 			}
 			g.errors.Refuse(w, r, video.Errorf(video.Internal, "Something went wrong on our side. Please try again."))
-		}()
-		next.ServeHTTP(answer, r)
-	})
-}
-
-// withLog writes a line a request, by the pattern of its address: addresses
-// themselves may hold names and tokens.
-func (g *Gateway) withLog(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begun := time.Now()
-		answer := &statusWriter{ResponseWriter: w}
-		defer func() {
-			g.log.Debug("answered", "method", r.Method, "pattern", r.Pattern, "status", answer.status, "took", time.Since(begun))
 		}()
 		next.ServeHTTP(answer, r)
 	})

@@ -212,7 +212,7 @@ func TestSignInsThatFail(t *testing.T) {
 		t.Errorf("%d", got.status)
 	}
 	set := begun.Header.Get("Set-Cookie")
-	if !strings.Contains(set, "HttpOnly") || !strings.Contains(set, "SameSite=Lax") || !strings.Contains(set, "Path=/signin") {
+	if !strings.Contains(set, "HttpOnly") || !strings.Contains(set, "SameSite=Lax") || !strings.Contains(set, "Path=/") {
 		t.Error(set)
 	}
 	cookie, _, _ := strings.Cut(set, ";")

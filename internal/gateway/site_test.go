@@ -54,6 +54,7 @@ func newSiteOf(t *testing.T, change func(*Settings)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	(&site{Gateway: g, t: t}).describes()
 	server := httptest.NewServer(g.Handler())
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -99,14 +100,22 @@ func (s *site) request(as, method, path, body string, headers ...string) answer 
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return read(s.t, response)
+}
+
+// read reads an answer to its end.
+func read(t *testing.T, response *http.Response) answer {
+	t.Helper()
 	defer response.Body.Close()
 	got := answer{response.StatusCode, response.Header, nil}
 	// A stream of events does not end: its status is all that is asked for.
 	if !strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream") {
+		var err error
 		if got.body, err = io.ReadAll(response.Body); err != nil {
-			s.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
+	conforms(t, response.Request, got)
 	return got
 }
 
@@ -239,7 +248,8 @@ func (s *site) packaged(id video.ID) film {
 	}
 	leg := catalog.Leg{Video: id, Epoch: row.Epoch + 1}
 	err = s.catalog.Enter(s.t.Context(), leg, func(v *catalog.Video) {
-		v.Media = []byte(`{"duration_seconds":7.5,"width":720,"height":1280,"video_codec":"h264","frame_rate":29.97,"rotation":90}`)
+		v.Media = []byte(`{"duration_seconds":7.5,"width":720,"height":1280,"video_codec":"h264","frame_rate":29.97,"rotation":90,` +
+			`"previews":{"interval_seconds":1,"columns":8,"rows":1,"tile_width":90,"tile_height":160,"count":8}}`)
 		v.Renditions = []byte(`[{"name":"720p","width":720,"height":1280,"bitrate":2000000,"codecs":"avc1.64001f,mp4a.40.2","frame_rate":29.97002997002997},` +
 			`{"name":"480p","width":480,"height":854,"bitrate":900000}]`)
 		v.Unit, v.Done, v.Total = "segments", 4, 4

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/reelflow/reelflow/internal/catalog"
-	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -26,7 +25,7 @@ func (r *rig) adopt(name string) Adopted {
 // Whatever place was exchanged: an operator's word, on record, makes it this
 // installation's, and programs start again.
 func TestAdopt(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	for _, k := range kinds {
 		for what, before := range map[string]string{"lacks the id": "", "has another": string(video.NewID())} {
 			t.Run(k.name+" "+what, func(t *testing.T) {
@@ -68,7 +67,7 @@ func (r *rig) mustBeOnRecord(place, replaced string) {
 
 // What an earlier release has filled is adopted place by place.
 func TestUpgrade(t *testing.T) {
-	r := newRig(t, devstacktest.Start(t, devstacktest.Temporal))
+	r := newRig(t, serverOf(t))
 	for _, k := range kinds {
 		k.fill(r)
 	}
@@ -97,7 +96,7 @@ func TestUpgrade(t *testing.T) {
 
 // A new catalog adopts an id only when it is clear which.
 func TestCatalogAdoptsWhatIsClear(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	refused := func(t *testing.T, r *rig, name string, code video.Code) {
 		t.Helper()
 		if _, err := r.worker().Adopt(t.Context(), name); video.CodeOf(err) != code {
@@ -134,7 +133,7 @@ func TestCatalogAdoptsWhatIsClear(t *testing.T) {
 
 // A store that is added later is not taken for ours by itself.
 func TestAnAddedStore(t *testing.T) {
-	r := newRig(t, devstacktest.Start(t, devstacktest.Temporal))
+	r := newRig(t, serverOf(t))
 	r.found()
 	r.backup = objectstest.NewMemory("backup-c")
 	r.refusesToStart(`the store "backup-c" knows of none`, "starter adopt backup-c")
@@ -145,7 +144,7 @@ func TestAnAddedStore(t *testing.T) {
 // A vault that is lost for good is replaced by an empty one, or by what a backup has of it,
 // when an operator says so: what was erased stays erased, and programs start again.
 func TestAdoptInPlaceOfALostVault(t *testing.T) {
-	r := newRig(t, devstacktest.Start(t, devstacktest.Temporal))
+	r := newRig(t, serverOf(t))
 	id := r.found()
 	copied, begun, again := video.NewID(), video.NewID(), video.NewID()
 	for _, gone := range []video.ID{copied, again} {
@@ -195,7 +194,7 @@ func TestAdoptInPlaceOfALostVault(t *testing.T) {
 
 // A record that isn't one stops the adoption: nobody can say what it stood for.
 func TestAdoptWithADamagedRecord(t *testing.T) {
-	r := newRig(t, devstacktest.Start(t, devstacktest.Temporal))
+	r := newRig(t, serverOf(t))
 	r.found()
 	gone := video.NewID()
 	_, err := r.backup.Put(t.Context(), gone.LedgerKey(), []byte(`{"video_sha256":"`+video.NewID().Hash()+`","reason":"deleted"}`), objects.PutOptions{})

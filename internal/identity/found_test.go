@@ -3,12 +3,11 @@ package identity
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/reelflow/reelflow/internal/catalog"
-	"github.com/reelflow/reelflow/internal/devstacktest"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -60,7 +59,7 @@ func (m mortalPlace) write(ctx context.Context, id, replaced string) error {
 
 // Whoever founds may die at any step: the next program goes on with the same id.
 func TestFoundingGoesOnAfterADeath(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	for _, after := range []bool{false, true} {
 		for n, died := 1, true; died; n++ {
 			r := newRig(t, server)
@@ -85,9 +84,9 @@ func TestFoundingGoesOnAfterADeath(t *testing.T) {
 
 // Any number of workers and gateways may start at the same moment.
 func TestFoundingAtOnce(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	for name, url := range map[string]func(t *testing.T) string{
-		"sqlite":   func(t *testing.T) string { return "sqlite://" + filepath.Join(t.TempDir(), "catalog.db") },
+		"sqlite":   func(t *testing.T) string { return catalogtest.URL(t) },
 		"postgres": func(t *testing.T) string { return cluster.Schema(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +128,7 @@ func (r *rig) another(worker bool) *Installation {
 // A place that was given the id while the others were not reached, and has lost it
 // since, is a wrong one: it isn't given it twice.
 func TestAPlaceIsGivenTheIDOnce(t *testing.T) {
-	r := newRig(t, devstacktest.Start(t, devstacktest.Temporal))
+	r := newRig(t, serverOf(t))
 	up := kinds[2].down(r) // the backup, so that the founding can't end
 	r.ok(r.worker().Compare(t.Context()))
 	up()
@@ -141,7 +140,7 @@ func TestAPlaceIsGivenTheIDOnce(t *testing.T) {
 // What another program of the same installation does between two looks of ours is not
 // taken for somebody else's.
 func TestAnotherIsQuicker(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	quicker := func(r *rig) func() {
 		return sync.OnceFunc(func() {
 			r.ok(r.worker().Compare(t.Context()))

@@ -11,7 +11,6 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
-	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -48,7 +47,7 @@ var uses = map[string]func(context.Context, objects.Store) error{
 // A store that was down at the start, and is another's, is never read, written or
 // emptied, and the program is told to stop.
 func TestGuardOfAStoreOfAnother(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	for name, use := range uses {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, server)
@@ -94,7 +93,7 @@ func (r *rig) listed(s objects.Store) objects.Inventory {
 
 // A store that was down is compared when it is first used, and then no more.
 func TestGuardOfAStoreThatComesUp(t *testing.T) {
-	r := newRig(t, devstacktest.Start(t, devstacktest.Temporal))
+	r := newRig(t, serverOf(t))
 	r.found()
 	_, err := r.backup.Put(t.Context(), "v/there", []byte("x"), objects.PutOptions{})
 	r.ok(err)
@@ -151,7 +150,7 @@ func TestGuardedStoreIsAStore(t *testing.T) {
 // A Temporal that wasn't there at the start is compared before the first life is
 // started in it.
 func TestGuardOfTemporal(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	begin := func(r *rig) (*Installation, func() error) {
 		i := r.gateway()
 		options := client.Options{HostPort: server.Temporal, Logger: quiet}
@@ -227,7 +226,7 @@ func (r *rig) workflows() int64 {
 }
 
 func TestAwaitTemporal(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	r := newRig(t, server)
 	r.found()
 	up := kinds[3].down(r)
@@ -254,7 +253,7 @@ func TestAwaitTemporal(t *testing.T) {
 // Before something is erased all places are asked once more: each may have become
 // another since the start.
 func TestCheck(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	for _, k := range kinds {
 		changed := func(t *testing.T, change func(r *rig)) (*rig, *Installation) {
 			r := newRig(t, server)
@@ -302,7 +301,7 @@ func TestCheck(t *testing.T) {
 
 // Asking everybody is not repeated for each of many erasures.
 func TestCheckSparesTheStores(t *testing.T) {
-	r := newRig(t, devstacktest.Start(t, devstacktest.Temporal))
+	r := newRig(t, serverOf(t))
 	r.found()
 	reads := 0
 	r.backup = objectstest.Faulty(r.backup, func(_ objectstest.Op, key string) error {
@@ -323,7 +322,7 @@ func TestCheckSparesTheStores(t *testing.T) {
 
 // A vault that lacks what a store's ledger has is older than the store.
 func TestVaultOlderThanAStore(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	for _, when := range []string{"start", "first use"} {
 		t.Run(when, func(t *testing.T) {
 			r := newRig(t, server)

@@ -2,10 +2,10 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
@@ -21,11 +22,18 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-var cluster postgrestest.Cluster
+var (
+	cluster postgrestest.Cluster
+	shared  devstacktest.Shared
+)
+
+// serverOf is the Temporal of all tests, which run one after the other. It has schedules of
+// theirs, but no lives.
+func serverOf(t *testing.T) *devstacktest.Stack { return shared.Start(t, devstacktest.Temporal) }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if err := cluster.Stop(); err != nil {
+	if err := errors.Join(cluster.Stop(), shared.Stop()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
@@ -54,7 +62,7 @@ func newRig(t *testing.T, server *devstacktest.Stack) *rig {
 	r.ok(err)
 	t.Cleanup(r.temporal.Close)
 	r.unschedule()
-	r.newCatalog("sqlite://" + filepath.Join(t.TempDir(), "catalog.db"))
+	r.newCatalog(catalogtest.URL(t))
 	r.newVault()
 	return r
 }

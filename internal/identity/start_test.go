@@ -3,13 +3,13 @@ package identity
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.temporal.io/sdk/client"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
@@ -28,7 +28,7 @@ var kinds = []struct {
 }{
 	{
 		name: "catalog", title: "CATALOG-ADDRESS", need: true,
-		empty: func(r *rig) { r.newCatalog("sqlite://" + filepath.Join(r.t.TempDir(), "catalog.db")) },
+		empty: func(r *rig) { r.newCatalog(catalogtest.URL(r.t)) },
 		fill: func(r *rig) {
 			id := video.NewID()
 			r.ok(r.rows.CreateVideo(r.t.Context(), catalog.Video{ID: id, Stage: video.Published}, catalog.Upload{Video: id, TokenHash: []byte(id)}))
@@ -97,7 +97,7 @@ var kinds = []struct {
 // Of an installation that was founded, every place has the id. One that doesn't is a
 // wrong one, empty or not.
 func TestStartOfAFoundedInstallation(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	for _, k := range kinds {
 		t.Run(k.name+" is empty", func(t *testing.T) {
 			r := newRig(t, server)
@@ -134,7 +134,7 @@ func TestStartOfAFoundedInstallation(t *testing.T) {
 
 // What is empty is founded; what is in use, or somebody's, is not touched.
 func TestStartOfAFreshInstallation(t *testing.T) {
-	server := devstacktest.Start(t, devstacktest.Temporal)
+	server := serverOf(t)
 	t.Run("all is empty", func(t *testing.T) {
 		r := newRig(t, server)
 		id := r.found()

@@ -6,7 +6,7 @@ import { capital } from "./words";
 
 type Give = (command: string, details?: Answer) => Promise<void>;
 
-const settle = 400; // ms in which a button that has just come is not pressed: another one was there
+const guard = 400; // ms in which a button that has just come is not pressed: another one was there
 
 /** The command that undoes another, and takes its place. */
 const opposites: Record<string, string> = { pause: "resume", resume: "pause", hold: "release", release: "hold" };
@@ -46,13 +46,14 @@ function button(command: string, v: Video, give: Give, fresh: boolean): HTMLButt
   b.dataset.command = command;
   if (fresh) {
     b.setAttribute("aria-disabled", "true");
-    setTimeout(() => b.removeAttribute("aria-disabled"), settle);
+    setTimeout(() => b.removeAttribute("aria-disabled"), guard);
   }
   let asked = false;
   b.addEventListener("click", async (e) => {
     if (asked || (b.hasAttribute("aria-disabled") && e.detail > 0)) return; // detail is 0 for keys: they go to what has the focus
     const answer = confirms(command) ? await confirmed(command, v) : {};
-    if (document.activeElement === document.body) focus(document.querySelector<HTMLElement>("#controls")!, command); // not every browser gives it back
+    const at = document.activeElement;
+    if (!at || at === document.body || at.closest("dialog")) focus(document.querySelector<HTMLElement>("#controls")!, command); // not every browser gives it back
     if (answer === null) return;
     asked = true;
     b.setAttribute("aria-disabled", "true"); // keeps the focus, which `disabled` would drop

@@ -51,7 +51,8 @@ export interface Video {
 
 export interface Playback {
   hls: string;
-  poster: string | null;
+  poster: string;
+  previews: string;
 }
 
 /** What the server would not do, in its own words. */
@@ -75,11 +76,11 @@ export class Unreachable extends Error {
 }
 
 /** Whether asking again may help. */
-export const passing = (e: unknown) =>
+export const transient = (e: unknown) =>
   e instanceof Unreachable || (e instanceof Refused && (e.status >= 500 || [408, 425, 429].includes(e.status)));
 
 /** What to say while something is asked for again and again. */
-export const reason = (e: Error) => (e instanceof Unreachable ? "Waiting for the network" : e.message);
+export const retryMessage = (e: Error) => (e instanceof Unreachable ? "Waiting for the network" : e.message);
 
 async function call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
   const request: RequestInit = { method, credentials: "same-origin", cache: "no-store", headers };
@@ -88,7 +89,7 @@ async function call<T>(method: string, path: string, body?: unknown, headers: Re
     headers["Content-Type"] = "application/json";
   }
   const answer = await fetch(path, request).catch(() => Promise.reject(new Unreachable()));
-  const said = await spoken(answer);
+  const said = await jsonOf(answer);
   if (answer.ok) return said as T;
   const fields = (said.errors ?? []).map((e) => (e.location ?? "").replace(/^.*[./]/, ""));
   throw new Refused(answer.status, said.detail ?? `The server answered ${answer.status}.`, said.reason, fields, retryAfter(answer.headers.get("Retry-After")));
@@ -101,7 +102,7 @@ interface Problem {
 }
 
 /** The JSON of an answer. Whatever else comes, with any status, is not from our server: nothing has been done. */
-async function spoken(answer: Response): Promise<Problem> {
+async function jsonOf(answer: Response): Promise<Problem> {
   if (!/^application\/(problem\+)?json\b/.test(answer.headers.get("Content-Type") ?? "")) throw new Unreachable();
   const said: unknown = await answer.json().catch(() => Promise.reject(new Unreachable()));
   if (typeof said !== "object" || said === null) throw new Unreachable();

@@ -38,8 +38,8 @@ class Hub {
   private readonly followers = new Map<Follower, string>();
   private readonly last = new Map<string, Video>(); // what the leader has passed on, for windows that come later
   private readonly stream = new Stream({
-    video: (v) => this.passOn({ video: v }),
-    gone: (id, code) => this.passOn({ gone: id, code }),
+    video: (v) => this.broadcast({ video: v }),
+    gone: (id, code) => this.broadcast({ gone: id, code }),
   });
   // Both are missing where the page is not secure (plain HTTP but for this machine): then each window has its own stream.
   private readonly channel = navigator.locks ? quietly(() => new BroadcastChannel(leader), null) : null;
@@ -49,20 +49,20 @@ class Hub {
 
   constructor() {
     if (!this.channel) return;
-    this.channel.onmessage = (e) => this.heard(e.data);
+    this.channel.onmessage = (e) => this.received(e.data);
     setInterval(() => this.resign && void this.count(), recount);
     document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.followers.forEach((id) => this.greet(id));
+      if (!document.hidden) this.followers.forEach((id) => this.announce(id));
     });
   }
 
-  add(id: string, told: Follower): () => void {
+  add(id: string, page: Follower): () => void {
     const release = this.channel ? this.hold(id) : () => {};
     const follower: Follower = {
-      video: (v) => told.video(v),
+      video: (v) => page.video(v),
       gone: (code) => {
         stop();
-        told.gone(code);
+        page.gone(code);
       },
     };
     const stop = () => {
@@ -71,7 +71,7 @@ class Hub {
     };
     this.followers.set(follower, id);
     if (!this.channel) this.followHere();
-    else if (!this.resign && !this.waiting) this.stand(false);
+    else if (!this.resign && !this.waiting) this.requestLead(false);
     return stop;
   }
 
@@ -81,7 +81,7 @@ class Hub {
     let release = () => {};
     const held = new Promise<void>((done) => (release = done));
     void navigator.locks.request(name, () => {
-      this.greet(id);
+      this.announce(id);
       return held;
     });
     return release;
@@ -92,6 +92,7 @@ class Hub {
     if (this.followers.size > 0) return;
     clearTimeout(this.silence);
     this.waiting?.abort();
+    this.waiting = null;
     this.resign?.();
     if (!this.channel) this.stream.follow([]);
   }
@@ -101,7 +102,7 @@ class Hub {
   }
 
   /** Waits to be the leader, or takes that from a window which doesn't answer. */
-  private stand(steal: boolean): void {
+  private requestLead(steal: boolean): void {
     this.waiting?.abort();
     const waiting = (this.waiting = steal ? null : new AbortController());
     navigator.locks
@@ -112,7 +113,7 @@ class Hub {
         this.resign = null;
         this.stream.close();
         this.last.clear();
-        if (this.followers.size > 0) this.stand(false); // it was taken from this window
+        if (this.followers.size > 0) this.requestLead(false); // it was taken from this window
       });
   }
 
@@ -133,40 +134,40 @@ class Hub {
   }
 
   /** Tells the leader that a video is followed, who answers with what it knows. */
-  private greet(id: string): void {
+  private announce(id: string): void {
     if (this.resign) {
       void this.count();
-      return this.repeat(id);
+      return this.rebroadcast(id);
     }
     this.channel!.postMessage({ hello: id } satisfies Message);
     clearTimeout(this.silence);
     this.silence = setTimeout(() => {
-      if (!this.resign && !document.hidden && this.followers.size > 0) this.stand(true);
+      if (!this.resign && !document.hidden && this.followers.size > 0) this.requestLead(true);
     }, patience);
   }
 
-  private heard(m: Message): void {
+  private received(m: Message): void {
     if ("leads" in m) return clearTimeout(this.silence);
-    if (!("hello" in m)) return this.tell(m);
+    if (!("hello" in m)) return this.deliver(m);
     if (!this.resign) return;
     this.channel!.postMessage({ leads: true } satisfies Message);
     void this.count();
-    this.repeat(m.hello);
+    this.rebroadcast(m.hello);
   }
 
-  private repeat(id: string): void {
+  private rebroadcast(id: string): void {
     const v = this.last.get(id);
-    if (v) this.passOn({ video: v });
+    if (v) this.broadcast({ video: v });
   }
 
-  private passOn(m: Message): void {
+  private broadcast(m: Message): void {
     if ("video" in m) this.last.set(m.video.id, m.video);
     else if ("gone" in m) this.last.delete(m.gone);
     this.channel?.postMessage(m);
-    this.tell(m);
+    this.deliver(m);
   }
 
-  private tell(m: Message): void {
+  private deliver(m: Message): void {
     for (const [follower, id] of this.followers) {
       if ("video" in m && m.video.id === id) follower.video(m.video);
       else if ("gone" in m && m.gone === id) follower.gone(m.code);

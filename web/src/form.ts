@@ -79,7 +79,7 @@ export class Form {
   /** Says what stands in the way, at the field where it does. */
   refuse(why: string, name = ""): void {
     this.tell(why);
-    this.element.querySelectorAll<HTMLElement>("[aria-invalid]").forEach(acquit);
+    this.element.querySelectorAll<HTMLElement>("[aria-invalid]").forEach(clearInvalid);
     if (why === "") return;
     const field = this.fieldOf(name);
     field.setAttribute("aria-invalid", "true");
@@ -206,7 +206,7 @@ export class Form {
   }
 }
 
-function acquit(field: HTMLElement): void {
+function clearInvalid(field: HTMLElement): void {
   field.removeAttribute("aria-invalid");
   if (field.dataset.described) field.setAttribute("aria-describedby", field.dataset.described);
   else field.removeAttribute("aria-describedby");

@@ -2,7 +2,7 @@
 // fails for a while - the addresses, the playlists, the segments - is asked for
 // again, later and later, and at once when somebody presses Play.
 import Hls, { type ErrorData } from "hls.js";
-import { here, passing, playback, reason, Refused, type Playback } from "./api";
+import { here, playback, Refused, retryMessage, transient, type Playback } from "./api";
 import { backOff, Recoveries } from "./retry";
 
 /** What the page is told. */
@@ -76,8 +76,8 @@ export class Player {
   }
 
   private unanswered(e: Error): void {
-    if (e instanceof Refused && !passing(e)) return this.refused();
-    this.later(reason(e), () => void this.open());
+    if (e instanceof Refused && !transient(e)) return this.refused();
+    this.later(retryMessage(e), () => void this.open());
   }
 
   private attach(addresses: Playback): void {

@@ -26,18 +26,20 @@ export interface Listener {
 
 const silence = 60_000; // ms without a byte, until the connection is taken for dead
 const patience = 8_000; // ms in which somebody else's bytes would show: the server stores what it has every 5 s
+const insists = 15_000; // ms in which whoever was told to send here insists on it
 const looks = 3_000; // ms between two looks at the file
 
 export class Sender {
   private running = false;
   private lost = false; // to another window
+  private startedAt = performance.now(); // when somebody wanted the file sent from here
   private over = false;
   private failures = 0; // in a row, since the server stored something
   private stored = -1; // bytes, as the server said last
   private readonly pieces = new Pieces();
   private began = 0; // when the piece under way did, in ms
   private upload: Upload | null = null;
-  private turn = 0; // of the attempts: what waited for an earlier one does nothing
+  private generation = 0; // of the attempts: what waited for an earlier one does nothing
   private timer = 0;
   private watchdog = 0;
   private looking = 0;
@@ -76,6 +78,7 @@ export class Sender {
   /** Sends from here again what another window has taken over. */
   takeBack(): void {
     this.lost = false;
+    this.startedAt = performance.now();
     this.start();
   }
 
@@ -95,7 +98,7 @@ export class Sender {
   }
 
   private quiet(): void {
-    this.turn++;
+    this.generation++;
     clearTimeout(this.timer);
     clearTimeout(this.watchdog);
     this.timer = 0;
@@ -206,13 +209,15 @@ export class Sender {
    * Something keeps our bytes out: a pause, of which an event tells the page; a
    * request of our own that has not ended yet; or somebody else who sends the
    * same. Only then the offset moves without us, and two who both insist would
-   * push each other out for ever.
+   * push each other out for ever: whoever was told to send later stays, and is
+   * the only one to insist when the other's next piece comes before it knows.
    */
   private async locked(): Promise<void> {
+    if (performance.now() - this.startedAt < insists) return this.later("Waiting for the server");
     this.quiet();
-    const turn = this.turn;
+    const generation = this.generation;
     const others = await this.othersSend();
-    if (turn !== this.turn) return;
+    if (generation !== this.generation) return;
     if (others) this.yield();
     else this.later("Waiting for the server");
   }

@@ -28,14 +28,20 @@ export class Stream {
     this.open();
   }
 
+  /** Follows nothing any more. */
   close(): void {
+    this.disconnect();
+    this.ids = [];
+  }
+
+  private disconnect(): void {
     clearTimeout(this.timer);
     this.sources.forEach((s) => s.close());
     this.sources = [];
   }
 
   private open(): void {
-    this.close();
+    this.disconnect();
     if (separate || this.ids.length === 1) return this.ids.forEach((id) => this.connect(`/v1/videos/${id}/events`, [id], true));
     for (let i = 0; i < this.ids.length; i += most) {
       const group = this.ids.slice(i, i + most);

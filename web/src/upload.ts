@@ -2,7 +2,7 @@
 // becomes of the one under way. With ?video=ID it goes on with one that was begun
 // before, here or on another device.
 import { showActions } from "./actions";
-import { ask, create, load, mine, passing, reason, Refused, Unreachable, type Video } from "./api";
+import { ask, create, load, mine, Refused, retryMessage, transient, Unreachable, type Video } from "./api";
 import type { Answer } from "./confirm";
 import { make, must, say } from "./dom";
 import { identity } from "./files";
@@ -98,7 +98,7 @@ async function insist(video: unknown): Promise<Video> {
       return v;
     } catch (e) {
       if (!(e instanceof Unreachable) && !(e instanceof Refused && e.status === 503)) throw e;
-      form.tell(reason(e));
+      form.tell(retryMessage(e));
       await pause(Math.max(backOff(failures + 1), e instanceof Refused ? e.wait : 0));
     }
   }
@@ -114,8 +114,8 @@ async function goOn(id: string): Promise<void> {
       form.tell("");
       return take(v);
     } catch (e) {
-      form.tell(passing(e) ? reason(e as Error) : (e as Error).message);
-      if (!passing(e)) return;
+      form.tell(transient(e) ? retryMessage(e as Error) : (e as Error).message);
+      if (!transient(e)) return;
       await pause(backOff(failures));
     }
   }
@@ -343,7 +343,7 @@ async function listUnfinished(): Promise<void> {
 /** Forgets what is no longer to be sent; a draft may be taken up again. */
 async function settle(b: Begun): Promise<void> {
   const v = await load(b.id).catch((e) => e as Error);
-  if (v instanceof Error ? !passing(v) : v.stage !== "draft" && v.stage !== "uploading") forget(b.id);
+  if (v instanceof Error ? !transient(v) : v.stage !== "draft" && v.stage !== "uploading") forget(b.id);
 }
 
 function unfinished(v: Video, b?: Begun): HTMLLIElement {

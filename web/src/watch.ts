@@ -1,6 +1,6 @@
 // The page of one video: /watch/{id} and /embed/{id}.
 import { showActions } from "./actions";
-import { ask, load, passing, Refused, type Video } from "./api";
+import { ask, load, Refused, transient, type Video } from "./api";
 import type { Answer } from "./confirm";
 import { make, must, say } from "./dom";
 import { follow } from "./follow";
@@ -39,7 +39,7 @@ class WatchPage {
     if (!embedded) return this.follow();
     void this.look();
     // Many may be on one page: none holds a connection before somebody watches it.
-    this.element.addEventListener("play", () => this.follow());
+    this.element.addEventListener("play", () => document.hidden || this.follow());
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) this.unfollow();
       else if (!this.element.paused) this.follow();
@@ -65,7 +65,7 @@ class WatchPage {
       this.failures = 0;
     } catch (e) {
       if (e instanceof Refused && [404, 410].includes(e.status)) return this.gone(e.status === 410 ? "gone" : "not_found");
-      if (passing(e)) setTimeout(() => void this.look(), backOff(this.failures++));
+      if (transient(e)) setTimeout(() => void this.look(), backOff(this.failures++));
       else say(this.notice, (e as Error).message);
     }
   }

@@ -22,8 +22,6 @@ type Video struct {
 	ContentType string   `json:"content_type,omitempty"`
 	Reviewers   []string `json:"reviewers,omitempty"`
 
-	Protect bool `json:"protect,omitempty"`
-
 	// Request is a hash of the request that made the video: it tells a repeated
 	// request from another one under the same Idempotency-Key.
 	Request []byte `json:"request,omitempty"`

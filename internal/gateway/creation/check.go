@@ -24,7 +24,7 @@ func (c *Creator) draftOf(n NewVideo, owner people.Person) (draft, error) {
 		Owner: c.ownerID(owner.Name), Visibility: n.Visibility, AllowDownload: n.AllowDownload,
 		KeepDraft: n.KeepDraft, Review: n.Review || len(n.Reviewers) > 0, Stage: video.Uploading,
 	}
-	d.about = about.Video{Owner: owner.Name, Title: n.Title, Caption: n.Caption, Music: n.Music, Reviewers: n.Reviewers, Protect: n.Protect}
+	d.about = about.Video{Owner: owner.Name, Title: n.Title, Caption: n.Caption, Music: n.Music, Reviewers: n.Reviewers}
 	if n.Visibility == "" {
 		d.row.Visibility = string(video.Public)
 	} else if !slices.Contains([]string{string(video.Public), string(video.Unlisted), string(video.Private)}, n.Visibility) {
@@ -39,6 +39,9 @@ func (c *Creator) draftOf(n NewVideo, owner people.Person) (draft, error) {
 			return draft{}, invalid("publish_delay", "it must be between 0 and 366 days")
 		}
 		d.row.PublishDelay = &delay
+	}
+	if n.Protect {
+		return draft{}, invalid("protect", "copies that others upload can't be caught yet; leave it out")
 	}
 	for _, name := range n.Reviewers {
 		if people.CheckName(name) != nil {

@@ -19,8 +19,8 @@ type NewVideo struct {
 	Review        bool       `json:"review,omitempty" doc:"Somebody has to approve it first"`
 	Reviewers     []string   `json:"reviewers,omitempty" maxItems:"50" doc:"Who may; implies review"`
 	KeepDraft     bool       `json:"keep_draft,omitempty" doc:"A cancel keeps it as a draft"`
-	AllowDownload bool       `json:"allow_download,omitempty"`
-	Protect       bool       `json:"protect,omitempty" doc:"Once deleted, re-uploads are to be caught"`
+	AllowDownload bool       `json:"allow_download,omitempty" doc:"Viewers may take the file as it was uploaded, with all that a camera has written into it, such as the place"`
+	Protect       bool       `json:"protect,omitempty" doc:"Once deleted, re-uploads are to be caught: can't be asked for yet"`
 	Source        *Source    `json:"source,omitempty" doc:"What will be sent"`
 }
 

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -71,13 +72,28 @@ func properties(api *huma.OpenAPI, s *huma.Schema, in string) (fields []field) {
 
 func typeOf(s *huma.Schema) string {
 	switch {
+	case len(s.Enum) > 0:
+		return valuesOf(s.Enum)
 	case s.Ref != "":
 		return s.Ref[strings.LastIndex(s.Ref, "/")+1:]
 	case s.Type == huma.TypeArray && s.Items != nil:
 		return "list of " + typeOf(s.Items)
 	case len(s.OneOf) > 0:
 		return typeOf(s.OneOf[0]) + " or " + typeOf(s.OneOf[1])
+	case s.Nullable:
+		return s.Type + " or null"
 	default:
 		return s.Type
 	}
+}
+
+func valuesOf(enum []any) string {
+	var values []string
+	for _, v := range enum {
+		if v == nil {
+			v = "null"
+		}
+		values = append(values, fmt.Sprint(v))
+	}
+	return strings.Join(values, ", ")
 }

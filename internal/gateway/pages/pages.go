@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -103,7 +104,8 @@ type view struct {
 	Text  string
 	User  string // who is signed in
 	Here  string // which of their own pages this is
-	Next  string
+	Next  string // where the form to sign in leads to
+	Back  string // where a sign-in from this page leads back to; empty for the start
 
 	Video         video.Video
 	Wide          bool
@@ -125,6 +127,9 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, name string, stat
 	if who, err := people.Caller(r.Context()); err == nil {
 		v.User = who.Name
 	}
+	if r.Method == http.MethodGet && r.URL.Path != "/" && !strings.HasPrefix(r.URL.Path, "/signin") {
+		v.Back = r.URL.RequestURI()
+	}
 	var page bytes.Buffer
 	if err := p.templates.ExecuteTemplate(&page, name, v); err != nil {
 		return err
@@ -134,7 +139,7 @@ func (p *Pages) render(w http.ResponseWriter, r *http.Request, name string, stat
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "same-origin")
 	ancestors := "'none'"
-	if name == "embed.html" {
+	if strings.HasPrefix(name, "embed") { // what other sites show in a frame
 		ancestors = "*"
 	}
 	h.Set("Content-Security-Policy", policy+ancestors)
@@ -158,7 +163,11 @@ func (p *Pages) Problem(w http.ResponseWriter, r *http.Request, refused *problem
 	if title == "" {
 		title = refused.Title
 	}
-	p.mustRender(w, r, "notice.html", refused.Status, view{Title: title, Text: text})
+	name := "notice.html"
+	if strings.HasPrefix(r.URL.Path, "/embed/") {
+		name = "embed-notice.html"
+	}
+	p.mustRender(w, r, name, refused.Status, view{Title: title, Text: text})
 }
 
 // SignInForm implements people.Pages.

@@ -10,7 +10,6 @@ import (
 	"context"
 	"encoding/hex"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +17,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
+	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
+	"github.com/reelflow/reelflow/internal/gateway/requests"
 	"github.com/reelflow/reelflow/internal/gateway/secret"
 	"github.com/reelflow/reelflow/video"
 )
@@ -123,7 +124,13 @@ type contextKey struct{}
 // wrong ones, or because an issuer is down.
 func (p *People) WithCaller(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who := identify(sync.OnceValues(func() (Person, error) { return p.identify(r) }))
+		who := identify(sync.OnceValues(func() (Person, error) {
+			who, err := p.identify(r)
+			if err == nil && !who.Anonymous() {
+				requests.By(r.Context(), p.OwnerID(who.Name))
+			}
+			return who, err
+		}))
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, who)))
 	})
 }
@@ -190,7 +197,7 @@ func checkSameSite(r *http.Request) error {
 		if site == "same-origin" {
 			return nil
 		}
-	} else if origin, err := url.Parse(r.Header.Get("Origin")); err == nil && origin.Host != "" && origin.Host == r.Host {
+	} else if origin.From(r.Context()).Own(r.Header.Get("Origin")) {
 		return nil
 	}
 	return video.Errorf(video.Forbidden, "This request was made by another site. Programs send a token instead of a cookie.")

@@ -6,14 +6,14 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/gateway/origin"
 )
 
 const (
-	// SessionCookie is the name of the cookie that browsers are signed in by.
+	// SessionCookie is the name of the cookie that browsers are signed in by, after
+	// SecurePrefix where people reach the gateway by TLS.
 	SessionCookie = "reelflow_session"
 
 	developmentSession = 30 * 24 * time.Hour
@@ -40,7 +40,7 @@ func (p *People) newSession(who Person, until time.Time) string {
 
 // sessionOf returns whose session cookie a request has, if it holds.
 func (p *People) sessionOf(r *http.Request, now time.Time) (Person, bool) {
-	cookie, err := r.Cookie(SessionCookie)
+	cookie, err := r.Cookie(cookieName(r, SessionCookie))
 	if err != nil {
 		return Person{}, false
 	}
@@ -71,7 +71,7 @@ func (p *People) openStamp(purpose, text string) (body []byte, ok bool) {
 // beginSession puts somebody's session into their browser.
 func (p *People) beginSession(w http.ResponseWriter, r *http.Request, who Person, length time.Duration) {
 	until := time.Now().Add(length)
-	http.SetCookie(w, cookie(r, SessionCookie, "/", p.newSession(who, until), until))
+	http.SetCookie(w, cookie(r, SessionCookie, p.newSession(who, until), until))
 }
 
 // signOut ends the session in this browser; the one at an issuer is its own affair.
@@ -79,16 +79,28 @@ func (p *People) signOut(w http.ResponseWriter, r *http.Request) error {
 	if err := checkSameSite(r); err != nil {
 		return err
 	}
-	http.SetCookie(w, cookie(r, SessionCookie, "/", "", time.Unix(1, 0)))
+	http.SetCookie(w, cookie(r, SessionCookie, "", time.Unix(1, 0)))
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 	return nil
 }
 
+// SecurePrefix keeps other hosts of the same domain from planting a cookie: browsers take
+// one of this name only from this very host, by TLS and for all of its paths
+// (RFC 6265bis, section 4.1.3.2).
+const SecurePrefix = "__Host-"
+
+func cookieName(r *http.Request, name string) string {
+	if origin.From(r.Context()).Secure() {
+		return SecurePrefix + name
+	}
+	return name
+}
+
 // cookie is one that no script can read and no other site can have sent along,
 // but for a link that leads here.
-func cookie(r *http.Request, name, path, value string, until time.Time) *http.Cookie {
+func cookie(r *http.Request, name, value string, until time.Time) *http.Cookie {
 	return &http.Cookie{
-		Name: name, Value: value, Path: path, Expires: until, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: strings.HasPrefix(origin.From(r.Context()).Base, "https://"),
+		Name: cookieName(r, name), Value: value, Path: "/", Expires: until, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: origin.From(r.Context()).Secure(),
 	}
 }

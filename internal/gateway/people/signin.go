@@ -75,7 +75,6 @@ func (p *People) signInAs(w http.ResponseWriter, r *http.Request, next string) {
 
 const (
 	attemptCookie = "reelflow_signin"
-	attemptPath   = "/signin"
 	attemptLength = 10 * time.Minute
 )
 
@@ -100,7 +99,7 @@ func (p *People) startSignIn(w http.ResponseWriter, r *http.Request, next string
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, cookie(r, attemptCookie, attemptPath, p.stamp("signin", text), a.Until))
+	http.SetCookie(w, cookie(r, attemptCookie, p.stamp("signin", text), a.Until))
 	http.Redirect(w, r, address, http.StatusSeeOther)
 	return nil
 }
@@ -114,7 +113,7 @@ func (p *People) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer") // the address holds the code
 	a := p.attemptOf(r)
-	http.SetCookie(w, cookie(r, attemptCookie, attemptPath, "", time.Unix(1, 0)))
+	http.SetCookie(w, cookie(r, attemptCookie, "", time.Unix(1, 0)))
 	said, err := p.issuer.Finish(r.Context(), a.Attempt, callback(r), r.URL.Query())
 	if err != nil {
 		return err
@@ -130,7 +129,7 @@ func (p *People) finishSignIn(w http.ResponseWriter, r *http.Request) error {
 
 // attemptOf returns the attempt in a browser; none is one that no answer fits.
 func (p *People) attemptOf(r *http.Request) attempt {
-	cookie, err := r.Cookie(attemptCookie)
+	cookie, err := r.Cookie(cookieName(r, attemptCookie))
 	if err != nil {
 		return attempt{}
 	}

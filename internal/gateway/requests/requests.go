@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type Request struct {
 	ID    string
 	Trace string // the trace id of its traceparent, hex; empty without one
 
+	route  atomic.Pointer[string]
 	video  atomic.Pointer[video.ID]
 	caller atomic.Pointer[string]
 }
@@ -44,6 +46,13 @@ func ID(ctx context.Context) string {
 		return r.ID
 	}
 	return ""
+}
+
+// Matched notes the pattern of the route that serves the request.
+func Matched(ctx context.Context, pattern string) {
+	if r := Of(ctx); r != nil {
+		r.route.Store(&pattern)
+	}
 }
 
 // About notes which video the request turned out to be about.
@@ -91,14 +100,20 @@ func Logged(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
+// asked are the addresses that machines ask every few seconds.
+var asked = []string{"/healthz", "/readyz", "/metrics"}
+
 // log writes at info, but what is asked every few seconds by machines, and went well, at debug.
 func (q *Request) log(log *slog.Logger, r *http.Request, status int, took time.Duration) {
-	level := slog.LevelInfo
-	if machine := strings.HasSuffix(r.Pattern, "/healthz") || strings.HasSuffix(r.Pattern, "/readyz") || strings.HasSuffix(r.Pattern, "/metrics"); machine && status < 400 {
+	level, route := slog.LevelInfo, ""
+	if pattern := q.route.Load(); pattern != nil {
+		route = *pattern
+	}
+	if status < 400 && slices.ContainsFunc(asked, func(path string) bool { return strings.HasSuffix(route, path) }) {
 		level = slog.LevelDebug
 	}
 	fields := []slog.Attr{
-		slog.String("request", q.ID), slog.String("method", r.Method), slog.String("route", r.Pattern),
+		slog.String("request", q.ID), slog.String("method", r.Method), slog.String("route", route),
 		slog.Int("status", status), slog.Duration("took", took),
 	}
 	if id := q.video.Load(); id != nil {

@@ -16,6 +16,7 @@ func TestOneLineARequest(t *testing.T) {
 	log := slog.New(Log{slog.NewJSONHandler(&out, nil)})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /watch/{id}", func(w http.ResponseWriter, r *http.Request) {
+		Matched(r.Context(), r.Pattern)
 		About(r.Context(), video.ID(r.PathValue("id")))
 		By(r.Context(), "opaque")
 		log.InfoContext(r.Context(), "in between")

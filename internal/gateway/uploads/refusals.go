@@ -37,6 +37,7 @@ var (
 
 // problem is an RFC 9457 body, for the statuses of tus that video's codes don't have.
 type problem struct {
+	Type   string     `json:"type"`
 	Title  string     `json:"title"`
 	Status int        `json:"status"`
 	Code   video.Code `json:"code"`
@@ -50,7 +51,7 @@ func refusal(status int, code video.Code, detail string, retryAfter int) handler
 		title = "Checksum Mismatch"
 	}
 	// A struct of strings and numbers can't fail to be marshalled.
-	text, _ := json.Marshal(problem{title, status, code, detail})
+	text, _ := json.Marshal(problem{"about:blank", title, status, code, detail})
 	e := handler.NewError(fmt.Sprintf("ERR_%d", status), detail, status)
 	e.HTTPResponse.Body = string(text)
 	e.HTTPResponse.Header = handler.HTTPHeader{"Content-Type": "application/problem+json"}

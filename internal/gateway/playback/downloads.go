@@ -1,0 +1,194 @@
+package playback
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
+	"github.com/reelflow/reelflow/video"
+)
+
+const (
+	// maxDownloads is how many a gateway serves at once. Each holds a chunk of a seal and
+	// a connection to the store.
+	maxDownloads = 128
+	// lookEvery is how soon a download under way notices that its video may not be
+	// watched any more.
+	lookEvery = 500 * time.Millisecond
+)
+
+// serveSource sends the file as it was uploaded.
+func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, at seen) error {
+	if err := mustBeAllowed(at.PlaybackState); err != nil {
+		return err
+	}
+	file, err := s.fileOf(r.Context(), at)
+	if err != nil {
+		return err
+	}
+	if err := s.nameFile(r.Context(), w, at.id); err != nil {
+		return err
+	}
+	return s.serve(w, r, representation{file.etag(), file.size, func(ctx context.Context, offset, length int64) (content, error) {
+		select {
+		case s.downloads <- struct{}{}:
+		default:
+			return nil, problem.New(video.Unavailable, "Too many people are downloading at the moment. Please try again in a minute.")
+		}
+		return &download{file: file, ctx: ctx, offset: offset, left: length, seen: time.Now()}, nil
+	}})
+}
+
+func mustBeAllowed(state catalog.PlaybackState) error {
+	if !state.AllowDownload {
+		return video.Errorf(video.Forbidden, "The author does not allow downloads of this video.")
+	}
+	return nil
+}
+
+// nameFile says what a browser should make of the file.
+func (s *Server) nameFile(ctx context.Context, w http.ResponseWriter, id video.ID) error {
+	row, err := s.catalog.Video(ctx, id)
+	if err != nil {
+		return err
+	}
+	filename, contentType, err := s.host.SourceName(ctx, row)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", downloadType(contentType))
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": cmp.Or(filename, string(id)+".mp4")}))
+	return nil
+}
+
+// downloadType passes on what an author said only if no browser could take it for a page.
+func downloadType(said string) string {
+	if t, _, err := mime.ParseMediaType(said); err == nil && strings.HasPrefix(t, "video/") {
+		return t
+	}
+	return "application/octet-stream"
+}
+
+// sourceFile is an uploaded file, in the order of its segments.
+type sourceFile struct {
+	server   *Server
+	at       seen
+	segments []sourceSegment
+	size     int64
+}
+
+type sourceSegment struct {
+	object
+	offset int64 // of its first plain byte in the file
+}
+
+// fileOf fails with NotFound when there is no source, and with Internal when it has a
+// gap: not even its size could be said then.
+func (s *Server) fileOf(ctx context.Context, at seen) (*sourceFile, error) {
+	rows, err := s.catalog.Objects(ctx, at.id, catalog.Filter{Store: s.primary.Name(), Kind: catalog.KindSource, Stored: true})
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, problem.NothingHere()
+	}
+	slices.SortFunc(rows, func(a, b catalog.Object) int { return cmp.Compare(a.Offset, b.Offset) })
+	file := &sourceFile{server: s, at: at, segments: make([]sourceSegment, 0, len(rows))}
+	for _, o := range rows {
+		if o.Offset != file.size {
+			return nil, video.Errorf(video.Internal, "The manifest of the upload has a gap.")
+		}
+		file.segments = append(file.segments, sourceSegment{objectOf(o), o.Offset})
+		file.size += o.PlainSize
+	}
+	return file, nil
+}
+
+// etag is that of the file's segments: the same bytes sealed again have another one.
+func (f *sourceFile) etag() string {
+	all := sha256.New()
+	for _, segment := range f.segments {
+		all.Write(binary.BigEndian.AppendUint64(nil, uint64(segment.plainSize)))
+		all.Write([]byte(segment.etag))
+	}
+	return `"` + hex.EncodeToString(all.Sum(nil)) + `"`
+}
+
+// download is content of a file: one segment after the other, a chunk at a time. It
+// looks again and again whether the video may still be watched and downloaded.
+type download struct {
+	file         *sourceFile
+	ctx          context.Context
+	offset, left int64
+	segment      *sealed
+	seen         time.Time // when it was last looked
+}
+
+func (d *download) next() ([]byte, error) {
+	if d.left == 0 {
+		return nil, io.EOF
+	}
+	if time.Since(d.seen) >= lookEvery {
+		if err := d.look(); err != nil {
+			return nil, err
+		}
+	}
+	if d.segment == nil {
+		if err := d.open(); err != nil {
+			return nil, err
+		}
+	}
+	piece, err := d.segment.next()
+	if err == io.EOF {
+		d.closeSegment()
+		return d.next()
+	}
+	d.offset += int64(len(piece))
+	d.left -= int64(len(piece))
+	return piece, err
+}
+
+// open stands at the segment that holds the offset.
+func (d *download) open() (err error) {
+	segments := d.file.segments
+	i := sort.Search(len(segments), func(i int) bool { return segments[i].offset > d.offset }) - 1
+	within := d.offset - segments[i].offset
+	d.segment, err = d.file.server.openSealed(d.ctx, d.file.at.id, segments[i].object, within, min(d.left, segments[i].plainSize-within))
+	return err
+}
+
+func (d *download) look() error {
+	state, err := d.file.server.states.of(d.ctx, d.file.at.id)
+	if err != nil {
+		return err
+	}
+	if d.file.at.class.watches(state.State, state.Visibility) != nil {
+		return noMore()
+	}
+	d.seen = time.Now()
+	return mustBeAllowed(state)
+}
+
+func (d *download) closeSegment() {
+	if d.segment != nil {
+		d.segment.close()
+		d.segment = nil
+	}
+}
+
+func (d *download) close() {
+	d.closeSegment()
+	<-d.file.server.downloads
+}
