@@ -193,7 +193,7 @@ func TestWrongStoreCredentials(t *testing.T) {
 	worker := r.run("worker", wrong, "--role", "transfer")
 	r.until("its owner sees what it waits for", time.Minute, func() bool {
 		now, err := me.Video(r.ctx, v.ID)
-		return err == nil && now.Stage == video.Publishing && strings.Contains(now.WaitingFor, "which is down since")
+		return err == nil && now.Stage == video.Publishing && strings.Contains(now.Waits(), "which is down since")
 	})
 	worker.stop()
 	if log := worker.log(); !strings.Contains(log, "refuses the credentials") || strings.Contains(log, "mistyped") {

@@ -52,20 +52,20 @@ func TestCancelWhileUploading(t *testing.T) {
 		t.Errorf("the client's upload ended with %v, want gone", err)
 	}
 	for _, method := range []string{http.MethodHead, http.MethodPatch} {
-		if code := tus(t, method, v.Upload.URL).StatusCode; code != http.StatusGone {
+		if code := tus(t, method, v.UploadURL()).StatusCode; code != http.StatusGone {
 			t.Errorf("after the cancel %s answers %d, want 410", method, code)
 		}
 	}
-	if _, err := me.Command(r.ctx, v.ID, video.Cancel, video.CommandRequest{}); err != nil && video.CodeOf(err) != video.Gone {
+	if _, err := me.Command(r.ctx, v.ID, video.Cancel, video.CommandBody{}); err != nil && video.CodeOf(err) != video.Gone {
 		t.Errorf("canceled again: %v", err)
 	}
 	r.erased(v.ID, time.Minute)
 	for _, c := range []video.Command{video.Cancel, video.Pause, video.Delete} {
-		if _, err := me.Command(r.ctx, v.ID, c, video.CommandRequest{}); video.CodeOf(err) != video.Gone || client.StatusOf(err) != http.StatusGone {
+		if _, err := me.Command(r.ctx, v.ID, c, video.CommandBody{}); video.CodeOf(err) != video.Gone || client.StatusOf(err) != http.StatusGone {
 			t.Errorf("%s after the purge: %v, want 410", c, err)
 		}
 	}
-	if code := tus(t, http.MethodDelete, v.Upload.URL).StatusCode; code != http.StatusNoContent {
+	if code := tus(t, http.MethodDelete, v.UploadURL()).StatusCode; code != http.StatusNoContent {
 		t.Errorf("tus DELETE after the purge answers %d, want 204", code)
 	}
 	r.wantReceipt(v.ID, video.ByCancellation)
@@ -77,7 +77,7 @@ func TestCancelByTus(t *testing.T) {
 	r := shared(t)
 	v, sent := r.uploading(r.as("me"))
 	for range 2 {
-		if code := tus(t, http.MethodDelete, v.Upload.URL).StatusCode; code != http.StatusNoContent {
+		if code := tus(t, http.MethodDelete, v.UploadURL()).StatusCode; code != http.StatusNoContent {
 			t.Errorf("DELETE answers %d, want 204", code)
 		}
 	}
@@ -85,7 +85,7 @@ func TestCancelByTus(t *testing.T) {
 		t.Errorf("the client's upload ended with %v, want gone", err)
 	}
 	r.erased(v.ID, time.Minute)
-	if code := tus(t, http.MethodHead, v.Upload.URL).StatusCode; code != http.StatusGone {
+	if code := tus(t, http.MethodHead, v.UploadURL()).StatusCode; code != http.StatusGone {
 		t.Errorf("HEAD after the purge answers %d, want 410", code)
 	}
 	r.wantReceipt(v.ID, video.ByCancellation)
@@ -107,7 +107,7 @@ func TestCancelWhileStoreIsDown(t *testing.T) {
 	}
 	r.until("its owner sees what it waits for", time.Minute, func() bool {
 		now, err := me.Video(r.ctx, v.ID)
-		return err == nil && strings.Contains(now.WaitingFor, "backup-b")
+		return err == nil && strings.Contains(now.Waits(), "backup-b")
 	})
 	r.must(down.Restart(r.ctx))
 	r.erased(v.ID, 2*time.Minute)

@@ -217,7 +217,7 @@ func (p *person) live(ctx context.Context) {
 	var sent sync.WaitGroup
 	sending, stop := context.WithCancel(ctx)
 	sent.Go(func() {
-		u := &client.Upload{Client: p.client, URL: v.Upload.URL, File: p.file, Size: p.file.size, Rate: p.rate}
+		u := &client.Upload{Client: p.client, URL: v.UploadURL(), File: p.file, Size: p.file.size, Rate: p.rate}
 		// Whatever else is in the way passes; that it doesn't shows in the end.
 		if err := u.Run(sending); err != nil && video.CodeOf(err) != video.Gone && ctx.Err() == nil {
 			p.t.Errorf("%s with %d bytes: %v", p.name, p.file.size, err)
@@ -259,7 +259,7 @@ func (p *person) interfere(ctx context.Context) {
 	}
 	command := func(c video.Command) error {
 		return p.insist(ctx, func() error {
-			_, err := p.client.Command(ctx, p.id, c, video.CommandRequest{})
+			_, err := p.client.Command(ctx, p.id, c, video.CommandBody{})
 			return err
 		})
 	}

@@ -109,11 +109,11 @@ func (s *scene) twoOnOne() {
 	v, err := s.api().Create(s.ctx, client.NewVideo{Source: client.Source{Size: f.size}})
 	s.must(err)
 	s.line.slow(4 * mib)
-	one.do(s.send(f, options{"uploadUrl": v.Upload.URL, "chunkSize": mib}))
-	two.do(s.send(f, options{"uploadUrl": v.Upload.URL}))
+	one.do(s.send(f, options{"uploadUrl": v.UploadURL(), "chunkSize": mib}))
+	two.do(s.send(f, options{"uploadUrl": v.UploadURL()}))
 	s.persists(one)
 	s.persists(two)
-	s.arrived(v.Upload.URL, f)
+	s.arrived(v.UploadURL(), f)
 }
 
 func (s *scene) sameFingerprint() {
@@ -205,7 +205,7 @@ func (s *scene) keptAsDraft() {
 	s.line.slow(mib)
 	c.do(s.send(f, quick))
 	url, id := s.underWay(c)
-	_, err := s.api().Command(s.ctx, id, video.Cancel, video.CommandRequest{KeepDraft: true})
+	_, err := s.api().Command(s.ctx, id, video.Cancel, video.CommandBody{KeepDraft: true})
 	s.must(err)
 	c.fails(http.StatusLocked)
 	s.offsetAt(url)

@@ -197,10 +197,10 @@ func (s *scene) half(f file, c *tusClient) (url string) {
 	s.must(err)
 	v, err := s.api().Create(s.ctx, client.NewVideo{Source: client.Source{Size: f.size}})
 	s.must(err)
-	if answer := s.patch(v.Upload.URL, "0", content[:f.size/2], false); answer.StatusCode != http.StatusNoContent {
+	if answer := s.patch(v.UploadURL(), "0", content[:f.size/2], false); answer.StatusCode != http.StatusNoContent {
 		s.t.Fatalf("the first half is answered with %d", answer.StatusCode)
 	}
-	return v.Upload.URL
+	return v.UploadURL()
 }
 
 func (s *scene) wrongOffsets() {

@@ -139,7 +139,7 @@ func (l *standing) bring(id video.ID, stage video.Stage) {
 		l.must(l.unsent[id].Run(l.ctx))
 		delete(l.unsent, id)
 	case video.Draft:
-		_, err := l.me.Command(l.ctx, id, video.Cancel, video.CommandRequest{KeepDraft: true})
+		_, err := l.me.Command(l.ctx, id, video.Cancel, video.CommandBody{KeepDraft: true})
 		l.must(err)
 	case video.Publishing:
 		l.ask(l.as("admin"), id, video.Approve)
@@ -205,8 +205,8 @@ func (l *standing) deletedAndCanceled() {
 	for stage, id := range l.deleted {
 		l.promptly(func() error { return l.me.Delete(l.ctx, id) })
 		v, err := l.me.Video(l.ctx, id)
-		if err != nil || v.Ending == "" {
-			l.t.Errorf("%s and deleted: its owner sees %s, %q, %v", stage, v.Stage, v.Ending, err)
+		if err != nil || v.Ends() == "" {
+			l.t.Errorf("%s and deleted: its owner sees %s, %q, %v", stage, v.Stage, v.Ends(), err)
 		}
 		if _, err := l.as("somebody-else").Video(l.ctx, id); err == nil {
 			l.t.Errorf("%s and deleted: somebody else is told %v", stage, err)
@@ -217,7 +217,7 @@ func (l *standing) deletedAndCanceled() {
 	}
 	for _, id := range l.canceled {
 		l.promptly(func() error {
-			_, err := l.me.Command(l.ctx, id, video.Cancel, video.CommandRequest{})
+			_, err := l.me.Command(l.ctx, id, video.Cancel, video.CommandBody{})
 			return err
 		})
 	}
@@ -310,7 +310,7 @@ func TestBegunByABadDeploy(t *testing.T) {
 	r.erased(deleted.ID, time.Minute)
 	r.must(u.Run(r.ctx))
 	r.until("what was asked meanwhile has been taken up, or not", time.Minute, func() bool {
-		_, err := me.Command(r.ctx, kept.ID, video.Resume, video.CommandRequest{})
+		_, err := me.Command(r.ctx, kept.ID, video.Resume, video.CommandBody{})
 		return err == nil || video.CodeOf(err) == video.Conflict // published already
 	})
 	r.stage(me, kept.ID, video.Published, 2*time.Minute)

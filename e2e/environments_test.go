@@ -139,7 +139,7 @@ func (w *wrong) uploadAs(n client.NewVideo, path string) video.ID {
 	n.Title, n.Source = "A clip", client.Source{Size: info.Size(), Filename: filepath.Base(path)}
 	v, err := w.me.Create(w.ctx, n)
 	w.must(err)
-	u := &client.Upload{Client: w.me, URL: v.Upload.URL, File: file, Size: info.Size()}
+	u := &client.Upload{Client: w.me, URL: v.UploadURL(), File: file, Size: info.Size()}
 	w.must(u.Run(w.ctx))
 	return v.ID
 }

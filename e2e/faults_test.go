@@ -272,7 +272,7 @@ func TestStoreDownAtPurge(t *testing.T) {
 		for _, replica := range now.Replicas {
 			states[replica.Store] = replica.State
 		}
-		return states["backup-b"] == "unreachable" && states["primary"] == "empty" && states["backup-a"] == "empty" && now.WaitingFor != ""
+		return states["backup-b"] == "unreachable" && states["primary"] == "empty" && states["backup-a"] == "empty" && now.Waits() != ""
 	})
 	r.must(store.Restart(r.ctx))
 	r.erased(v.ID, 2*time.Minute)

@@ -91,7 +91,7 @@ func TestStalledUpload(t *testing.T) {
 	stalled := func() bool {
 		now, err := me.Video(r.ctx, v.ID)
 		r.must(err)
-		return now.Upload.Stalled && strings.Contains(now.WaitingFor, "stalled")
+		return now.Upload.Stalled && strings.Contains(now.Waits(), "stalled")
 	}
 	r.until("some of it has come", 20*time.Second, func() bool { return r.offset(me, v.ID) > 0 })
 	for until := time.Now().Add(9 * time.Second); time.Now().Before(until); time.Sleep(200 * time.Millisecond) {

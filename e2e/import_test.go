@@ -81,7 +81,7 @@ func (r *rig) imports(c *client.Client, s *source) video.ID {
 		URL: s.URL + "/clip.mp4?token=" + aToken, SHA256: hex.EncodeToString(sum[:]),
 	}})
 	r.must(err)
-	if v.Upload == nil || v.Upload.URL != "" {
+	if v.Upload == nil || v.Upload.URL != nil {
 		r.t.Errorf("an import is uploaded to %+v", v.Upload)
 	}
 	return v.ID

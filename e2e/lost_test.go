@@ -163,7 +163,7 @@ func (i *insider) sendTo(address string, f file) video.ID {
 	content, err := os.Open(f.path)
 	i.must(err)
 	defer content.Close()
-	target := strings.Replace(v.Upload.URL, i.URLs[0], address, 1)
+	target := strings.Replace(v.UploadURL(), i.URLs[0], address, 1)
 	i.must((&client.Upload{Client: c, URL: target, File: content, Size: f.size, Patience: 2 * time.Minute}).Run(i.ctx))
 	return v.ID
 }
@@ -203,9 +203,9 @@ func (i *insider) alteredEarly() {
 	v, err := me.Create(i.ctx, client.NewVideo{Source: client.Source{Size: f.size}})
 	i.must(err)
 	s := &scene{insider: i}
-	s.patch(v.Upload.URL, "0", content[:mib], false)
+	s.patch(v.UploadURL(), "0", content[:mib], false)
 	mend := i.turn(v.ID, catalog.KindSource, 1000)
-	s.patch(v.Upload.URL, fmt.Sprint(mib), content[mib:], false)
+	s.patch(v.UploadURL(), fmt.Sprint(mib), content[mib:], false)
 	i.stage(me, v.ID, video.Processing, time.Minute)
 	i.logs(altered, 0)
 	if now, err := me.Video(i.ctx, v.ID); err != nil || now.Stage != video.Processing {

@@ -42,7 +42,7 @@ func TestTerminated(t *testing.T) {
 		r.lives(id, stage)
 		r.until("it waits for a person", time.Minute, func() bool {
 			v, err := me.Video(r.ctx, id)
-			return err == nil && v.Paused && strings.Contains(v.WaitingFor, "terminated") && r.plain(string(id)).status().Paused
+			return err == nil && v.Paused && strings.Contains(v.Waits(), "terminated") && r.plain(string(id)).status().Paused
 		})
 	}
 	r.until("no encoder runs", time.Minute, func() bool { return r.encoders() == 0 })

@@ -68,7 +68,7 @@ func reviewed(r *rig, author, reviewer string) video.ID {
 		Source: client.Source{Size: int64(len(data)), Filename: "clip.mp4"},
 	})
 	r.must(err)
-	r.must((&client.Upload{Client: c, URL: v.Upload.URL, File: strings.NewReader(string(data)), Size: int64(len(data))}).Run(r.ctx))
+	r.must((&client.Upload{Client: c, URL: v.UploadURL(), File: strings.NewReader(string(data)), Size: int64(len(data))}).Run(r.ctx))
 	r.stage(c, v.ID, video.Reviewing, workTimeout)
 	return v.ID
 }

@@ -49,7 +49,7 @@ func TestDeletedAndCanceledWhilePausedInTemporal(t *testing.T) {
 
 	r.promptly(func() error { return me.Delete(r.ctx, published) })
 	r.promptly(func() error {
-		_, err := me.Command(r.ctx, begun.ID, video.Cancel, video.CommandRequest{})
+		_, err := me.Command(r.ctx, begun.ID, video.Cancel, video.CommandBody{})
 		return err
 	})
 	if err := within(sent, 20*time.Second); video.CodeOf(err) != video.Gone {
@@ -62,10 +62,10 @@ func TestDeletedAndCanceledWhilePausedInTemporal(t *testing.T) {
 		t.Errorf("it can be watched: %v", err)
 	}
 	v, err := me.Video(r.ctx, published)
-	if r.must(err); v.Stage != video.PendingDeletion || v.Ending != video.ByDeletion {
-		t.Errorf("its owner sees %s, %s", v.Stage, v.Ending)
+	if r.must(err); v.Stage != video.PendingDeletion || v.Ends() != video.ByDeletion {
+		t.Errorf("its owner sees %s, %s", v.Stage, v.Ends())
 	}
-	if _, err := me.Command(r.ctx, begun.ID, video.Pause, video.CommandRequest{}); video.CodeOf(err) != video.Conflict || client.StatusOf(err) != 409 {
+	if _, err := me.Command(r.ctx, begun.ID, video.Pause, video.CommandBody{}); video.CodeOf(err) != video.Conflict || client.StatusOf(err) != 409 {
 		t.Errorf("another command: %v", err)
 	}
 

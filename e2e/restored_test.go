@@ -28,8 +28,8 @@ func TestCatalogRestoredFromABackup(t *testing.T) {
 
 	for _, c := range []struct{ who, method, address string }{
 		{"a stranger", http.MethodGet, r.URLs[0] + "/watch/" + string(v.ID)},
-		{"a tus client", http.MethodHead, v.Upload.URL},
-		{"a tus client", http.MethodPatch, v.Upload.URL},
+		{"a tus client", http.MethodHead, v.UploadURL()},
+		{"a tus client", http.MethodPatch, v.UploadURL()},
 	} {
 		if code := tus(t, c.method, c.address).StatusCode; code != http.StatusGone {
 			t.Errorf("%s gets %d at %s %s, want 410", c.who, code, c.method, c.address)

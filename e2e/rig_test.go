@@ -160,7 +160,7 @@ func (r *rig) temporal() temporal.Client {
 // ask gives a command and waits until it has taken hold.
 func (r *rig) ask(c *client.Client, id video.ID, command video.Command) client.Video {
 	r.t.Helper()
-	v, err := c.Command(r.ctx, id, command, video.CommandRequest{})
+	v, err := c.Command(r.ctx, id, command, video.CommandBody{})
 	if err != nil {
 		r.t.Fatalf("%s: %v", command, err)
 	}
@@ -352,5 +352,5 @@ func (r *rig) announce(c *client.Client, path string) (client.Video, *client.Upl
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return v, &client.Upload{Client: c, URL: v.Upload.URL, File: bytes.NewReader(data), Size: size}
+	return v, &client.Upload{Client: c, URL: v.UploadURL(), File: bytes.NewReader(data), Size: size}
 }

@@ -116,8 +116,8 @@ func (r *rig) hidden(id video.ID) {
 	if _, err := me.Playback(r.ctx, id); video.CodeOf(err) != video.Gone {
 		r.t.Errorf("the deleted %s can be watched: %v", id, err)
 	}
-	if v, err := me.Video(r.ctx, id); err != nil || v.Ending != video.ByDeletion {
-		r.t.Errorf("the owner of the deleted %s sees %s, %s, %v", id, v.Stage, v.Ending, err)
+	if v, err := me.Video(r.ctx, id); err != nil || v.Ends() != video.ByDeletion {
+		r.t.Errorf("the owner of the deleted %s sees %s, %s, %v", id, v.Stage, v.Ends(), err)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestEncodingHeldInTemporal(t *testing.T) {
 	encode.hold()
 	r.until("no encoder runs", time.Minute, func() bool { return r.encoders() == 0 })
 	r.promptly(func() error { // between attempts, when no worker would answer
-		v, err := me.Command(r.ctx, id, video.Pause, video.CommandRequest{})
+		v, err := me.Command(r.ctx, id, video.Pause, video.CommandBody{})
 		if err == nil && !v.Paused {
 			err = fmt.Errorf("the pause's answer says %s, not paused", v.Stage)
 		}
@@ -153,7 +153,7 @@ func TestEncodingHeldInTemporal(t *testing.T) {
 	r.stopEncoders(encode)
 	r.until("its author sees that it failed, and that it is tried again", time.Minute, func() bool {
 		v, err := me.Video(r.ctx, id)
-		return err == nil && v.Stage == video.Processing && strings.Contains(v.WaitingFor, "another attempt")
+		return err == nil && v.Stage == video.Processing && strings.Contains(v.Waits(), "another attempt")
 	})
 
 	r.stopEncoders(encode)

@@ -7,5 +7,5 @@ type approveCommand struct {
 }
 
 func (c *approveCommand) Run(s *shell) error {
-	return c.command(s, video.Approve, video.CommandRequest{})
+	return c.command(s, video.Approve, video.CommandBody{})
 }

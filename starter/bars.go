@@ -21,7 +21,7 @@ type bars struct {
 	bar    *mpb.Bar
 	stage  video.Stage
 	since  time.Time
-	last   client.Progress
+	last   video.Progress
 	pace   pace
 	shown  *atomic.Pointer[caption] // of the present bar; the drawing loop reads it and must never wait for mu
 	advice string                   // that was given last
@@ -38,12 +38,12 @@ func newBars(out io.Writer, options ...mpb.ContainerOption) *bars {
 func (b *bars) Video(v client.Video) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var p client.Progress
-	if v.Progress != nil {
-		p = *v.Progress
+	var p video.Progress
+	if now := measured(v); now != nil {
+		p = *now
 	}
 	if !plain(v) {
-		p.PerSecond, p.ETA = 0, 0
+		p.PerSecond, p.ETA = nil, nil
 	}
 	b.show(v.Stage, stageOf(v), p)
 }
@@ -60,7 +60,7 @@ func (b *bars) Waits(state, advice string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.last
-	p.PerSecond, p.ETA = 0, 0
+	p.PerSecond, p.ETA = nil, nil
 	b.show(video.Uploading, string(video.Uploading)+", "+state, p)
 	if !b.closed && advice != b.advice {
 		b.advice = advice
@@ -68,7 +68,7 @@ func (b *bars) Waits(state, advice string) {
 	}
 }
 
-func (b *bars) show(stage video.Stage, label string, p client.Progress) {
+func (b *bars) show(stage video.Stage, label string, p video.Progress) {
 	if b.closed {
 		return
 	}
@@ -76,7 +76,7 @@ func (b *bars) show(stage video.Stage, label string, p client.Progress) {
 		b.begin(stage)
 	}
 	b.last = p
-	b.shown.Store(&caption{label, counted(p), paceOf(p.PerSecond, p.ETA, p.Unit)})
+	b.shown.Store(&caption{label, counted(p), paceOf(p)})
 	if p.Total > 0 {
 		b.bar.SetTotal(p.Total, false)
 		b.bar.SetCurrent(p.Done)
@@ -85,7 +85,7 @@ func (b *bars) show(stage video.Stage, label string, p client.Progress) {
 
 func (b *bars) begin(stage video.Stage) {
 	b.finish(stage)
-	b.stage, b.since, b.last = stage, time.Now(), client.Progress{}
+	b.stage, b.since, b.last = stage, time.Now(), video.Progress{}
 	shown := new(atomic.Pointer[caption])
 	shown.Store(&caption{stage: string(stage)})
 	b.shown = shown
@@ -119,7 +119,7 @@ func (b *bars) finish(next video.Stage) {
 	b.bar.SetTotal(-1, true)
 }
 
-func counted(p client.Progress) string {
+func counted(p video.Progress) string {
 	switch {
 	case p.Total == 0:
 		return ""

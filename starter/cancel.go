@@ -12,11 +12,11 @@ type cancelCommand struct {
 }
 
 func (c *cancelCommand) Run(s *shell) error {
-	v, err := c.ask(s, video.Cancel, video.CommandRequest{KeepDraft: c.KeepDraft})
+	v, err := c.ask(s, video.Cancel, video.CommandBody{KeepDraft: c.KeepDraft})
 	switch {
 	case err != nil:
 		return err
-	case v.Ending == "" && v.Stage.OnTheWay():
+	case v.Ends() == "" && v.Stage.OnTheWay():
 		fmt.Fprintf(s.err, "The cancel is on record, and no more bytes are taken. It takes hold as soon as the video's workflow can answer:  starter status %s\n", v.ID)
 	case v.Stage == video.Draft:
 		fmt.Fprintf(s.err, "To take it up:      starter resume %s\nTo throw it away:   starter cancel %s\nHow long it keeps:  starter drafts\n", v.ID, v.ID)

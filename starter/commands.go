@@ -9,19 +9,20 @@ import (
 
 // target is the video that a command is about.
 type target struct {
-	ID string `arg:"" name:"id" help:"Id of the video."`
+	clientOnly `kong:"-"`
+	ID         string `arg:"" name:"id" help:"Id of the video."`
 }
 
 func (t target) id() (video.ID, error) { return video.ParseID(t.ID) }
 
 // command sends a command and prints what the video is then.
-func (t target) command(s *shell, command video.Command, request video.CommandRequest) error {
+func (t target) command(s *shell, command video.Command, request video.CommandBody) error {
 	_, err := t.ask(s, command, request)
 	return err
 }
 
 // ask is command for those who have more to say of the video.
-func (t target) ask(s *shell, command video.Command, request video.CommandRequest) (v client.Video, err error) {
+func (t target) ask(s *shell, command video.Command, request video.CommandBody) (v client.Video, err error) {
 	id, err := t.id()
 	if err != nil {
 		return v, err
@@ -43,8 +44,8 @@ func stageOf(v client.Video) string {
 	switch {
 	case v.Paused:
 		text += ", paused"
-	case v.Ending != "" && v.Stage.OnTheWay():
-		text = string(v.Ending)
+	case v.Ends() != "" && v.Stage.OnTheWay():
+		text = string(v.Ends())
 	case v.Stage == video.Uploading && v.Upload != nil && v.Upload.Stalled:
 		text += ", stalled"
 	}

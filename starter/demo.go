@@ -174,7 +174,7 @@ func (d *demo) begin(title string) (client.Video, <-chan error, error) {
 		return v, nil, errors.New("the gateway did not say where to send the video")
 	}
 	upload := &client.Upload{
-		Client: d.gateway, URL: v.Upload.URL, File: d.file, Size: d.size, Rate: max(1, d.size/uploadSeconds), Patience: 2 * time.Minute,
+		Client: d.gateway, URL: v.UploadURL(), File: d.file, Size: d.size, Rate: max(1, d.size/uploadSeconds), Patience: 2 * time.Minute,
 	}
 	uploaded := make(chan error, 1)
 	go func() { uploaded <- upload.Run(d.ctx) }()
@@ -233,7 +233,7 @@ const (
 // pauseAndResume checks that a pause holds: not a byte arrives until resumed.
 func (d *demo) pauseAndResume(id video.ID) error {
 	asked := time.Now()
-	paused, err := d.gateway.Command(d.ctx, id, video.Pause, video.CommandRequest{})
+	paused, err := d.gateway.Command(d.ctx, id, video.Pause, video.CommandBody{})
 	if err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ func (d *demo) pauseAndResume(id video.ID) error {
 	}
 	fmt.Fprintf(d.out, "paused after %.0f ms at %s of %s; nothing arrived for %v; resuming\n",
 		took.Seconds()*1000, bytesOf(at), bytesOf(d.size), pauseWatch)
-	_, err = d.gateway.Command(d.ctx, id, video.Resume, video.CommandRequest{})
+	_, err = d.gateway.Command(d.ctx, id, video.Resume, video.CommandBody{})
 	return err
 }
 
@@ -323,7 +323,7 @@ func (d *demo) cancelHalfWay() (video.ID, error) {
 		return "", err
 	}
 	fmt.Fprintf(d.out, "video %s, canceled half way\n", v.ID)
-	if _, err := d.gateway.Command(d.ctx, v.ID, video.Cancel, video.CommandRequest{}); err != nil {
+	if _, err := d.gateway.Command(d.ctx, v.ID, video.Cancel, video.CommandBody{}); err != nil {
 		return "", err
 	}
 	if err := <-uploaded; video.CodeOf(err) != video.Gone {

@@ -26,8 +26,8 @@ func describe(v client.Video) string {
 	p.line("id", string(v.ID))
 	p.line("title", v.Title)
 	p.line("stage", stageOf(v)+" "+progressOf(v))
-	p.line("ending", string(v.Ending))
-	p.line("waits for", v.WaitingFor)
+	p.line("ending", string(v.Ends()))
+	p.line("waits for", v.Waits())
 	if v.Overdue {
 		p.line("overdue", "the purge takes longer than promised; it goes on until it is done")
 	}
@@ -46,6 +46,7 @@ func describe(v client.Video) string {
 	}
 	if v.Failure != nil {
 		p.line("refused", v.Failure.Message)
+		p.line("reviewer", v.Failure.Comment)
 	}
 	for _, warning := range v.Warnings {
 		p.line("warning", warning)
@@ -116,7 +117,7 @@ func advice(v client.Video) string {
 func replicas(v client.Video) (all []string) {
 	for _, r := range v.Replicas {
 		text := fmt.Sprintf("%s: %s, %d objects, %s", r.Store, r.State, r.Objects, bytesOf(r.Bytes))
-		if !r.VerifiedAt.IsZero() {
+		if r.VerifiedAt != nil {
 			text += ", checked " + r.VerifiedAt.Local().Format(time.DateTime)
 		}
 		all = append(all, text)
@@ -130,8 +131,8 @@ func describeErased(id video.ID, receipt video.Receipt) string {
 	p.line("id", string(id))
 	p.line("stage", string(video.Purged))
 	p.line("ending", string(receipt.Reason))
-	p.line("hidden", moment(receipt.HiddenAt))
-	p.line("erased", moment(receipt.KeyDestroyedAt)+", from when on no copy could be read")
+	p.line("hidden", moment(&receipt.HiddenAt))
+	p.line("erased", moment(&receipt.KeyDestroyedAt)+", from when on no copy could be read")
 	for _, store := range receipt.Stores {
 		p.line("store", fmt.Sprintf("%s: %s removed, %s found afterwards", store.Store, countsOf(store.Removed), countsOf(store.FoundAfter)))
 	}
@@ -139,15 +140,16 @@ func describeErased(id video.ID, receipt video.Receipt) string {
 }
 
 // until is the end of a sentence.
-func until(t time.Time) string {
-	if t.IsZero() {
+func until(t *time.Time) string {
+	if t == nil {
 		return ""
 	}
 	return " until " + moment(t)
 }
 
-func moment(t time.Time) string {
-	if t.IsZero() {
+// moment is a time for people, or empty where there is none.
+func moment(t *time.Time) string {
+	if t == nil {
 		return ""
 	}
 	return t.Local().Format(time.RFC1123)

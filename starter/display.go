@@ -44,8 +44,7 @@ type lines struct {
 func (l *lines) Video(v client.Video) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := v.Progress
-	if p != nil && p.Total > 0 && plain(v) {
+	if p := measured(v); p != nil && plain(v) {
 		l.tenth(v.Stage, *p)
 		return
 	}
@@ -64,12 +63,12 @@ func (l *lines) Waits(state, advice string) {
 	l.say(fmt.Sprintf("%s, %s: %s", video.Uploading, state, advice), "")
 }
 
-func (l *lines) tenth(stage video.Stage, p client.Progress) {
+func (l *lines) tenth(stage video.Stage, p video.Progress) {
 	tenth := int64(0)
 	if p.Total > 0 {
 		tenth = 10 * p.Done / p.Total
 	}
-	pace := paceOf(p.PerSecond, p.ETA, p.Unit)
+	pace := paceOf(p)
 	if pace != "" {
 		pace = ", " + pace
 	}
@@ -91,11 +90,11 @@ func (l *lines) Close() {
 }
 
 // sending is the progress of our own upload.
-func sending(p *pace, offset, total int64) client.Progress {
+func sending(p *pace, offset, total int64) video.Progress {
 	p.observe(time.Now(), offset)
-	progress := client.Progress{Stage: video.Uploading, Done: offset, Total: total, Unit: "bytes", PerSecond: p.rate()}
-	if progress.PerSecond > 0 {
-		progress.ETA = float64(total-offset) / progress.PerSecond
+	progress := video.Progress{Stage: video.Uploading, Done: offset, Total: total, Unit: "bytes"}
+	if rate := p.rate(); rate > 0 {
+		progress.PerSecond, progress.ETA = &rate, new(float64(total-offset)/rate)
 	}
 	return progress
 }
@@ -103,14 +102,26 @@ func sending(p *pace, offset, total int64) client.Progress {
 // plain reports whether there is nothing to say of the video but how far it is.
 func plain(v client.Video) bool { return stageOf(v) == string(v.Stage) }
 
+// measured is how far the stage is, or nil where nobody knows and in stages that wait or
+// are over: what the gateway still counts there was the stage before.
+func measured(v client.Video) *video.Progress {
+	switch v.Stage {
+	case video.Uploading, video.Processing, video.Publishing, video.Purging:
+		if v.Progress != nil && v.Progress.Total > 0 {
+			return v.Progress
+		}
+	}
+	return nil
+}
+
 // progressOf is how far the stage is, in words; empty where nobody knows.
 func progressOf(v client.Video) string {
-	p := v.Progress
-	if p == nil || p.Total == 0 || setAside(v) {
+	p := measured(v)
+	if p == nil {
 		return ""
 	}
 	text := fmt.Sprintf("%d%% of %s", 100*p.Done/p.Total, amount(p.Total, p.Unit))
-	if pace := paceOf(p.PerSecond, p.ETA, p.Unit); pace != "" && plain(v) {
+	if pace := paceOf(*p); pace != "" && plain(v) {
 		text += ", " + pace
 	}
 	return text

@@ -53,10 +53,10 @@ func TestLinesSayHowFastAndWhyNot(t *testing.T) {
 		l.Waits("stalled", "No way out.")
 		l.Waits("stalled", "No way out.")
 		l.Sent(50_000_000, 100_000_000)
-		l.Video(client.Video{Stage: video.Processing, Progress: &client.Progress{Done: 1, Total: 4, Unit: "segments", PerSecond: 0.5, ETA: 6}})
-		l.Video(client.Video{Stage: video.Processing, Paused: true, Progress: &client.Progress{Done: 1, Total: 4, Unit: "segments"}})
+		l.Video(client.Video{Video: video.Video{Stage: video.Processing, Progress: &video.Progress{Done: 1, Total: 4, Unit: "segments", PerSecond: new(0.5), ETA: new(6.0)}}})
+		l.Video(client.Video{Video: video.Video{Stage: video.Processing, Paused: true, Progress: &video.Progress{Done: 1, Total: 4, Unit: "segments"}}})
 		l.Close()
-		l.Video(client.Video{Stage: video.Published})
+		l.Video(client.Video{Video: video.Video{Stage: video.Published}})
 		want := `uploading 20% of 100 MB
 uploading 30% of 100 MB, 5.0 MB/s, 14 s left
 uploading 40% of 100 MB, 5.0 MB/s, 12 s left
@@ -70,6 +70,23 @@ processing, paused
 			t.Errorf("got\n%s", out.String())
 		}
 	})
+}
+
+// What a stage that waits or is over still counts belongs to the one before.
+func TestOnlyAStageThatIsMeasuredHasAShare(t *testing.T) {
+	for _, stage := range video.Stages {
+		v := client.Video{Video: video.Video{Stage: stage, Progress: &video.Progress{Stage: stage, Done: 3, Total: 3, Unit: "replicas"}}}
+		var out bytes.Buffer
+		(&lines{out: &out}).Video(v)
+		want := string(stage)
+		switch stage {
+		case video.Uploading, video.Processing, video.Publishing, video.Purging:
+			want += " 100% of 3 replicas"
+		}
+		if said := strings.TrimSpace(stageOf(v) + " " + progressOf(v)); said != want || out.String() != want+"\n" {
+			t.Errorf("%q, and in a line %q, instead of %q", said, out.String(), want)
+		}
+	}
 }
 
 // screen is what a terminal is sent, without the movements of its cursor.
@@ -95,7 +112,7 @@ func TestBarsLeaveAStageEach(t *testing.T) {
 	var out screen
 	b := newBars(&out, mpb.WithAutoRefresh())
 	see := func(stage video.Stage, done, total int64, unit string) {
-		b.Video(client.Video{Stage: stage, Progress: &client.Progress{Done: done, Total: total, Unit: unit}})
+		b.Video(client.Video{Video: video.Video{Stage: stage, Progress: &video.Progress{Done: done, Total: total, Unit: unit}}})
 	}
 	b.Sent(10_000_000, 50_000_000)
 	b.Waits("stalled", "There is no connection.")
@@ -106,7 +123,7 @@ func TestBarsLeaveAStageEach(t *testing.T) {
 	see(video.Processing, 1, 4, "segments")
 	eventuallyShown(t, &out, `^processing +\[=+>-+\] +1 / 4 segments`)
 	see(video.Publishing, 1, 2, "replicas")
-	b.Video(client.Video{Stage: video.Published})
+	b.Video(client.Video{Video: video.Video{Stage: video.Published}})
 	b.Close()
 	last := strings.Join(out.lines()[max(0, len(out.lines())-4):], "\n")
 	want := `^uploading +\[=+\] +50 MB / 50 MB +in under 1 s *

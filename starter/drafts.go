@@ -9,7 +9,8 @@ import (
 )
 
 type draftsCommand struct {
-	JSON bool `name:"json" help:"One JSON document a line."`
+	clientOnly `kong:"-"`
+	JSON       bool `name:"json" help:"One JSON document a line."`
 }
 
 // Run lists each draft with how much of it is there and until when it is kept.

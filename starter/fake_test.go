@@ -4,9 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,9 +17,10 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// fakeGateway is as much of a gateway as the command line talks to. What the
-// title says decides what happens to a video, so that scripts can ask for it.
-// The same scripts pass against the real one where they don't use such titles.
+// fakeGateway is as much of a gateway as the command line talks to. Who sees a video and
+// what can be asked of it, the tables of package video decide. The scripts of testdata
+// pass against the real gateway, too; those of testdata/fake ask by the title of a video
+// for what a real one doesn't do when it is asked.
 type fakeGateway struct {
 	mu       sync.Mutex
 	videos   map[video.ID]*fakeVideo
@@ -27,13 +30,13 @@ type fakeGateway struct {
 }
 
 type fakeVideo struct {
+	video.State
 	id      video.ID
 	owner   string
 	title   string
-	stage   video.Stage
-	paused  bool
-	held    bool
-	ending  video.Ending
+	reviews bool
+	names   []string // of its reviewers
+	waits   bool     // for its time
 	body    []byte
 	size    int64
 	tries   int // PATCHes so far
@@ -52,9 +55,9 @@ func (g *fakeGateway) handler() http.Handler {
 	mux.HandleFunc("GET /v1/videos/{id}", g.with(func(w http.ResponseWriter, r *http.Request, v *fakeVideo) { g.answer(w, r, 200, v) }))
 	mux.HandleFunc("GET /v1/videos/{id}/events", g.events)
 	mux.HandleFunc("POST /v1/videos/{id}/{command}", g.with(g.command))
-	mux.HandleFunc("DELETE /v1/videos/{id}", g.with(func(w http.ResponseWriter, _ *http.Request, v *fakeVideo) {
-		v.stage, v.ending = video.Purged, video.ByDeletion
-		w.WriteHeader(202)
+	mux.HandleFunc("DELETE /v1/videos/{id}", g.with(func(w http.ResponseWriter, r *http.Request, v *fakeVideo) {
+		v.Stage, v.Ending = video.Purged, video.ByDeletion
+		g.answer(w, r, 202, v)
 	}))
 	mux.HandleFunc("GET /v1/me/videos", g.list)
 	mux.HandleFunc("GET /v1/receipts/{id}", g.receipt)
@@ -67,12 +70,23 @@ func refuse(w http.ResponseWriter, status int, code video.Code, detail string) {
 	json.NewEncoder(w).Encode(map[string]any{"status": status, "code": code, "detail": detail})
 }
 
+func refuseWith(w http.ResponseWriter, err error) {
+	e, ok := errors.AsType[*video.Error](err)
+	if !ok {
+		e = video.Errorf(video.Invalid, "%v", err)
+	}
+	refuse(w, map[video.Code]int{video.NotFound: 404, video.Gone: 410, video.Forbidden: 403, video.Conflict: 409, video.Invalid: 400}[e.Code], e.Code, e.Detail)
+}
+
 func (g *fakeGateway) create(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var n struct {
-		Title  string
-		Source struct {
+		Title     string
+		Review    bool
+		Reviewers []string
+		PublishAt *time.Time `json:"publish_at"`
+		Source    struct {
 			Size *int64
 			URL  string
 		}
@@ -82,8 +96,8 @@ func (g *fakeGateway) create(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
-	case r.Header.Get("Authorization") != "Bearer dev:me":
-		refuse(w, 401, video.Unauthenticated, "Sign in first.")
+	case callerOf(r) == "":
+		refuse(w, 401, video.Unauthenticated, "Sign in with a token such as dev:me.")
 		return
 	case strings.Contains(n.Source.URL, "localhost"):
 		refuse(w, 400, video.Invalid, "Only public hosts are allowed.")
@@ -94,7 +108,7 @@ func (g *fakeGateway) create(w http.ResponseWriter, r *http.Request) {
 		refuse(w, 400, video.Invalid, "The file is empty.")
 		return
 	case *n.Source.Size > 1_000_000:
-		refuse(w, 413, video.TooLarge, "The video is larger than the limit of 1 MB.")
+		refuse(w, 413, video.TooLarge, fmt.Sprintf("The file has %d bytes; at most 1000000 bytes (1.0 MB) are allowed.", *n.Source.Size))
 		return
 	}
 	key := r.Header.Get("Idempotency-Key")
@@ -103,10 +117,12 @@ func (g *fakeGateway) create(w http.ResponseWriter, r *http.Request) {
 		id = video.NewID()
 		g.requests[key] = id
 		g.order = append(g.order, id)
-		g.videos[id] = &fakeVideo{id: id, owner: "me", title: n.Title, stage: video.Uploading, size: *n.Source.Size}
+		v := &fakeVideo{id: id, owner: callerOf(r), title: n.Title, reviews: n.Review || len(n.Reviewers) > 0, names: n.Reviewers, waits: n.PublishAt != nil, size: *n.Source.Size}
+		v.Stage = video.Uploading
 		if n.Source.URL != "" { // fetched in no time
-			g.videos[id].stage = video.Published
+			v.Stage = video.Published
 		}
+		g.videos[id] = v
 	}
 	if n.Title == "lost answer" && !again {
 		panic(http.ErrAbortHandler)
@@ -119,43 +135,76 @@ func (g *fakeGateway) with(f func(http.ResponseWriter, *http.Request, *fakeVideo
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		v := g.videos[video.ID(r.PathValue("id"))]
-		switch {
-		case v == nil:
-			refuse(w, 404, video.NotFound, "There is no such video.")
-		case v.stage == video.Purged:
-			refuse(w, 410, video.Gone, "This video has been erased.")
-		default:
-			f(w, r, v)
+		if v == nil {
+			v = &fakeVideo{State: video.State{Stage: video.Uploading}}
 		}
+		if err := v.facts(r).Access().Sees; err != nil {
+			if v.Stage == video.Purged { // found in the ledger: there is no row
+				err = video.Errorf(video.Gone, "This video has been erased.")
+			}
+			refuseWith(w, err)
+			return
+		}
+		f(w, r, v)
 	}
 }
 
 func (g *fakeGateway) answer(w http.ResponseWriter, r *http.Request, status int, v *fakeVideo) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(v.document("http://" + r.Host))
+	json.NewEncoder(w).Encode(v.document(r))
 }
 
-func (v *fakeVideo) document(base string) map[string]any {
-	return map[string]any{
-		"id": v.id, "owner": v.owner, "title": v.title, "stage": v.stage, "paused": v.paused, "held": v.held, "ending": v.ending, "failure": v.failure,
-		"created_at": time.Date(2030, 1, 31, 18, 0, 0, 0, time.UTC), "warnings": []string{}, "purge_at": v.purgeAt(),
-		"actions":  v.state().Actions(video.Owner),
-		"progress": map[string]any{"stage": v.stage, "done": len(v.body), "total": v.size, "unit": "bytes", "per_second": nil},
-		"upload": map[string]any{"url": base + "/v1/uploads/" + string(v.id), "offset": len(v.body), "length": v.size,
-			"expires_at": time.Date(2030, 2, 1, 18, 0, 0, 0, time.UTC)},
-		"replicas": []any{map[string]any{"store": "primary", "state": "complete", "objects": 1, "bytes": len(v.body)}},
-		"links":    map[string]any{"watch": base + "/watch/" + string(v.id)},
+// callerOf is the name in a token, or empty.
+func callerOf(r *http.Request) string {
+	name, known := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer dev:")
+	if !known {
+		return ""
+	}
+	return name
+}
+
+// facts are all that decides what a caller may see and ask for.
+func (v *fakeVideo) facts(r *http.Request) video.Facts {
+	f := video.Facts{State: v.State, Visibility: video.Public}
+	caller := callerOf(r)
+	if caller != "" && caller == v.owner {
+		f.Roles = append(f.Roles, video.Owner)
+	}
+	if caller == "admin" {
+		f.Roles = append(f.Roles, video.Operator)
+	}
+	if slices.Contains(v.names, caller) {
+		f.Roles = append(f.Roles, video.Reviewer)
+	}
+	f.Decided = slices.ContainsFunc(v.Done, func(c video.Command) bool { return c == video.Approve || c == video.Reject })
+	return f
+}
+
+func (v *fakeVideo) document(r *http.Request) video.Video {
+	base := "http://" + r.Host
+	return video.Video{
+		ID: v.id, Owner: v.owner, Title: v.title, Stage: v.Stage, Paused: v.Paused, Held: v.Held, Ending: orNull(v.Ending), Failure: v.failure,
+		CreatedAt: new(time.Date(2030, 1, 31, 18, 0, 0, 0, time.UTC)), Warnings: []string{}, PurgeAt: v.purgeAt(),
+		Actions:  v.Actions(v.facts(r).Roles...),
+		Progress: &video.Progress{Stage: v.Stage, Done: int64(len(v.body)), Total: v.size, Unit: "bytes"},
+		Upload: &video.Upload{URL: new(base + "/v1/uploads/" + string(v.id)), Offset: int64(len(v.body)), Length: &v.size,
+			ExpiresAt: new(time.Date(2030, 2, 1, 18, 0, 0, 0, time.UTC))},
+		Replicas: []video.Replica{{Store: "primary", State: "complete", Objects: 1, Bytes: int64(len(v.body))}},
+		Links:    video.Links{Watch: base + "/watch/" + string(v.id)},
 	}
 }
 
-func (v *fakeVideo) state() video.State {
-	return video.State{Stage: v.stage, Paused: v.paused, Ending: v.ending, Held: v.held}
+func orNull(e video.Ending) *video.Ending {
+	if e == "" {
+		return nil
+	}
+	return &e
 }
 
-func (v *fakeVideo) purgeAt() any {
-	if v.stage == video.Draft || v.stage == video.Canceled {
-		return time.Date(2030, 2, 7, 18, 0, 0, 0, time.UTC)
+func (v *fakeVideo) purgeAt() *time.Time {
+	if v.Stage == video.Draft || v.Stage == video.Canceled {
+		return new(time.Date(2030, 2, 7, 18, 0, 0, 0, time.UTC))
 	}
 	return nil
 }
@@ -170,6 +219,11 @@ func (g *fakeGateway) head(w http.ResponseWriter, r *http.Request) {
 // patch stores what arrives, a little at a time, also of a request that breaks off.
 func (g *fakeGateway) patch(w http.ResponseWriter, r *http.Request) {
 	v, status := g.admit(r)
+	if status == http.StatusOK { // a captive portal
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, "<html>Please accept our terms.</html>")
+		return
+	}
 	if status != 0 {
 		w.WriteHeader(status)
 		return
@@ -181,8 +235,8 @@ func (g *fakeGateway) patch(w http.ResponseWriter, r *http.Request) {
 		v.body = append(v.body, buffer[:n]...)
 		interrupted := v.interrupted()
 		stored, complete := len(v.body), int64(len(v.body)) == v.size
-		if complete && v.stage == video.Uploading {
-			v.stage = video.Processing
+		if complete && v.Stage == video.Uploading {
+			v.Stage = video.Processing
 		}
 		broken := v.title == "drops" && v.tries == 1 && stored >= 2000
 		g.mu.Unlock()
@@ -206,9 +260,9 @@ func (g *fakeGateway) patch(w http.ResponseWriter, r *http.Request) {
 // interrupted is how a PATCH under way ends, or 0 while it goes on.
 func (v *fakeVideo) interrupted() int {
 	switch {
-	case v.paused, v.stage == video.Draft:
+	case v.Paused, v.Stage == video.Draft:
 		return 423
-	case v.stage != video.Uploading:
+	case v.Stage != video.Uploading:
 		return 410
 	}
 	return 0
@@ -219,22 +273,24 @@ func (g *fakeGateway) admit(r *http.Request) (*fakeVideo, int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v := g.videos[video.ID(r.PathValue("id"))]
-	if v != nil && v.stage == video.Draft {
+	if v != nil && v.Stage == video.Draft {
 		return nil, 423
 	}
-	if v == nil || v.stage != video.Uploading {
+	if v == nil || v.Stage != video.Uploading {
 		return nil, 410
 	}
 	v.tries++
 	switch {
+	case v.title == "portal" && v.tries == 1:
+		return nil, 200
 	case v.title == "busy" && v.tries == 1:
 		return nil, 503
 	case v.title == "held elsewhere" && v.tries == 1:
 		return nil, 409
 	case v.title == "paused for a while" && v.tries <= 3:
-		v.paused = v.tries < 3 // until then
+		v.Paused = v.tries < 3 // until then
 		return nil, 423
-	case v.paused:
+	case v.Paused:
 		return nil, 423
 	case r.Header.Get("Upload-Offset") != strconv.Itoa(len(v.body)):
 		return nil, 409
@@ -256,12 +312,12 @@ func (g *fakeGateway) events(w http.ResponseWriter, r *http.Request) {
 		if sent == 1 {
 			g.streams++ // its first event has been written
 		}
-		if v.stage == video.Purged {
+		if v.Stage == video.Purged {
 			g.mu.Unlock()
 			fmt.Fprint(w, "event: gone\ndata: {}\n\n")
 			return
 		}
-		document, _ := json.Marshal(v.document("http://" + r.Host))
+		document, _ := json.Marshal(v.document(r))
 		v.advance()
 		g.mu.Unlock()
 		fmt.Fprintf(w, ": a comment\nevent: video\ndata: %s\n\n", document)
@@ -275,70 +331,80 @@ func (g *fakeGateway) events(w http.ResponseWriter, r *http.Request) {
 }
 
 func (v *fakeVideo) advance() {
-	if v.stage != video.Processing {
-		return
-	}
-	switch v.title {
-	case "refused":
-		v.stage, v.failure = video.Rejected, &video.Rejection{Code: "not_a_video", Message: "This is not a video."}
-	case "reviewed":
-		v.stage = video.Reviewing
+	switch {
+	case v.Stage == video.Scheduled && !v.waits:
+		v.Stage = video.Published
+	case v.Stage != video.Processing:
+	case strings.HasPrefix(http.DetectContentType(v.body), "text/"):
+		v.Stage, v.Ending = video.Rejected, video.ByRejection
+		v.failure = &video.Rejection{Code: "not_a_video", Message: "This is not a video."}
+	case v.reviews:
+		v.Stage = video.Reviewing
+	case v.waits:
+		v.Stage = video.Scheduled
 	default:
-		v.stage = video.Published
+		v.Stage = video.Published
 	}
 }
 
 func (g *fakeGateway) command(w http.ResponseWriter, r *http.Request, v *fakeVideo) {
 	command, err := video.ParseCommand(r.PathValue("command"))
 	if err == nil {
-		err = v.state().Check(command)
+		err = v.allowed(command, v.facts(r).Roles)
 	}
-	role := video.Owner
-	if r.Header.Get("Authorization") == "Bearer dev:admin" {
-		role = video.Operator
+	var request video.CommandBody
+	if err == nil {
+		err = json.NewDecoder(r.Body).Decode(&request)
 	}
 	switch {
 	case err != nil:
-		refuse(w, 409, video.CodeOf(err), err.(*video.Error).Detail)
+		refuseWith(w, err)
 		return
-	case !v.state().Permits(command, role) && command != video.Approve && command != video.Reject:
-		refuse(w, 403, video.Forbidden, "You may not ask for this.")
-		return
-	}
-	var request video.CommandRequest
-	json.NewDecoder(r.Body).Decode(&request)
-	if command == video.Cancel && v.title == "stuck" {
+	case command == video.Cancel && v.title == "stuck":
 		g.answer(w, r, 202, v) // on record, and its workflow can't answer
 		return
+	case !v.Repeats(command):
+		v.obey(command, request)
 	}
-	v.obey(command, request)
 	g.answer(w, r, 200, v)
 }
 
-func (v *fakeVideo) obey(command video.Command, request video.CommandRequest) {
+// allowed decides as the gateway does: by the one table.
+func (v *fakeVideo) allowed(c video.Command, roles []video.Role) error {
+	err := v.Check(c)
+	theirs := slices.ContainsFunc(video.Stages, func(stage video.Stage) bool { return video.State{Stage: stage}.Permits(c, roles...) })
+	if v.Permits(c, roles...) || theirs && err != nil {
+		return err
+	}
+	return video.Errorf(video.Forbidden, "You may not ask for %q of this video.", string(c))
+}
+
+// obey is what a command does that the table allows.
+func (v *fakeVideo) obey(command video.Command, request video.CommandBody) {
 	switch command {
 	case video.Pause, video.Resume:
-		v.paused = command == video.Pause
-		if v.stage == video.Draft {
-			v.stage = video.Uploading
+		v.Paused = command == video.Pause
+		if v.Stage == video.Draft {
+			v.Stage = video.Uploading
 		}
 	case video.Cancel:
-		v.stage, v.ending = video.Canceled, video.ByCancellation
+		v.Stage, v.Ending = video.Canceled, video.ByCancellation
 		if request.KeepDraft {
-			v.stage, v.ending = video.Draft, ""
+			v.Stage, v.Ending = video.Draft, ""
 		} else if v.title == "no grace" {
-			v.stage = video.Purged
+			v.Stage = video.Purged
 		}
 	case video.Restore:
-		v.stage, v.ending = video.Uploading, ""
+		v.Stage, v.Ending, v.Done = video.Uploading, "", append(v.Done, command)
 	case video.Approve:
-		v.stage = video.Scheduled
+		v.Stage, v.Done = video.Scheduled, append(v.Done, command)
 	case video.Publish:
-		v.stage = video.Published
+		v.Stage, v.Done = video.Published, append(v.Done, command)
 	case video.Hold, video.Release:
-		v.held = command == video.Hold
+		v.Held = command == video.Hold
 	case video.Reject:
-		v.stage = video.Rejected
+		v.Stage, v.Ending, v.Done = video.Rejected, video.ByRejection, append(v.Done, command)
+		v.failure = &video.Rejection{Code: "reviewer", Message: "A reviewer has rejected it.", Comment: request.Comment}
 	}
 }
 
@@ -351,15 +417,16 @@ func (g *fakeGateway) list(w http.ResponseWriter, r *http.Request) {
 	page, next := []any{}, any(nil)
 	for i := len(g.order) - 1 - after; i >= 0; i-- {
 		v := g.videos[g.order[i]]
-		if stage != "" && string(v.stage) != stage {
+		if v.Stage == video.Purged || v.owner != callerOf(r) || stage != "" && string(v.Stage) != stage {
 			continue
 		}
 		if len(page) == 1 {
 			next = strconv.Itoa(len(g.order) - 1 - i)
 			break
 		}
-		page = append(page, v.document("http://"+r.Host))
+		page = append(page, v.document(r))
 	}
+	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(map[string]any{"videos": page, "next_cursor": next})
 }
 
@@ -367,16 +434,17 @@ func (g *fakeGateway) receipt(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v := g.videos[video.ID(r.PathValue("id"))]
-	if v == nil || v.stage != video.Purged {
+	if v == nil || v.Stage != video.Purged {
 		refuse(w, 404, video.NotFound, "There is no receipt yet.")
 		return
 	}
 	hidden := time.Date(2030, 2, 1, 0, 0, 0, 0, time.UTC)
-	receipt := video.Receipt{VideoSHA256: v.id.Hash(), Reason: v.ending, HiddenAt: hidden, KeyDestroyedAt: hidden.Add(time.Second),
+	receipt := video.Receipt{VideoSHA256: v.id.Hash(), Reason: v.Ending, HiddenAt: hidden, KeyDestroyedAt: hidden.Add(time.Second),
 		Stores: []video.StoreReceipt{{Store: "primary", Removed: video.Counts{Objects: 2, Versions: 3}}}}
 	if v.title == "found again" {
 		receipt.Stores[0].FoundAfter.Multiparts = 1
 	}
+	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(receipt)
 }
 
@@ -390,5 +458,5 @@ func (g *fakeGateway) newest() (sum string, n int, uploading bool) {
 	}
 	v := g.videos[g.order[len(g.order)-1]]
 	hash := sha256.Sum256(v.body)
-	return hex.EncodeToString(hash[:]), len(v.body), v.stage == video.Uploading
+	return hex.EncodeToString(hash[:]), len(v.body), v.Stage == video.Uploading
 }

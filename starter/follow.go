@@ -40,13 +40,17 @@ func outcome(v client.Video) (ended bool, err error) {
 		return true, nil
 	case video.Rejected:
 		if v.Failure != nil {
-			return true, fmt.Errorf("the video was refused: %s", v.Failure.Message)
+			why := v.Failure.Message
+			if v.Failure.Comment != "" {
+				why += " The reviewer says: " + v.Failure.Comment
+			}
+			return true, fmt.Errorf("the video was refused: %s", why)
 		}
 		return true, errors.New("the video was refused")
 	case video.Draft:
 		return true, fmt.Errorf("the video was canceled and kept as a draft%s; to go on:  starter resume %s", until(v.PurgeAt), v.ID)
 	case video.Canceled, video.PendingDeletion, video.Purging, video.Purged:
-		return true, fmt.Errorf("the video is gone: %s", v.Ending)
+		return true, fmt.Errorf("the video is gone: %s", v.Ends())
 	}
 	return false, nil
 }

@@ -7,5 +7,5 @@ type holdCommand struct {
 }
 
 func (c *holdCommand) Run(s *shell) error {
-	return c.command(s, video.Hold, video.CommandRequest{})
+	return c.command(s, video.Hold, video.CommandBody{})
 }

@@ -7,8 +7,9 @@ import (
 )
 
 type importCommand struct {
-	Address string `arg:"" name:"url" help:"Address of the video."`
-	about   `embed:""`
+	clientOnly `kong:"-"`
+	Address    string `arg:"" name:"url" help:"Address of the video."`
+	about      `embed:""`
 }
 
 // Run prints the id first and follows the video to where upload ends. A worker

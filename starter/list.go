@@ -10,9 +10,10 @@ import (
 )
 
 type listCommand struct {
-	Stage string `help:"Only videos in this stage."`
-	JSON  bool   `name:"json" help:"One JSON document a line."`
-	Limit int    `default:"100" help:"At most so many; 0 for all."`
+	clientOnly `kong:"-"`
+	Stage      string `help:"Only videos in this stage."`
+	JSON       bool   `name:"json" help:"One JSON document a line."`
+	Limit      int    `default:"100" help:"At most so many; 0 for all."`
 }
 
 func (c *listCommand) Run(s *shell) error {
@@ -26,7 +27,7 @@ func (c *listCommand) Run(s *shell) error {
 			fmt.Fprintf(s.out, "%s\n", v.Raw)
 			return
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.ID, v.CreatedAt.Local().Format(time.DateTime), stageOf(v), progressOf(v), v.Title)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", v.ID, created(v), stageOf(v), progressOf(v), v.Title)
 	})
 	if err != nil {
 		return err
@@ -53,6 +54,14 @@ func each(s *shell, gateway *client.Client, stage string, limit int, show func(c
 			return nil
 		}
 	}
+}
+
+// created is when the video was made.
+func created(v client.Video) string {
+	if v.CreatedAt == nil {
+		return ""
+	}
+	return v.CreatedAt.Local().Format(time.DateTime)
 }
 
 func indented(raw []byte) (string, error) {

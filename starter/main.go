@@ -26,6 +26,7 @@ import (
 
 type commandLine struct {
 	config.Config `embed:""`
+	Version       kong.VersionFlag `name:"version" help:"Print the version and exit."`
 
 	Serve   serveCommand   `cmd:"" help:"Serve the API gateway."`
 	Upload  uploadCommand  `cmd:"" help:"Upload a video and follow it until it is published, in review or scheduled; go on with an upload that was interrupted."`
@@ -51,6 +52,12 @@ type commandLine struct {
 	Run  runCommand  `cmd:"" hidden:"" help:"Run everything on this machine; make run does."`
 	Demo demoCommand `cmd:"" hidden:"" help:"Show a whole life on throw-away data; make demo does."`
 }
+
+// clientOnly is a command that only talks to a gateway.
+type clientOnly struct{}
+
+// UsesGatewayOnly makes clientOnly a config.Client.
+func (clientOnly) UsesGatewayOnly() {}
 
 // shell is what every command gets.
 type shell struct {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -21,20 +22,28 @@ func TestMain(m *testing.M) {
 
 type gatewayKey struct{}
 
-// The scripts of testdata are also a manual of the command line.
-func TestManual(t *testing.T) {
+// The scripts of testdata are also a manual of the command line. They are run against
+// everything that really runs, too, but for those of testdata/fake.
+func TestManual(t *testing.T) { manual(t, "testdata") }
+
+func TestManualOfFaults(t *testing.T) { manual(t, filepath.Join("testdata", "fake")) }
+
+func manual(t *testing.T, dir string) {
+	t.Helper()
 	commandtest.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			gateway := newFakeGateway()
 			server := httptest.NewServer(gateway.handler())
 			env.Defer(func() { server.CloseClientConnections(); server.Close() })
 			env.Values[gatewayKey{}] = gateway
 			env.Setenv("REELFLOW_URL", server.URL)
+			env.Setenv("REELFLOW_TOKEN", "dev:me")
 			return nil
 		},
 		Cmds: map[string]commandtest.Command{
-			"makevideo": makeVideo,
+			"makevideo": func(ts *testscript.TestScript, _ bool, args []string) { makeVideo(ts, 1, args) },
+			"makeother": func(ts *testscript.TestScript, _ bool, args []string) { makeVideo(ts, 2, args) },
 			"sent":      waitSent,
 			"arrived":   arrived,
 			"followed":  waitFollowed,
@@ -44,12 +53,12 @@ func TestManual(t *testing.T) {
 
 func gatewayOf(ts *testscript.TestScript) *fakeGateway { return ts.Value(gatewayKey{}).(*fakeGateway) }
 
-// makevideo FILE BYTES writes a file of random bytes.
-func makeVideo(ts *testscript.TestScript, _ bool, args []string) {
+// makevideo FILE BYTES writes a file of random bytes; makeother one of others.
+func makeVideo(ts *testscript.TestScript, which byte, args []string) {
 	size, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	content := make([]byte, size)
-	rand.NewChaCha8([32]byte{1}).Read(content)
+	rand.NewChaCha8([32]byte{which}).Read(content)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), content, 0o600))
 }
 

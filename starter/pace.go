@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/reelflow/reelflow/video"
 )
 
 // pace measures how fast something goes now: over the last few seconds, and only
@@ -47,19 +49,20 @@ func (p *pace) rate() float64 {
 }
 
 // paceOf says how fast it goes and how long it still takes, as far as that is known.
-func paceOf(perSecond, eta float64, unit string) string {
+func paceOf(p video.Progress) string {
 	text := ""
 	switch {
-	case perSecond > 0 && unit == "bytes":
-		text = bytesOf(int64(perSecond)) + "/s"
-	case perSecond > 0:
-		text = fmt.Sprintf("%.1f %s/s", max(perSecond, 0.1), unit)
+	case p.PerSecond == nil || *p.PerSecond <= 0:
+	case p.Unit == "bytes":
+		text = bytesOf(int64(*p.PerSecond)) + "/s"
+	default:
+		text = fmt.Sprintf("%.1f %s/s", max(*p.PerSecond, 0.1), p.Unit)
 	}
-	if eta > 0 {
+	if p.ETA != nil && *p.ETA > 0 {
 		if text != "" {
 			text += ", "
 		}
-		text += remaining(eta) + " left"
+		text += remaining(*p.ETA) + " left"
 	}
 	return text
 }

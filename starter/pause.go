@@ -6,4 +6,4 @@ type pauseCommand struct {
 	target `embed:""`
 }
 
-func (c *pauseCommand) Run(s *shell) error { return c.command(s, video.Pause, video.CommandRequest{}) }
+func (c *pauseCommand) Run(s *shell) error { return c.command(s, video.Pause, video.CommandBody{}) }

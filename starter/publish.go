@@ -7,5 +7,5 @@ type publishCommand struct {
 }
 
 func (c *publishCommand) Run(s *shell) error {
-	return c.command(s, video.Publish, video.CommandRequest{})
+	return c.command(s, video.Publish, video.CommandBody{})
 }

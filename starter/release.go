@@ -7,5 +7,5 @@ type releaseCommand struct {
 }
 
 func (c *releaseCommand) Run(s *shell) error {
-	return c.command(s, video.Release, video.CommandRequest{})
+	return c.command(s, video.Release, video.CommandBody{})
 }

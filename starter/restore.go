@@ -13,7 +13,7 @@ type restoreCommand struct {
 // Run answers with a plain yes or no: a canceled video comes back as it stood, or
 // it can't and nothing has changed.
 func (c *restoreCommand) Run(s *shell) error {
-	_, err := c.ask(s, video.Restore, video.CommandRequest{})
+	_, err := c.ask(s, video.Restore, video.CommandBody{})
 	switch code := video.CodeOf(err); {
 	case err == nil:
 		fmt.Fprintln(s.out, "yes, it is back")

@@ -112,7 +112,20 @@ func printAddresses(s *shell, all *stack.Stack) {
 		fmt.Fprintf(s.out, "%-12s %s\n", store.Name, store.Endpoint)
 	}
 	fmt.Fprintf(s.out, "state        %s (make clean-data drops it)\n", s.DataDir)
+	fmt.Fprintf(s.out, "next         %s\n", nextStep(s.Config, all.URLs[0]))
 	fmt.Fprintf(s.out, "ready %s\n", all.URLs[0])
+}
+
+// nextStep is what somebody can do now who has never seen any of it.
+func nextStep(c *config.Config, gateway string) string {
+	page, command := gateway+"/signin?user=me&next=/upload", "bin/starter upload FILE"
+	if c.Auth != "dev" {
+		page, command = gateway+"/upload", "REELFLOW_TOKEN=… "+command
+	}
+	if c.URL != gateway {
+		command = "REELFLOW_URL=" + gateway + " " + command
+	}
+	return fmt.Sprintf("open %s, or in another terminal:  %s", page, command)
 }
 
 // untilOrphaned cancels when the process that started this one is gone: nobody

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/client"
@@ -25,11 +24,11 @@ type sender struct {
 // quietAfter is how long no byte may move before that is said.
 const quietAfter = 15 * time.Second
 
-func newSender(s *shell, gateway *client.Client, v client.Video, file *os.File, size int64, show display) *sender {
+func newSender(s *shell, gateway *client.Client, v client.Video, file *content, show display) *sender {
 	d := &sender{shell: s, gateway: gateway, id: v.ID, show: show}
 	d.upload = &client.Upload{
-		Client: gateway, URL: v.Upload.URL, File: file, Size: size, Announce: v.Upload.Length == nil,
-		Sent: d.sent, Waits: d.waits,
+		Client: gateway, URL: v.UploadURL(), File: file.file, Size: file.size, Announce: v.Upload.Length == nil,
+		Sent: d.sent, Waits: d.waits, Unchanged: file.unchanged,
 	}
 	return d
 }
@@ -65,7 +64,12 @@ func (d *sender) waits(why error) {
 		return // the next byte says so
 	}
 	d.quiet.Stop()
-	if client.StatusOf(why) != http.StatusLocked {
+	switch client.StatusOf(why) {
+	case http.StatusLocked:
+	case 0:
+		d.show.Waits("waiting for the network", explain(d.shell.ctx, why)+" "+byItself)
+		return
+	default:
 		d.show.Waits("stalled", explain(d.shell.ctx, why)+" "+byItself)
 		return
 	}

@@ -13,12 +13,12 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// unfinished is the small file that remembers an upload by what was uploaded,
-// where and by whom, so that the same command goes on with it. It holds the id
-// alone, and its name is a hash.
+// unfinished is the small file that remembers an upload by the bytes of what was
+// uploaded, where and by whom, so that the same command goes on with it, also when the
+// file has got another name or date. It holds the id alone, and its name is a hash.
 type unfinished struct{ path string }
 
-func unfinishedUpload(s *shell, file string, info os.FileInfo) unfinished {
+func unfinishedUpload(s *shell, c *content) unfinished {
 	state := os.Getenv("XDG_STATE_HOME")
 	if state == "" {
 		home, err := os.UserHomeDir()
@@ -27,11 +27,7 @@ func unfinishedUpload(s *shell, file string, info os.FileInfo) unfinished {
 		}
 		state = filepath.Join(home, ".local", "state")
 	}
-	full, err := filepath.Abs(file)
-	if err != nil {
-		return unfinished{}
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%d\n%d", s.URL, string(s.Token), full, info.Size(), info.ModTime().UnixNano()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%x", s.URL, string(s.Token), c.size, c.sum))
 	return unfinished{filepath.Join(state, "reelflow", "uploads", hex.EncodeToString(sum[:16]))}
 }
 

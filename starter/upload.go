@@ -12,10 +12,11 @@ import (
 )
 
 type uploadCommand struct {
-	File  string `arg:"" help:"The video."`
-	about `embed:""`
-	Video string `placeholder:"ID" help:"Go on with this upload or draft, wherever it was begun."`
-	Rate  int64  `placeholder:"BYTES" help:"Send at most so many bytes a second."`
+	clientOnly `kong:"-"`
+	File       string `arg:"" help:"The video."`
+	about      `embed:""`
+	Video      string `placeholder:"ID" help:"Go on with this upload or draft, wherever it was begun."`
+	Rate       int64  `placeholder:"BYTES" help:"Send at most so many bytes a second."`
 }
 
 // Run prints the id first and ends where the author has nothing left to do:
@@ -31,8 +32,12 @@ func (c *uploadCommand) Run(s *shell) error {
 	if err != nil {
 		return err
 	}
-	unfinished := unfinishedUpload(s, c.File, info)
-	v, err := c.begin(s, gateway, unfinished, file, info)
+	content, err := identify(file, info)
+	if err != nil {
+		return err
+	}
+	unfinished := unfinishedUpload(s, content)
+	v, err := c.begin(s, gateway, unfinished, content)
 	if err != nil {
 		return err
 	}
@@ -40,7 +45,7 @@ func (c *uploadCommand) Run(s *shell) error {
 	show := newDisplay(s)
 	defer show.Close()
 	if goesOn(v) {
-		sender := newSender(s, gateway, v, file, info.Size(), show)
+		sender := newSender(s, gateway, v, content, show)
 		sender.upload.Rate = c.Rate
 		if err := sender.run(); err != nil {
 			show.Close()
@@ -69,22 +74,23 @@ func openFile(path string) (*os.File, os.FileInfo, error) {
 	return nil, nil, errors.Join(err, file.Close())
 }
 
-// begin takes up the upload that is named, or that of this file which was
-// interrupted, if the gateway still has it; else it makes a new video.
-func (c *uploadCommand) begin(s *shell, gateway *client.Client, u unfinished, file *os.File, info os.FileInfo) (v client.Video, err error) {
+// begin takes up the upload that is named, or that of these bytes which was
+// interrupted, if the gateway still has it; else it makes a new video. An upload that
+// was complete when its command was killed is only followed.
+func (c *uploadCommand) begin(s *shell, gateway *client.Client, u unfinished, file *content) (v client.Video, err error) {
 	if c.Video != "" {
-		return c.named(s, gateway, u, info)
+		return c.named(s, gateway, u, file)
 	}
 	if id, ok := u.recall(); ok {
 		v, err := gateway.Video(s.ctx, id)
 		switch {
-		case err == nil && goesOn(v):
-			return c.takeUp(s, gateway, v, info)
+		case err == nil && (goesOn(v) || v.Ends() == "" && (v.Stage.OnTheWay() || v.Stage == video.Published)):
+			return c.takeUp(s, gateway, v, file)
 		case err != nil && !video.CodeOf(err).Permanent():
 			return v, err
 		}
 	}
-	source, err := announced(file, info)
+	source, err := announced(file)
 	if err != nil {
 		return v, err
 	}
@@ -104,7 +110,7 @@ func (c *uploadCommand) begin(s *shell, gateway *client.Client, u unfinished, fi
 
 // named takes up the upload of --video, which another machine or the page may
 // have begun.
-func (c *uploadCommand) named(s *shell, gateway *client.Client, u unfinished, info os.FileInfo) (v client.Video, err error) {
+func (c *uploadCommand) named(s *shell, gateway *client.Client, u unfinished, file *content) (v client.Video, err error) {
 	id, err := video.ParseID(c.Video)
 	if err != nil {
 		return v, err
@@ -115,10 +121,10 @@ func (c *uploadCommand) named(s *shell, gateway *client.Client, u unfinished, in
 	if _, err := outcome(v); err != nil && v.Stage != video.Draft {
 		return v, err
 	}
-	if v.Upload == nil || v.Upload.URL == "" {
+	if v.UploadURL() == "" {
 		return v, video.Errorf(video.Conflict, "%s takes no upload: the gateway fetches it itself, or everything was sent long ago.", id)
 	}
-	if v, err = c.takeUp(s, gateway, v, info); err != nil {
+	if v, err = c.takeUp(s, gateway, v, file); err != nil {
 		return v, err
 	}
 	return v, u.remember(id)
@@ -126,15 +132,15 @@ func (c *uploadCommand) named(s *shell, gateway *client.Client, u unfinished, in
 
 // takeUp goes on with an upload where it stood, which for a draft begins with a
 // resume. It refuses a file that can't be the one that was begun.
-func (c *uploadCommand) takeUp(s *shell, gateway *client.Client, v client.Video, info os.FileInfo) (client.Video, error) {
-	if length := v.Upload.Length; length != nil && *length != info.Size() {
+func (c *uploadCommand) takeUp(s *shell, gateway *client.Client, v client.Video, file *content) (client.Video, error) {
+	if length := lengthOf(v); length != nil && *length != file.size {
 		return v, video.Errorf(video.Conflict, "%s is another file: it has %d bytes, and the one that was begun as %s has %d. Nothing was sent.",
-			c.File, info.Size(), v.ID, *length)
+			c.File, file.size, v.ID, *length)
 	}
 	what := "going on with the upload that was interrupted"
 	switch {
 	case v.Stage == video.Draft:
-		resumed, err := gateway.Command(s.ctx, v.ID, video.Resume, video.CommandRequest{})
+		resumed, err := gateway.Command(s.ctx, v.ID, video.Resume, video.CommandBody{})
 		if err != nil {
 			return v, err
 		}
@@ -142,20 +148,36 @@ func (c *uploadCommand) takeUp(s *shell, gateway *client.Client, v client.Video,
 	case !goesOn(v):
 		what = "nothing is left to be sent"
 	}
-	fmt.Fprintf(s.err, "%s, %s; what was said of the video then still holds\n", what, stored(v))
+	if there := stored(v); there != "" {
+		what += ", " + there
+	}
+	fmt.Fprintf(s.err, "%s; what was said of the video then still holds\n", what)
 	return v, nil
+}
+
+// lengthOf is how long the upload is, as far as anybody has said.
+func lengthOf(v client.Video) *int64 {
+	if v.Upload == nil {
+		return nil
+	}
+	return v.Upload.Length
 }
 
 // goesOn reports whether bytes of the video can still be sent; of a draft once it
 // is resumed.
 func goesOn(v client.Video) bool {
 	u := v.Upload
-	return (v.Stage == video.Uploading && v.Ending == "" || v.Stage == video.Draft) &&
-		u != nil && u.URL != "" && (u.Length == nil || u.Offset < *u.Length)
+	return (v.Stage == video.Uploading && v.Ends() == "" || v.Stage == video.Draft) &&
+		v.UploadURL() != "" && (u.Length == nil || u.Offset < *u.Length)
 }
 
 // stopped says how to go on, where one can, and until when.
 func (c *uploadCommand) stopped(s *shell, gateway *client.Client, u unfinished, id video.ID, err error) error {
+	if errors.Is(err, errChanged) {
+		fmt.Fprintf(s.err, "starter: %s\nRun it again once nothing writes to the file: that makes a new video.\nTo drop what was sent:  starter cancel %s\n",
+			explain(s.ctx, err), id)
+		return said{err}
+	}
 	interrupted := s.ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), 3*time.Second)
 	defer cancel()

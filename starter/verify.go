@@ -12,7 +12,8 @@ import (
 )
 
 type verifyCommand struct {
-	What string `arg:"" name:"id-or-file" help:"Id of an erased video, or a file with its receipt."`
+	clientOnly `kong:"-"`
+	What       string `arg:"" name:"id-or-file" help:"Id of an erased video, or a file with its receipt."`
 }
 
 // Run checks what a receipt says about itself: that it is whole and that every
@@ -29,7 +30,7 @@ func (c *verifyCommand) Run(s *shell) error {
 	for _, store := range receipt.Stores {
 		fmt.Fprintf(s.out, "%s: removed %s; nothing was found afterwards\n", store.Store, countsOf(store.Removed))
 	}
-	fmt.Fprintf(s.out, "ok: %s, key destroyed %s\n", receipt.Reason, moment(receipt.KeyDestroyedAt))
+	fmt.Fprintf(s.out, "ok: %s, key destroyed %s\n", receipt.Reason, moment(&receipt.KeyDestroyedAt))
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 
 type commandLine struct {
 	config.Config `embed:""`
+	Version       kong.VersionFlag `name:"version" help:"Print the version and exit."`
 }
 
 func main() {

@@ -88,7 +88,7 @@ func (b *bench) begin() (*sending, error) {
 	s := &sending{id: v.ID, done: make(chan error, 1)}
 	ctx, stop := context.WithCancel(b.ctx)
 	s.stop = stop
-	u := &client.Upload{Client: b.me, URL: v.Upload.URL, File: file, Size: uploadSize, Rate: uploadRate, Sent: s.sent.Store}
+	u := &client.Upload{Client: b.me, URL: v.UploadURL(), File: file, Size: uploadSize, Rate: uploadRate, Sent: s.sent.Store}
 	go func() {
 		defer file.Close()
 		s.done <- u.Run(ctx)
@@ -124,7 +124,7 @@ func (b *bench) pausesOfUpload() (times series, err error) {
 		if err := b.silent(s.id); err != nil {
 			return nil, err
 		}
-		if _, err := b.me.Command(b.ctx, s.id, video.Resume, video.CommandRequest{}); err != nil {
+		if _, err := b.me.Command(b.ctx, s.id, video.Resume, video.CommandBody{}); err != nil {
 			return nil, err
 		}
 	}
@@ -133,7 +133,7 @@ func (b *bench) pausesOfUpload() (times series, err error) {
 
 func (b *bench) pause(id video.ID) (time.Duration, error) {
 	begun := time.Now()
-	_, err := b.me.Command(b.ctx, id, video.Pause, video.CommandRequest{})
+	_, err := b.me.Command(b.ctx, id, video.Pause, video.CommandBody{})
 	return time.Since(begun), err
 }
 
@@ -174,7 +174,7 @@ func (b *bench) pausesOfEncoding() (times series, err error) {
 		if err := b.noEncoder(); err != nil {
 			return nil, err
 		}
-		if _, err := b.me.Command(b.ctx, id, video.Resume, video.CommandRequest{}); err != nil {
+		if _, err := b.me.Command(b.ctx, id, video.Resume, video.CommandBody{}); err != nil {
 			return nil, err
 		}
 	}
@@ -211,7 +211,7 @@ func (b *bench) cancels(prepare func() (video.ID, func(), error)) (times series,
 			return nil, err
 		}
 		begun := time.Now()
-		_, err = b.me.Command(b.ctx, id, video.Cancel, video.CommandRequest{})
+		_, err = b.me.Command(b.ctx, id, video.Cancel, video.CommandBody{})
 		if err == nil || video.CodeOf(err) == video.Gone {
 			err = b.until("the stores are empty", time.Minute, func() (bool, error) { return b.empty(id.Prefix()) })
 		}

@@ -4,7 +4,8 @@
 //
 // Every error that the gateway explained is a *video.Error with the code and the
 // detail of its problem (RFC 9457); a gateway that can't be reached is
-// video.Unavailable.
+// video.Unavailable, and so is one in whose place something else answers: the sign-in
+// page of a network, or of a company's proxy.
 package client
 
 import (
@@ -14,8 +15,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,6 +69,9 @@ func (c *Client) Call(ctx context.Context, method, path string, in, out any, hea
 	if out == nil {
 		return nil
 	}
+	if err := checkType(answer, "application/json"); err != nil {
+		return err
+	}
 	if err := json.NewDecoder(answer.Body).Decode(out); err != nil {
 		return video.Errorf(video.Unavailable, "The gateway's answer could not be read.").Because(err)
 	}
@@ -84,7 +90,8 @@ func (c *Client) Fetch(ctx context.Context, address string) ([]byte, error) {
 	return io.ReadAll(answer.Body)
 }
 
-// send returns any answer below 400; whoever calls closes its body.
+// send returns any answer below 400 but a page for people, which no address of the API
+// gives; whoever calls closes its body.
 func (c *Client) send(ctx context.Context, method, path string, body io.Reader, headers ...string) (*http.Response, error) {
 	request, err := c.request(ctx, method, path, body, headers...)
 	if err != nil {
@@ -98,7 +105,31 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 		defer answer.Body.Close()
 		return nil, problem(answer)
 	}
+	if isPage(answer) {
+		answer.Body.Close()
+		return nil, notTheGateway(answer)
+	}
 	return answer, nil
+}
+
+// checkType refuses an answer of another media type than the gateway gives here: it is
+// not the gateway's, however well it went.
+func checkType(answer *http.Response, want string) error {
+	kind, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	if err != nil || kind != want {
+		return notTheGateway(answer)
+	}
+	return nil
+}
+
+func isPage(answer *http.Response) bool {
+	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // one that can't be read is none
+	return kind == "text/html"
+}
+
+func notTheGateway(answer *http.Response) error {
+	return video.Errorf(video.Unavailable, "Something on the way to the gateway answers in its place, such as the sign-in page of a network.").
+		Because(fmt.Errorf("%s with the content type %q", answer.Status, answer.Header.Get("Content-Type")))
 }
 
 func (c *Client) unreachable(err error) error {
@@ -143,18 +174,25 @@ var codes = map[int]video.Code{
 
 const problemLimit = 64 << 10
 
+// problem is the error that a refusal stands for. A page that says 'sign in' comes from
+// something in between: the gateway speaks of that to programs as a problem.
 func problem(answer *http.Response) error {
 	var said struct {
 		Code   video.Code `json:"code"`
 		Detail string     `json:"detail"`
+		Reason string     `json:"reason"`
 	}
 	body, readErr := io.ReadAll(io.LimitReader(answer.Body, problemLimit))
+	from := refusal{status: answer.StatusCode, wait: retryAfter(answer.Header)}
 	if strings.HasPrefix(answer.Header.Get("Content-Type"), "application/problem+json") &&
 		json.Unmarshal(body, &said) == nil && said.Detail != "" {
-		return video.Errorf(said.Code, "%s", said.Detail).Because(statusError(answer.StatusCode))
+		from.explained = true
+		return video.Errorf(said.Code, "%s", said.Detail).For(said.Reason).Because(from)
 	}
 	code, known := codes[answer.StatusCode]
 	switch {
+	case isPage(answer) && asksToSignIn(answer.StatusCode):
+		return notTheGateway(answer)
 	case known:
 	case answer.StatusCode < 500:
 		code = video.Invalid
@@ -162,18 +200,53 @@ func problem(answer *http.Response) error {
 		code = video.Unavailable
 	}
 	failure := video.Errorf(code, "The gateway answered %s.", answer.Status)
-	return failure.Because(errors.Join(statusError(answer.StatusCode), readErr))
+	return failure.Because(errors.Join(from, readErr))
 }
 
-// statusError is the HTTP status behind an error.
-type statusError int
+func asksToSignIn(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired, http.StatusNetworkAuthenticationRequired:
+		return true
+	}
+	return false
+}
 
-func (s statusError) Error() string { return fmt.Sprintf("HTTP status %d", int(s)) }
+// refusal is the answer behind an error.
+type refusal struct {
+	status    int
+	wait      time.Duration // until it makes sense to ask again, as the answer said; 0 if it did not
+	explained bool          // by a problem document: it is the gateway's, not that of something in between
+}
+
+func (r refusal) Error() string { return fmt.Sprintf("HTTP status %d", r.status) }
 
 // StatusOf returns the HTTP status that err came from, or 0.
-func StatusOf(err error) int {
-	if s, ok := errors.AsType[statusError](err); ok {
-		return int(s)
+func StatusOf(err error) int { return refusalOf(err).status }
+
+func refusalOf(err error) refusal {
+	r, _ := errors.AsType[refusal](err)
+	return r
+}
+
+// retryAfter reads a Retry-After (RFC 9110, section 10.2.3): seconds, or a date.
+func retryAfter(h http.Header) time.Duration {
+	text := h.Get("Retry-After")
+	if seconds, err := strconv.Atoi(text); err == nil {
+		return max(0, time.Duration(seconds)*time.Second)
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(0, time.Until(at))
 	}
 	return 0
+}
+
+// longestWait bounds what an answer may ask for: whoever waits looks again by then.
+const longestWait = 5 * time.Minute
+
+// pauseBefore is how long to wait before trying again for the attempt-th time in vain:
+// it doubles from a quarter of a second to ten seconds, and is longer where the answer
+// asked for that.
+func pauseBefore(attempt int, why error) time.Duration {
+	grown := min(250*time.Millisecond<<min(attempt, 10), 10*time.Second)
+	return max(grown, min(refusalOf(why).wait, longestWait))
 }

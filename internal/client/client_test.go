@@ -22,6 +22,7 @@ func at(t *testing.T, handler http.HandlerFunc) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(c.http.CloseIdleConnections)
 	return c
 }
 
@@ -110,6 +111,7 @@ func TestTheSizeOfAnUploadIsAlwaysAnnounced(t *testing.T) {
 	c := at(t, func(w http.ResponseWriter, r *http.Request) {
 		got = nil
 		json.NewDecoder(r.Body).Decode(&got)
+		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, "{}")
 	})
 	for _, row := range []struct {

@@ -39,7 +39,7 @@ func (c *Client) Follow(ctx context.Context, id video.ID, see func(Video) error)
 		case err != nil && !passing(err):
 			return err
 		}
-		if err := sleep(ctx, backoff(attempt)); err != nil {
+		if err := sleep(ctx, pauseBefore(attempt, err)); err != nil {
 			return err
 		}
 	}
@@ -57,6 +57,9 @@ func (c *Client) stream(ctx context.Context, id video.ID, see func(Video) error)
 		return err
 	}
 	defer answer.Body.Close()
+	if err := checkType(answer, "text/event-stream"); err != nil {
+		return err
+	}
 	lines := bufio.NewScanner(answer.Body)
 	lines.Buffer(nil, 4<<20)
 	var event event
@@ -110,11 +113,6 @@ func (e *event) deliver(see func(Video) error) error {
 
 // passing reports whether asking again may help.
 func passing(err error) bool { return !video.CodeOf(err).Permanent() }
-
-// backoff doubles from a quarter of a second to ten seconds.
-func backoff(attempt int) time.Duration {
-	return min(250*time.Millisecond<<min(attempt, 10), 10*time.Second)
-}
 
 func sleep(ctx context.Context, d time.Duration) error {
 	select {

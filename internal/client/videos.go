@@ -11,75 +11,41 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// Video is the part of a video that the command line looks at; Raw is all of it.
+// Video is a video as the gateway shows it.
 type Video struct {
-	ID         video.ID         `json:"id"`
-	Owner      string           `json:"owner"`
-	Stage      video.Stage      `json:"stage"`
-	Paused     bool             `json:"paused"`
-	Held       bool             `json:"held"` // under legal hold
-	Ending     video.Ending     `json:"ending"`
-	WaitingFor string           `json:"waiting_for"`
-	Overdue    bool             `json:"overdue"`
-	Trouble    bool             `json:"trouble"` // its work fails, or nobody can do it
-	Stray      bool             `json:"stray"`   // its workflow was terminated; for operators
-	Title      string           `json:"title"`
-	CreatedAt  time.Time        `json:"created_at"`
-	PublishAt  time.Time        `json:"publish_at"`
-	PurgeAt    time.Time        `json:"purge_at"`
-	Progress   *Progress        `json:"progress"`
-	Upload     *UploadState     `json:"upload"`
-	Replicas   []Replica        `json:"replicas"`
-	Warnings   []string         `json:"warnings"`
-	Failure    *video.Rejection `json:"failure"`
-	Actions    []video.Command  `json:"actions"`
-	Links      Links            `json:"links"`
-
-	Raw json.RawMessage `json:"-"`
-}
-
-// Progress is how far the stage is.
-type Progress struct {
-	Stage     video.Stage `json:"stage"`
-	Done      int64       `json:"done"`
-	Total     int64       `json:"total"`
-	Unit      string      `json:"unit"` // bytes, segments, replicas
-	PerSecond float64     `json:"per_second"`
-	ETA       float64     `json:"eta_seconds"`
-}
-
-// UploadState is how far the bytes have come, and where the rest goes.
-type UploadState struct {
-	URL       string    `json:"url"`
-	Offset    int64     `json:"offset"`
-	Length    *int64    `json:"length"` // nil while nobody has said
-	ExpiresAt time.Time `json:"expires_at"`
-	Stalled   bool      `json:"stalled"`
-}
-
-// Replica is what one store holds.
-type Replica struct {
-	Store   string `json:"store"`
-	State   string `json:"state"`
-	Objects int    `json:"objects"`
-	Bytes   int64  `json:"bytes"`
-
-	VerifiedAt time.Time `json:"verified_at"`
-}
-
-// Links are addresses of the video for people and programs.
-type Links struct {
-	Watch string `json:"watch"`
+	video.Video
+	Raw json.RawMessage // the document as it was sent, fields of a later release included
 }
 
 // UnmarshalJSON keeps the whole document beside the fields.
 func (v *Video) UnmarshalJSON(data []byte) error {
-	type fields Video
-	if err := json.Unmarshal(data, (*fields)(v)); err != nil {
-		return err
-	}
 	v.Raw = append(json.RawMessage(nil), data...)
-	return nil
+	return json.Unmarshal(data, &v.Video)
+}
+
+// Ends is why its life ends, or empty while it goes on.
+func (v Video) Ends() video.Ending {
+	if v.Ending == nil {
+		return ""
+	}
+	return *v.Ending
+}
+
+// Waits is what it waits for, in words, or empty.
+func (v Video) Waits() string {
+	if v.WaitingFor == nil {
+		return ""
+	}
+	return *v.WaitingFor
+}
+
+// UploadURL is where its bytes are sent, or empty where none are: an import, or a
+// video whose upload is not the caller's to know.
+func (v Video) UploadURL() string {
+	if v.Upload == nil || v.Upload.URL == nil {
+		return ""
+	}
+	return *v.Upload.URL
 }
 
 // NewVideo is what a video is made from; see the contract of POST /v1/videos.
@@ -131,7 +97,7 @@ func (c *Client) Create(ctx context.Context, n NewVideo) (v Video, err error) {
 		if err == nil || video.CodeOf(err) != video.Unavailable {
 			return v, err
 		}
-		if sleep(ctx, backoff(attempt)) != nil {
+		if sleep(ctx, pauseBefore(attempt, err)) != nil {
 			break
 		}
 	}
@@ -145,17 +111,24 @@ func (c *Client) Video(ctx context.Context, id video.ID) (v Video, err error) {
 	return v, c.Call(ctx, http.MethodGet, address(id), nil, &v)
 }
 
-// Command asks something of a video and returns it as it is once that has taken hold.
-func (c *Client) Command(ctx context.Context, id video.ID, command video.Command, request video.CommandRequest) (v Video, err error) {
+// Command asks something of a video and returns it as it is once that has taken hold,
+// or, of a cancel that is only on record, as it is until then.
+func (c *Client) Command(ctx context.Context, id video.ID, command video.Command, request video.CommandBody) (v Video, err error) {
 	if command == video.Delete {
-		return v, c.Delete(ctx, id)
+		err = c.Call(ctx, http.MethodDelete, address(id), nil, &v)
+	} else {
+		err = c.Call(ctx, http.MethodPost, address(id)+"/"+string(command), request, &v)
 	}
-	return v, c.Call(ctx, http.MethodPost, address(id)+"/"+string(command), request, &v)
+	if err == nil && v.ID != id {
+		err = video.Errorf(video.Unavailable, "The gateway's answer was not about this video.")
+	}
+	return v, err
 }
 
 // Delete deletes a video; it returns once the video is hidden.
 func (c *Client) Delete(ctx context.Context, id video.ID) error {
-	return c.Call(ctx, http.MethodDelete, address(id), nil, nil)
+	_, err := c.Command(ctx, id, video.Delete, video.CommandBody{})
+	return err
 }
 
 // Videos returns one page of the caller's own videos, newest first. The stage

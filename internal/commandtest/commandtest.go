@@ -7,6 +7,7 @@ package commandtest
 import (
 	"errors"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -29,7 +30,7 @@ func Run(t *testing.T, p testscript.Params) {
 		env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
 		return setup(env)
 	}
-	p.Cmds = map[string]Command{"id": keepID, "exec-code": execCode, "eventually": eventually}
+	p.Cmds = map[string]Command{"id": keepID, "exec-code": execCode, "eventually": eventually, "touch": touch, "append": appendTo}
 	maps.Copy(p.Cmds, own)
 	testscript.Run(t, p)
 }
@@ -58,6 +59,20 @@ func execCode(ts *testscript.TestScript, _ bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d instead of %s", code, args[0])
 	}
+}
+
+// touch FILE gives a file another date.
+func touch(ts *testscript.TestScript, _ bool, args []string) {
+	date := time.Date(2030, 1, 31, 18, 0, 0, 0, time.UTC)
+	ts.Check(os.Chtimes(ts.MkAbs(args[0]), date, date))
+}
+
+// append FILE makes a file longer by a byte.
+func appendTo(ts *testscript.TestScript, _ bool, args []string) {
+	file, err := os.OpenFile(ts.MkAbs(args[0]), os.O_APPEND|os.O_WRONLY, 0)
+	ts.Check(err)
+	_, err = file.Write([]byte{0})
+	ts.Check(errors.Join(err, file.Close()))
 }
 
 // eventually PATTERN PROGRAM... runs a program until its output matches.

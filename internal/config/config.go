@@ -1,6 +1,7 @@
 // Package config holds the one Config that every reelflow program reads: flags
 // and environment variables are one list (--http-addr is REELFLOW_HTTP_ADDR), a
-// flag wins over the environment and the environment over the default. A Config
+// flag wins over the environment and the environment over the default. Any variable can
+// be given as a file by its name with _FILE. A Config
 // is made once, at the start of a program, and never changes. It is plain data
 // and creates nothing; what lies below DataDir is made by the packages that own
 // it. Temporal's own TEMPORAL_* variables stay with the SDK's envconfig.

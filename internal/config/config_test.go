@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -249,5 +250,38 @@ func TestAChildReadsTheSameSettings(t *testing.T) {
 	child, err := parse(t)
 	if err != nil || !reflect.DeepEqual(parent, child) {
 		t.Errorf("%v\n%+v\n%+v", err, parent, child)
+	}
+}
+
+func TestASettingCanBeAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte("hunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	grace := filepath.Join(t.TempDir(), "grace")
+	if err := os.WriteFile(grace, []byte("90s"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("REELFLOW_TOKEN_FILE", path)
+	t.Setenv("REELFLOW_DELETE_GRACE_FILE", grace)
+	t.Setenv("REELFLOW_OIDC_CLIENT_SECRET_FILE", "a path, as before")
+	c, err := parse(t)
+	if err != nil || string(c.Token) != "hunter2" || c.DeleteGrace != 90*time.Second || c.OIDCClientSecretFile != "a path, as before" {
+		t.Errorf("%q %v %v", string(c.Token), c.DeleteGrace, err)
+	}
+	if c, err = parse(t, "--token=flag"); err != nil || string(c.Token) != "flag" {
+		t.Errorf("a flag doesn't win: %q %v", string(c.Token), err)
+	}
+	t.Setenv("REELFLOW_TOKEN", "too")
+	t.Setenv("REELFLOW_VAULT_FILE", filepath.Join(t.TempDir(), "missing"))
+	t.Setenv("REELFLOW_NOTHING_FILE", path)
+	_, err = parse(t)
+	for _, want := range []string{"REELFLOW_TOKEN_FILE: REELFLOW_TOKEN is set as well", "REELFLOW_VAULT_FILE: ", "REELFLOW_NOTHING_FILE is not a setting"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not said in: %v", want, err)
+		}
+	}
+	if err != nil && strings.Contains(err.Error(), "hunter2") {
+		t.Error("a secret was printed")
 	}
 }

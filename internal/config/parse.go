@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -28,14 +29,18 @@ func (p Problems) Error() string {
 // Parse fills the command line cli, which embeds c, from args and the
 // environment. It fails with Problems that name every unknown REELFLOW_
 // variable, every bad value and what is wrong with the arguments. With --help it
-// prints the help and exits.
+// prints the help and exits, and so it does with --version where cli has a
+// kong.VersionFlag.
 func Parse(cli any, c *Config, args []string, options ...kong.Option) (*kong.Context, error) {
 	found := findings{bad: map[string]bool{}}
-	parser, err := kong.New(cli, append(found.mappers(), options...)...)
+	files := map[string]string{}
+	own := append(found.mappers(), kong.Resolvers(fromFiles(files)), kong.Help(printHelp), kong.Vars{"version": Version()})
+	parser, err := kong.New(cli, append(own, options...)...)
 	if err != nil {
 		return nil, err
 	}
 	found.unknown(parser.Model, os.Environ())
+	maps.Copy(files, found.readFiles(parser.Model))
 	command, err := parser.Parse(args)
 	if usage := (*kong.ParseError)(nil); errors.As(err, &usage) {
 		found.problems = append(found.problems, usage.Error())
@@ -159,7 +164,7 @@ func (f *findings) unknown(model *kong.Application, environ []string) {
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		switch {
-		case !strings.HasPrefix(name, "REELFLOW_") || known[name]:
+		case !strings.HasPrefix(name, "REELFLOW_") || known[name] || isFile(name, known):
 		case !slices.Contains(notYet, name):
 			f.problems = append(f.problems, name+" is not a setting; --help shows all of them")
 		case value != "":
