@@ -56,7 +56,7 @@ var rooms = []struct {
 		"activities do what workflows ask for, by means of the leaves; they know neither HTTP nor settings"},
 	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest", "internal/leases", "internal/gateway/problem"},
 		"uploads store bytes; what becomes of them the workflow decides"},
-	{"internal/gateway/playback", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest", "internal/gateway/problem"},
+	{"internal/gateway/playback", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/gateway/problem"},
 		"playback reads what is packaged; who is signed in, and what workflows do, is not its affair"},
 	{"internal/gateway", []string{"video", "web", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/manifest", "internal/gateway/issuer", "internal/gateway/problem", "internal/gateway/uploads", "internal/gateway/playback"},
 		"the gateway starts workflows by name and never imports them: it can be released without them"},
