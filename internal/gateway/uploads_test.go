@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/about"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/video"
@@ -172,11 +173,11 @@ func TestMetadataSaysAllThatPOSTSays(t *testing.T) {
 		!row.KeepDraft || !row.AllowDownload || !row.Review || row.Visibility != "private" {
 		t.Errorf("%+v, want %+v", row, want)
 	}
-	got, err := s.openAbout(t.Context(), row)
+	got, err := about.Open(t.Context(), s.vault, row.ID, row.Sealed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted, err := s.openAbout(t.Context(), want)
+	wanted, err := about.Open(t.Context(), s.vault, want.ID, want.Sealed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +241,7 @@ func TestMetadataOfCommonClients(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a, err := s.openAbout(t.Context(), row); err != nil || a.Filename != "waves.mp4" || a.ContentType != "video/mp4" {
+		if a, err := about.Open(t.Context(), s.vault, row.ID, row.Sealed); err != nil || a.Filename != "waves.mp4" || a.ContentType != "video/mp4" {
 			t.Errorf("%+v %v", a, err)
 		}
 	}

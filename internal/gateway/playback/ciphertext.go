@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -20,6 +21,8 @@ const (
 	blockSize = 256 << 10
 	// arenaSize is how much of it is taken from the system at once.
 	arenaSize = 4 << 20
+	// fillTime bounds how long the store may take for an object.
+	fillTime = time.Minute
 )
 
 // ciphertext keeps objects as they lie in the store: segments, which are encrypted, and
@@ -61,7 +64,7 @@ func (c *ciphertext) get(ctx context.Context, id video.ID, o object, fill func(c
 		return nil, nil
 	}
 	if isNew {
-		e.err = e.fill(context.WithoutCancel(ctx), fill)
+		e.err = e.fill(ctx, fill)
 		if e.err != nil {
 			c.drop(e)
 		}
@@ -193,7 +196,10 @@ func (e *cached) release() {
 	}
 }
 
+// fill goes on when the one who asked first leaves: others may wait.
 func (e *cached) fill(ctx context.Context, open func(ctx context.Context) (io.ReadCloser, error)) error {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), fillTime)
+	defer done()
 	body, err := open(ctx)
 	if err != nil {
 		return err

@@ -170,6 +170,10 @@ func TestAStoreThatIsDown(t *testing.T) {
 		}
 	}
 	h.store.down.Store(false)
+	h.must(h.store.Delete(t.Context(), h.factsOf(f).poster.key, h.factsOf(f).poster.version))
+	if got := h.ask("GET", h.play(f.id, Anyone, "poster.jpg")); got.status != http.StatusServiceUnavailable {
+		t.Errorf("what the manifest has and the store lacks for now: %d", got.status)
+	}
 	h.ok(f.segments[1]) // a failure is not remembered
 }
 
