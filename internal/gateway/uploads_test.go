@@ -14,6 +14,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/gateway/about"
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/video"
@@ -148,16 +149,16 @@ func TestUploadsThatCanNeverBecomeVideos(t *testing.T) {
 // Whatever can be said by POST /v1/videos a plain tus client says by the same names.
 func TestMetadataSaysAllThatPOSTSays(t *testing.T) {
 	s, sum := newSite(t), sha256.Sum256([]byte("waves"))
-	about := []string{
+	described := []string{
 		"title", "Waves", "caption", "ünder wàter", "hashtags", "sea, #sun", "music", "Surf", "visibility", "private",
 		"publish_at", "2099-01-02T03:04:05+01:00", "publish_delay", "90", "reviewers", "ann,ben", "keep_draft", "true",
 		"allow_download", "true", "protect", "false", "review", "true", "filename", "waves.mp4", "filetype", "video/mp4", "sha256", hex.EncodeToString(sum[:]),
 	}
-	made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5", "Upload-Metadata", metadata(about...))
+	made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5", "Upload-Metadata", metadata(described...))
 	if made.status != 201 {
 		t.Fatalf("%d %s", made.status, made.body)
 	}
-	s.said(made.header.Get("Location"), metadata(about...))
+	s.said(made.header.Get("Location"), metadata(described...))
 	row, err := s.catalog.Video(t.Context(), video.ID(made.header.Get("Reelflow-Video")))
 	if err != nil {
 		t.Fatal(err)
@@ -303,7 +304,7 @@ func TestTerminationAfterTheLastByte(t *testing.T) {
 	if got := s.tus("", "PATCH", location, "waves", "Upload-Offset", "0"); got.status != 204 {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	for _, who := range []string{"", "other", operatorName} {
+	for _, who := range []string{"", "other", people.OperatorName} {
 		if p := s.refusal(s.tus(who, "DELETE", location, ""), video.Forbidden); p.Reason != "uploaded" {
 			t.Errorf("%+v", p)
 		}
