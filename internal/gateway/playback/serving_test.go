@@ -48,7 +48,7 @@ func TestServing(t *testing.T) {
 // Any part of a download is that part of the file.
 func TestPartsOfADownload(t *testing.T) {
 	h := open(t)
-	f := h.show(video.Public, 0, 2*vault.ChunkSize+7, 100, vault.ChunkSize+1)
+	f := h.show(video.Public, 0, 9*vault.ChunkSize+7, 100, vault.ChunkSize+1)
 	size := len(f.source)
 	address := h.play(f.id, Anyone, "source")
 	rapid.Check(t, func(t *rapid.T) {
