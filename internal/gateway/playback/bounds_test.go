@@ -75,14 +75,14 @@ func TestAReaderWhoNeverReadsIsCutOff(t *testing.T) {
 // A slow reader who goes on is not cut off.
 func TestASlowReaderIsServed(t *testing.T) {
 	h := open(t)
-	h.Server.stall = 3 * time.Second
-	f := h.show(video.Public, 0, 6<<20)
+	h.Server.stall = 2 * time.Second
+	f := h.show(video.Public, 0, 24<<20) // more than buffers take
 	conn := h.get(h.play(f.id, Anyone, "source"), "Connection: close\r\n")
 	got, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	h.must(err)
 	defer got.Body.Close()
 	begun, sum := time.Now(), 0
-	for part := make([]byte, 256<<10); err == nil; time.Sleep(150 * time.Millisecond) {
+	for part := make([]byte, 512<<10); err == nil; time.Sleep(100 * time.Millisecond) {
 		var n int
 		n, err = io.ReadFull(got.Body, part)
 		if !bytes.Equal(part[:n], f.source[sum:sum+n]) {

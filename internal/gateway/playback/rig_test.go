@@ -41,13 +41,15 @@ type theatre struct {
 // countingStore counts what is read of a store, and can be held or down.
 type countingStore struct {
 	*objectstest.Memory
-	gets, bytes atomic.Int64
+	gets, bytes atomic.Int64 // reads, and bytes that came
+	asked       atomic.Int64 // bytes that were asked for
 	hold        sync.RWMutex // held for writing: gets wait
 	down        atomic.Bool
 }
 
 func (c *countingStore) Get(ctx context.Context, key, version string, off, n int64) (io.ReadCloser, error) {
 	c.gets.Add(1)
+	c.asked.Add(n)
 	c.hold.RLock()
 	defer c.hold.RUnlock()
 	if c.down.Load() {
