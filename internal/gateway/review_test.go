@@ -59,7 +59,8 @@ func TestRejectionsCarryAComment(t *testing.T) {
 	if err != nil || row.Failure.Comment != "" {
 		t.Errorf("the row holds %+v, %v", row.Failure, err)
 	}
-	if n, err := s.catalog.NoteOf(t.Context(), v.ID, row.DecidedBy); err != nil || len(n.Sealed) == 0 || strings.Contains(string(n.Sealed), "logo") {
-		t.Errorf("the note rests as %q, %v", n.Sealed, err)
+	notes, err := s.catalog.NotesOf(t.Context(), []video.ID{v.ID})
+	if n := notes[v.ID]; err != nil || len(n) != 1 || n[0].Author != row.DecidedBy || len(n[0].Sealed) == 0 || strings.Contains(string(n[0].Sealed), "logo") {
+		t.Errorf("the notes rest as %+v, %v", n, err)
 	}
 }
