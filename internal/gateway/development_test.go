@@ -150,3 +150,15 @@ func TestMadeUpAddressesTellNothing(t *testing.T) {
 		}
 	}
 }
+
+// Behind a proxy that writes another Host it is the name that people used which counts.
+func TestDevelopmentModeHeedsWhatProxiesSay(t *testing.T) {
+	s := newSiteOf(t, func(s *Settings) {
+		s.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
+	})
+	for host, want := range map[string]int{"evil.example": http.StatusForbidden, "localhost:8080": http.StatusOK} {
+		if got := s.request("owner", "GET", "/v1/me/videos", "", "X-Forwarded-Host", host); got.status != want {
+			t.Errorf("as %s: %d %s", host, got.status, got.body)
+		}
+	}
+}

@@ -88,6 +88,9 @@ func (g *Gateway) renderFrom(s loaded, base string, known details) (video.Video,
 		v.Failure = s.failure()
 	}
 	if !s.facts().Insider() {
+		if s.row.Stage == video.Reviewing && slices.Contains(s.roles, video.Reviewer) {
+			v.Review, v.WaitingFor = s.row.Review, optional(waitingFor(s.row))
+		}
 		return v, nil
 	}
 	v.WaitingFor, v.Trouble = optional(waitingFor(s.row)), s.row.Trouble

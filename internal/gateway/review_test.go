@@ -20,6 +20,9 @@ func TestReviewersSeeWhatBecameOfTheirDecision(t *testing.T) {
 			v := s.made("owner", `{"visibility":"`+visibility+`","reviewers":["reviewer","second"],"source":{"size":1000}}`)
 			s.move(v.ID, video.Reviewing)
 			path := "/v1/videos/" + string(v.ID)
+			if got := s.video(s.request("reviewer", "GET", path, ""), http.StatusOK); !got.Review {
+				t.Error("a reviewer is told that there is no review")
+			}
 			for range 2 { // repeating a command is a success
 				if got := s.video(s.request("reviewer", "POST", path+"/"+row.command, `{}`), http.StatusOK); got.Stage != row.stage || len(got.Replicas) != 0 {
 					t.Errorf("%s of a %s video: %+v", row.command, visibility, got)
