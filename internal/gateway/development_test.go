@@ -86,7 +86,7 @@ func TestBehindProxies(t *testing.T) {
 		change func(*Settings)
 		base   string // empty for the server's own
 	}{
-		"trusted":         {func(s *Settings) { s.Proxies = proxies }, "https://reels.example"},
+		"trusted":         {func(s *Settings) { s.Proxies, s.DevAnywhere = proxies, true }, "https://reels.example"},
 		"not trusted":     {func(*Settings) {}, ""},
 		"public URL":      {func(s *Settings) { s.PublicURL = "https://public.example" }, "https://public.example"},
 		"both":            {func(s *Settings) { s.PublicURL, s.Proxies = "https://public.example/", proxies }, "https://public.example"},
