@@ -61,6 +61,7 @@ func (t *Tools) encodePiece(ctx context.Context, src Source, encode encoding, si
 	return t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
 		Inputs:  map[string]Source{sourceInput: src},
+		Files:   files(encode.info),
 		Args:    func(base string) []string { return encode.args(base + sourceInput) },
 		Stdout:  &counter,
 		Collect: func(dir *os.Root) error {
@@ -111,9 +112,7 @@ func (e encoding) counted(frames int) error {
 func (e encoding) args(url string) []string {
 	args := ffmpegArgs(e.threads)
 	args = append(args, "-progress", "pipe:1", "-stats_period", "0.25")
-	// A change of size in the middle is the first scaler's business: set up
-	// anew, the filters would count from zero again.
-	input := []string{"-reinit_filter", "0"}
+	input := asDecoded()
 	if e.seek {
 		// Inaccurate: the frames before the piece come too, with negative
 		// times, and the last of them is shown until the piece's own first.
@@ -149,24 +148,16 @@ func (e encoding) filter() string {
 		frames += int(e.info.OutputRate.Float()) + 1 // a second more than the headers said
 	}
 	var f strings.Builder
-	fmt.Fprintf(&f, "[%s]", stream(e.info.VideoStream))
-	if e.info.Interlaced {
-		f.WriteString("bwdif=mode=send_frame:deint=interlaced,")
-	}
-	fmt.Fprintf(&f, "%s,setpts=PTS-%s/TB,", scale(top.Width, top.Height), seconds(e.info.StartSeconds))
+	fmt.Fprintf(&f, "[%s]%s,setpts=PTS-%s/TB,", stream(e.info.VideoStream), upright(e.info, top.Width, top.Height), seconds(e.info.StartSeconds))
 	fmt.Fprintf(&f, "fps=fps=%s:start_time=%s,trim=end_frame=%d,setpts=PTS-STARTPTS,split=%d",
 		e.info.OutputRate, seconds(e.info.OutputRate.Seconds(first)), frames, len(e.ladder))
 	for i := range e.ladder {
 		fmt.Fprintf(&f, "[s%d]", i)
 	}
 	for i, r := range e.ladder {
-		fmt.Fprintf(&f, ";[s%d]%s[v%d]", i, scale(r.Width, r.Height), i)
+		fmt.Fprintf(&f, ";[s%d]scale=%d:%d,setsar=1[v%d]", i, r.Width, r.Height, i)
 	}
 	return f.String()
-}
-
-func scale(width, height int) string {
-	return fmt.Sprintf("scale=%d:%d:out_range=tv,setsar=1,format=yuv420p", width, height)
 }
 
 // output encodes one rendition. Without B-frames every piece begins at time

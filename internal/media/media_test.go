@@ -121,16 +121,21 @@ func read(t testing.TB, path string) []byte {
 // track header (ISO/IEC 14496-12, 8.3.2).
 func turned(t testing.TB, path string) string {
 	t.Helper()
-	data := read(t, path)
+	return write(t, "turned.mp4", turnedBy(t, read(t, path), 0, 1<<16, -1<<16, 0))
+}
+
+// turnedBy writes the upper left quarter of the matrix in the picture's track header.
+func turnedBy(t testing.TB, data []byte, a, b, c, d int32) []byte {
+	t.Helper()
 	box := bytes.Index(data, []byte("tkhd"))
 	if box < 0 || data[box+4] != 0 {
 		t.Fatal("no track header of version 0")
 	}
 	matrix := data[box+44 : box+44+36]
-	for i, v := range []uint32{0, 1 << 16, 0, 0xffff0000, 0, 0, 0, 0, 1 << 30} {
-		binary.BigEndian.PutUint32(matrix[4*i:], v)
+	for i, v := range []int32{a, b, 0, c, d, 0, 0, 0, 1 << 30} {
+		binary.BigEndian.PutUint32(matrix[4*i:], uint32(v))
 	}
-	return write(t, "turned.mp4", data)
+	return data
 }
 
 func file(path string) Source {

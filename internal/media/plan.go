@@ -69,6 +69,22 @@ func outputRate(average, base Rate) Rate {
 	}
 }
 
+// variableRate is the rate of all renditions of a source whose frames follow each
+// other at the measured rate where they do, on a grid of the base rate or on none.
+func variableRate(measured, base Rate) Rate {
+	if base.valid() && base.Float() <= fastest*1.01 && measured.Float() > base.Float()*0.7 {
+		measured = base
+	}
+	measured = bounded(measured)
+	best := Rate{fastest, 1}
+	for _, s := range standardRates() {
+		if math.Abs(math.Log(s.Float()/measured.Float())) < math.Abs(math.Log(best.Float()/measured.Float())) {
+			best = s
+		}
+	}
+	return best
+}
+
 // bounded brings a rate between the slowest and the fastest.
 func bounded(rate Rate) Rate {
 	if skip := int(math.Ceil(rate.Float() / (fastest * 1.01))); skip > 1 {

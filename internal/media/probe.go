@@ -30,6 +30,8 @@ type Info struct {
 	AudioStream  int     `json:"audio_stream"`  // meaningless without HasAudio
 	StartSeconds float64 `json:"start_seconds"` // where frame 0 lies, after the container's start; less than one frame
 	Interlaced   bool    `json:"interlaced"`
+	Mirrored     bool    `json:"mirrored,omitempty"` // left to right, before it is turned
+	Colour       Colour  `json:"colour"`
 }
 
 // Probe reads an upload's headers. It fails with a *Rejection if the upload
@@ -75,6 +77,9 @@ func (t *Tools) probe(ctx context.Context, src Source, seemsVideo bool) (Info, e
 		return Info{}, err
 	}
 	info := found.info(picture, sound)
+	if err := t.survey(ctx, src, &info, float64(found.Format.Start), end); err != nil {
+		return Info{}, err
+	}
 	info.settle(found.start(picture, sound), float64(picture.Start), end)
 	return info, t.admit(info)
 }
@@ -106,7 +111,7 @@ func headerArgs(url string) []string {
 			":stream=index,codec_type,codec_name,width,height,sample_aspect_ratio,field_order" +
 			",avg_frame_rate,r_frame_rate,start_time,duration,nb_frames,channels" +
 			":stream_disposition=attached_pic,still_image,timed_thumbnails" +
-			":stream_tags=rotate:stream_side_data=rotation",
+			":stream_side_data=rotation",
 		"-i", url,
 	}
 }

@@ -58,6 +58,7 @@ func TestProbe(t *testing.T) {
 			}
 			got.DurationSeconds, got.Frames = test.want.DurationSeconds, test.want.Frames
 			got.StartSeconds, got.VideoStream, got.AudioStream = 0, 0, 0 // TestProduce shows that they are right
+			got.Colour = Colour{}                                        // TestColours
 			if got != test.want {
 				t.Errorf("\n got %+v\nwant %+v", got, test.want)
 			}

@@ -67,7 +67,7 @@ func productions(t *testing.T) map[string]production {
 			path: clip(t, "grown.webm", "-f", "concat", "-safe", "0", "-i", write(t, "list.txt", []byte("file '"+
 				clip(t, "small.webm", args(picture("160x90", "25", 2), "-c:v libvpx -deadline realtime -cpu-used 8")...)+"'\nfile '"+
 				clip(t, "large.webm", args(picture("320x240", "25", 4), "-c:v libvpx -deadline realtime -cpu-used 8")...)+"'\n")), "-c", "copy"),
-			length: 2 * time.Second, frames: 150, pieces: 3, width: 160, height: 90,
+			length: 2 * time.Second, frames: 150, pieces: 3, width: 320, height: 240,
 		},
 		"sound late": {
 			path:   clip(t, "clip.mp4", args(picture("320x180", "30", 6), "-itsoffset 0.7", sound(5), h264, "-c:a aac")...),

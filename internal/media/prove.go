@@ -143,7 +143,7 @@ func (t *Tools) drawSample(ctx context.Context) error {
 		func(url string) []string { return posterArgs(url, info, t.Threads) },
 		func(url string) []string { return previewArgs(url, info, layout(info), t.Threads) },
 	} {
-		jpeg, err := t.drawPicture(ctx, source, args)
+		jpeg, err := t.drawPicture(ctx, source, info, args)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -32,6 +33,8 @@ type Runner struct {
 type Job struct {
 	Program string            // absolute path
 	Inputs  map[string]Source // by name, served to this program alone
+
+	Files map[string][]byte // by name, written into the scratch directory first
 
 	// Args builds the arguments. base is the URL, ending in a slash, to which
 	// the names of inputs are appended; the working directory is the scratch.
@@ -70,6 +73,11 @@ func (r *Runner) Run(ctx context.Context, job Job) (err error) {
 		}
 	}()
 
+	for name, data := range job.Files {
+		if err := os.WriteFile(filepath.Join(dir.path, name), data, 0o600); err != nil {
+			return unavailable(err)
+		}
+	}
 	inner, fail := context.WithCancelCause(ctx)
 	inputs, err := serve(inner, fail, job.Inputs)
 	if err != nil {

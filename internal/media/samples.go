@@ -63,7 +63,7 @@ func mainSample() Info {
 	rate := Rate{25, 1}
 	return Info{
 		Container: "mp4", DurationSeconds: 1, Width: 64, Height: 64, VideoCodec: "h264", AudioCodec: "aac",
-		HasAudio: true, FrameRate: rate, OutputRate: rate, Frames: 25, AudioStream: 1,
+		HasAudio: true, FrameRate: rate, OutputRate: rate, Frames: 25, AudioStream: 1, Colour: Colour{Height: 64},
 	}
 }
 

@@ -33,10 +33,7 @@ type probedStream struct {
 	Packets     string         `json:"nb_frames"`
 	Channels    int            `json:"channels"`
 	Disposition map[string]int `json:"disposition"`
-	Tags        struct {
-		Rotate number `json:"rotate"`
-	} `json:"tags"`
-	SideData []struct {
+	SideData    []struct {
 		Rotation *float64 `json:"rotation"`
 	} `json:"side_data_list"`
 }
@@ -160,7 +157,7 @@ func container(name string) string {
 
 // rotation returns degrees clockwise, a multiple of 90.
 func (s *probedStream) rotation() int {
-	clockwise := float64(s.Tags.Rotate)
+	clockwise := 0.0 // a plain tag, as Matroska has it, turns nothing: ffmpeg and browsers go by the matrix alone
 	for _, data := range s.SideData {
 		if data.Rotation != nil {
 			clockwise = -*data.Rotation // a display matrix turns the other way
