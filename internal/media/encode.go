@@ -195,26 +195,6 @@ func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, sink Sin
 	return internal(err)
 }
 
-func (t *Tools) encodeAudio(ctx context.Context, src Source, info Info, sink Sink) error {
-	return t.Runner.Run(ctx, Job{
-		Program: t.FFmpeg,
-		Inputs:  map[string]Source{sourceInput: src},
-		Args:    func(base string) []string { return audioArgs(base+sourceInput, info, t.Threads) },
-		Collect: func(dir *os.Root) error { return deliver(dir, AudioName, sink) },
-	})
-}
-
-func audioArgs(url string, info Info, threads int) []string {
-	args := append(ffmpegArgs(threads), inputArgs(url, threads)...)
-	args = append(args,
-		"-map", stream(info.AudioStream), "-t", seconds(info.OutputRate.Seconds(info.Frames)),
-		// Silence where there is nothing, at the start too.
-		"-af", "asetpts=PTS-"+seconds(info.StartSeconds)+"/TB,aresample=async=1:first_pts=0",
-		"-c:a", "aac", "-b:a", strconv.Itoa(audioBits), "-ac", "2", "-ar", "48000")
-	args = append(append(args, anonymous()...), "-f", "mp4", AudioName+".mp4")
-	return append(args, beside(info, info.VideoStream)...)
-}
-
 // frameCounter reads what -progress prints: lines of key=value.
 type frameCounter struct {
 	frames int

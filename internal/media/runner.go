@@ -40,6 +40,10 @@ type Job struct {
 	// the names of inputs are appended; the working directory is the scratch.
 	Args func(base string) []string
 
+	// Stdin is what the program reads; nil is nothing. An error of Read is the job's
+	// result, unless the program fails by itself.
+	Stdin io.Reader
+
 	// Stdout takes what the program prints; nil drops it. An error of Write
 	// ends the job and is its result.
 	Stdout io.Writer
@@ -106,6 +110,7 @@ func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job 
 	cmd := exec.CommandContext(ctx, job.Program, job.Args(base)...)
 	cmd.Dir = dir
 	cmd.Env = environment()
+	cmd.Stdin = job.Stdin
 	cmd.Stderr = &stderr
 	if job.Stderr != nil {
 		cmd.Stderr = io.MultiWriter(&stderr, job.Stderr)
