@@ -19,8 +19,8 @@ func upright(info Info, width, height int) string {
 	}
 	var f strings.Builder
 	if info.Interlaced {
-		// At the canvas's own size, whose lines are the source's: fields that were
-		// scaled together can't be taken apart any more.
+		// At the canvas's own size, whose lines are the source's (see canvas): fields that
+		// were scaled together can't be taken apart any more.
 		canvasWidth, canvasHeight := info.Width, info.Height
 		if info.Rotation%180 != 0 {
 			canvasWidth, canvasHeight = canvasHeight, canvasWidth
@@ -45,27 +45,23 @@ func upright(info Info, width, height int) string {
 // they would count frames from zero again.
 func asDecoded() []string { return []string{"-autorotate", "0", "-reinit_filter", "0"} }
 
-// fit scales each frame into width by height, both even, and lays bars around it. For
-// interlaced frames it keeps lines of the two fields apart.
+// fit scales each frame into width by height, both even, and lays bars around it. It
+// does without scale's own way with fields, which writes beyond the frame where a height is no
+// multiple of four.
 func fit(info Info, width, height int) string {
 	pixels, out := "yuv420p", "out_color_matrix="+info.Colour.matrix()+":out_range=tv"
 	if info.Colour.mapped() {
 		pixels, out = "gbrp10", "out_range=pc" // the table wants RGB, and all bits
-	}
-	interlaced := 0
-	if info.Interlaced {
-		interlaced = -1 // as the frame says
 	}
 	shape := float64(width) / float64(height)
 	same := fmt.Sprintf("lt(abs(dar/%f-1),%f)", shape, sameShapeWithin)
 	return strings.Join([]string{
 		fmt.Sprintf("scale=w='if(%s,%d,max(2,min(%[2]d,trunc(%d*dar/2+0.01)*2)))'", same, width, height) +
 			fmt.Sprintf(":h='if(%s,%d,max(2,min(%[2]d,trunc(%d/dar/2+0.01)*2)))'", same, height, width) +
-			fmt.Sprintf(":eval=frame:interl=%d:in_color_matrix=%s:%s", interlaced, info.Colour.fromMatrix(), out),
+			fmt.Sprintf(":eval=frame:in_color_matrix=%s:%s", info.Colour.fromMatrix(), out),
 		"format=" + pixels,
 		"setsar=1",
-		// Bars above are of whole lines of both fields, in both planes of colour.
-		fmt.Sprintf("pad=w=%d:h=%d:x=trunc((ow-iw)/4)*2:y=trunc((oh-ih)/8)*4:eval=frame", width, height),
+		fmt.Sprintf("pad=w=%d:h=%d:x=trunc((ow-iw)/4)*2:y=trunc((oh-ih)/4)*2:eval=frame", width, height),
 	}, ",")
 }
 

@@ -91,11 +91,12 @@ func (t *Tools) readSample(ctx context.Context, container string) error {
 // samplePiece is what is made of the sample before it is packaged.
 type samplePiece struct{ picture, sound []byte }
 
-// encodeSample makes a piece, of two renditions and with the filter against
-// interlacing, and the sound.
+// encodeSample makes a piece, of two renditions, with the filter against
+// interlacing and the table of colours, and the sound.
 func (t *Tools) encodeSample(ctx context.Context) (made samplePiece, err error) {
 	info := mainSample()
 	info.Interlaced = true
+	info.Colour.Transfer = "arib-std-b67"
 	source, err := sampleOf(info.VideoCodec)
 	if err != nil {
 		return made, err

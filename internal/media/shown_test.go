@@ -121,8 +121,8 @@ func TestSizeChanges(t *testing.T) {
 		"as it is":   {shrinking, 125, 180, 144, 0, 0.149},
 		"very small": {spliced(t, "small.mkv", "264", "25", nil, args(picture("320x180", "25", 3), inBand), args(green("64x64", "25", 2), inBand)), 125, 320, 180, 0.2185, 0},
 		"interlaced": {spliced(t, "il.ts", "m2v", "25", nil,
-			args(picture("720x576", "25", 2), "-vf setdar=4/3 -c:v mpeg2video -q:v 4 -flags +ildct+ilme -top 1"),
-			args(green("544x576", "25", 2), "-vf setdar=4/3 -c:v mpeg2video -q:v 4 -flags +ildct+ilme -top 1")), 100, 640, 480, 0, 0},
+			args(picture("720x576", "25", 2), "-c:v mpeg2video -q:v 4 -flags +ildct+ilme -top 1"),
+			args(green("544x576", "25", 2), "-c:v mpeg2video -q:v 4 -flags +ildct+ilme -top 1")), 100, 600, 480, 0.122, 0},
 		"phone turned": {spliced(t, "phone.mkv", "264", "25", nil, args(picture("320x180", "25", 3), inBand), args(green("180x320", "25", 2), inBand)), 125, 320, 180, 0.342, 0},
 		"grows":        {spliced(t, "grows.mkv", "264", "25", nil, args(picture("64x36", "25", 1), inBand), args(green("320x180", "25", 3), inBand)), 100, 320, 180, 0, 0},
 	}

@@ -31,7 +31,7 @@ func (t *Tools) survey(ctx context.Context, src Source, info *Info, start, end f
 	for _, frame := range found.Frames {
 		info.Interlaced = info.Interlaced || frame.Interlaced == 1
 	}
-	info.Width, info.Height = canvas(head.surveyedFrame, found.Frames, end)
+	info.Width, info.Height = canvas(head.surveyedFrame, found.Frames, end, info.Interlaced)
 	if info.Rotation%180 != 0 {
 		info.Width, info.Height = info.Height, info.Width
 	}
@@ -135,8 +135,9 @@ func (f surveyedFrame) square() (width, height int) {
 
 // canvas chooses the one size into which all frames are fitted, in square pixels and
 // before rotation: of the shape that is shown longest, or first, the largest. The headers
-// are a frame that is shown for no time; end is in seconds.
-func canvas(headers surveyedFrame, frames []surveyedFrame, end float64) (width, height int) {
+// are a frame that is shown for no time; end is in seconds. Of interlaced frames, which
+// have the same lines as a rule, it is the widest: so none is scaled in height.
+func canvas(headers surveyedFrame, frames []surveyedFrame, end float64, interlaced bool) (width, height int) {
 	frames = slices.Clone(frames)
 	slices.SortStableFunc(frames, func(a, b surveyedFrame) int { return cmp.Compare(a.At, b.At) })
 	type shape struct {
@@ -166,8 +167,13 @@ func canvas(headers surveyedFrame, frames []surveyedFrame, end float64) (width, 
 		}
 		add(f, max(0, until-float64(f.At)))
 	}
-	longest := slices.MaxFunc(shapes, func(a, b shape) int { return cmp.Compare(a.shown, b.shown) })
-	return longest.width, longest.height
+	chosen := slices.MaxFunc(shapes, func(a, b shape) int {
+		if interlaced {
+			return cmp.Compare(a.ratio, b.ratio)
+		}
+		return cmp.Compare(a.shown, b.shown)
+	})
+	return chosen.width, chosen.height
 }
 
 // sameShapeWithin is how far two ratios of width to height may be apart for one to be
