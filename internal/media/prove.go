@@ -78,7 +78,7 @@ func (t *Tools) readSample(ctx context.Context, container string) error {
 	if err != nil {
 		return err
 	}
-	info, err := t.probe(ctx, source, true)
+	info, err := t.probe(ctx, source, nil)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (t *Tools) encodeSample(ctx context.Context) (made samplePiece, err error) 
 	if err := t.encodePiece(ctx, source, piece, take(&made.picture)); err != nil {
 		return made, err
 	}
-	return made, t.encodeAudio(ctx, source, info, take(&made.sound))
+	return made, t.encodeAudio(ctx, source, info, nil, take(&made.sound))
 }
 
 // packageSample makes a segment of it that says what it holds.
