@@ -3,6 +3,7 @@ package media
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -132,6 +133,12 @@ func TestPublished(t *testing.T) {
 				if off := found.audio.end - found.video.end; p.info.HasAudio && math.Abs(off) > 0.3 {
 					t.Errorf("the sound ends %.3f s after the picture", off)
 				}
+				if jpeg, err := tools.Poster(t.Context(), file(test.path), p.info); err != nil || len(jpeg) == 0 {
+					t.Errorf("poster: %v", err)
+				}
+				if jpeg, _, err := tools.Previews(t.Context(), file(test.path), p.info); err != nil || len(jpeg) == 0 {
+					t.Errorf("previews: %v", err)
+				}
 				checkWarnings(t, append(p.info.Faults.Warnings(p.info), p.loss.Warnings(p.info)...), test.warnings)
 			})
 		}
@@ -188,3 +195,6 @@ func sayingTwoSeconds(t *testing.T, mp4 []byte) []byte {
 	copy(mp4[at("edts")-4:], "free")
 	return mp4
 }
+
+// drop takes what nobody looks at.
+func drop(string, io.ReadSeeker, int64) error { return nil }
