@@ -10,6 +10,7 @@ import (
 )
 
 func TestAuditedSeesEveryRow(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ids := map[video.ID]bool{}
 		for range 7 {
@@ -62,6 +63,7 @@ func (b *bench) set(t *testing.T, id video.ID, column string, to time.Time) {
 }
 
 func TestErasedKnowsTheLedger(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		erased, living, unknown := video.NewID(), b.upload(t, 1), video.NewID()
 		must(t, b.RecordLedger(t.Context(), catalog.Ledger{VideoSHA256: erased.Hash(), Reason: video.ByDeletion}))
@@ -74,6 +76,7 @@ func TestErasedKnowsTheLedger(t *testing.T) {
 }
 
 func TestMarks(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		marked, beside, working := b.upload(t, 1), b.upload(t, 1), b.upload(t, 1)
@@ -101,6 +104,7 @@ func TestMarks(t *testing.T) {
 }
 
 func TestAuditProgressIsKept(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		p, err := b.AuditProgress(t.Context(), "rows")
 		must(t, err)
@@ -120,6 +124,7 @@ func TestAuditProgressIsKept(t *testing.T) {
 }
 
 func TestBrake(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		now := time.Now()
 		may := func(ago time.Duration, seen, begun int64, want bool) {
@@ -148,6 +153,7 @@ func TestBrake(t *testing.T) {
 
 // A day after an adoption what was begun in it isn't counted.
 func TestBrakeAfterAnAdoption(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		now := time.Now()
 		b.adopt(t, "temporal", now.Add(-25*time.Hour))
@@ -173,6 +179,7 @@ func (b *bench) adopt(t *testing.T, place string, at time.Time) {
 
 // A large catalog may lose one in a hundred of the rows that were seen.
 func TestBrakeOfALargeCatalog(t *testing.T) {
+	t.Parallel()
 	b := &bench{url: databases["sqlite"](t)}
 	b.Catalog = open(t, b.url)
 	_, err := b.raw(t).Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)

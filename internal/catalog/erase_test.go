@@ -90,6 +90,7 @@ func (b *bench) everywhere(t *testing.T, secret string) (video.ID, catalog.Leg) 
 }
 
 func TestForgetLeavesOnlyTheReceipt(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		const secret = "a sealed caption that must not be found"
 		ctx, db := t.Context(), b.raw(t)
@@ -148,6 +149,7 @@ func TestForgetLeavesOnlyTheReceipt(t *testing.T) {
 }
 
 func TestLedger(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		if _, known, err := b.Known(ctx, "nobody"); known || err != nil {
@@ -168,6 +170,7 @@ func TestLedger(t *testing.T) {
 // The record of an erasure is there before the video is forgotten, and Forget
 // adds the hash of the token to it, once and for all.
 func TestForgetCompletesTheLedger(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 1)
 		u, err := b.UploadOf(ctx, id)
@@ -245,6 +248,7 @@ func TestScrubTellsOfReaders(t *testing.T) {
 }
 
 func TestReplicas(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		must(t, b.Enter(ctx, leg, nil))

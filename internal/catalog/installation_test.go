@@ -11,6 +11,7 @@ import (
 
 // Of many programs that found at the same time, one makes the id of all.
 func TestFoundInstallationAtOnce(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		row, err := b.Installation(t.Context())
 		must(t, err)
@@ -45,6 +46,7 @@ func TestFoundInstallationAtOnce(t *testing.T) {
 
 // The founding ends with the last place, once, whoever records it and when.
 func TestRecordFounding(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, places := t.Context(), []string{"vault", "temporal", "primary", "backup"}
 		id := string(video.NewID())
@@ -94,6 +96,7 @@ func TestRecordFounding(t *testing.T) {
 }
 
 func TestReplaceInstallation(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, one, two := t.Context(), string(video.NewID()), string(video.NewID())
 		must(t, b.ReplaceInstallation(ctx, "catalog", one, false))
@@ -126,6 +129,7 @@ func TestReplaceInstallation(t *testing.T) {
 }
 
 func TestUnused(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		is := func(what string, want bool) {
 			t.Helper()

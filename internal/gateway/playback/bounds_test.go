@@ -55,6 +55,7 @@ func (h *theatre) get(address string, headers ...string) net.Conn {
 // A reader who stops reading is cut off, and holds nothing any more: neither memory nor
 // one of the downloads.
 func TestAReaderWhoNeverReadsIsCutOff(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.Server.stall = 200 * time.Millisecond
 	f := h.show(video.Public, 1, 16<<20) // more than all buffers between the two take
@@ -74,6 +75,7 @@ func TestAReaderWhoNeverReadsIsCutOff(t *testing.T) {
 
 // A slow reader who goes on is not cut off.
 func TestASlowReaderIsServed(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.Server.stall = 2 * time.Second
 	f := h.show(video.Public, 0, 24<<20) // more than buffers take
@@ -129,6 +131,7 @@ func TestBodiesThatNobodyReads(t *testing.T) {
 
 // One request with many ranges costs the store what one without costs.
 func TestManyRangesCostOneRead(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1, 300_000)
 	ranges := "bytes=" + strings.Repeat("0-0,9-9,", 3250) + "1-1"
@@ -146,6 +149,7 @@ func TestManyRangesCostOneRead(t *testing.T) {
 
 // Downloads that nobody reads hold next to nothing.
 func TestStalledDownloadsHoldLittle(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 0, 8<<20, 8<<20)
 	before := inUse()
@@ -177,6 +181,7 @@ func inUse() int64 {
 // With as many downloads as there may be the next one is asked to come again, and
 // whoever needs no bytes is served nevertheless.
 func TestTooManyDownloads(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.Server.downloads = make(chan struct{}, 1)
 	f := h.show(video.Public, 0, 16<<20)
@@ -195,6 +200,7 @@ func TestTooManyDownloads(t *testing.T) {
 
 // A deletion ends the longest download.
 func TestADeletionEndsADownload(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 0, slices.Repeat([]int{8 << 20}, 4)...)
 	conn := h.get(h.play(f.id, Anyone, "source"), "Connection: close\r\n")
@@ -214,6 +220,7 @@ func TestADeletionEndsADownload(t *testing.T) {
 
 // Many who ask for the same at once cost the store one read, and the vault one loan.
 func TestTheSameForManyIsReadOnce(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1)
 	h.store.hold.Lock()
@@ -235,6 +242,7 @@ func TestTheSameForManyIsReadOnce(t *testing.T) {
 
 // What somebody reads stays; for the others there is the store.
 func TestWithoutRoomInMemory(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.Server.ciphertext = newCiphertext(arenaSize)
 	f := h.show(video.Public, 30)
@@ -281,6 +289,7 @@ func (h *theatre) factsOf(f *film) *packaged {
 
 // What is deleted is shown no more at once, and its memory is free soon.
 func TestADeletionIsHeededAtOnceAndForgotten(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f, other := h.show(video.Public, 1, 10), h.show(video.Public, 1, 10)
 	all := func(f *film) (addresses []string) {
@@ -314,6 +323,7 @@ func TestADeletionIsHeededAtOnceAndForgotten(t *testing.T) {
 
 // The facts of a video are read again once its row has changed.
 func TestFactsFollowTheRow(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1)
 	before := h.ok(h.play(f.id, Anyone, "720p.m3u8"))
@@ -330,6 +340,7 @@ func TestFactsFollowTheRow(t *testing.T) {
 
 // A reviewer's address is good for as long as the review lasts.
 func TestAReviewersAddressEndsWithTheReview(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1)
 	for i, row := range []struct {
@@ -348,6 +359,7 @@ func TestAReviewersAddressEndsWithTheReview(t *testing.T) {
 
 // Requests share a loan, and none of them has the key once Destroy is done.
 func TestLoansAreSharedAndEndWithTheKey(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1)
 	var first, second *sharedLoan
