@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -109,7 +110,7 @@ func TestBodiesThatNobodyReads(t *testing.T) {
 	if body, _ := io.ReadAll(got.Body); got.StatusCode != 503 || !strings.Contains(string(body), `"reason":"slow"`) || !got.Close {
 		t.Errorf("%d %s", got.StatusCode, body)
 	}
-	if took := time.Since(begun); took > 5*bodyTime {
+	if took := time.Since(begun); took > 5*deadlines.BodyTime {
 		t.Errorf("it took %v", took)
 	}
 	conn = h.dial(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", strings.TrimPrefix(f.segments[0], h.url)))

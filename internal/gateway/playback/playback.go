@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -68,7 +69,7 @@ type Server struct {
 	facts      *facts
 	ciphertext *ciphertext
 	downloads  chan struct{} // holds one for each download under way
-	stall      time.Duration // see stallTime
+	stall      time.Duration // see deadlines.StallTime
 }
 
 // New makes a Server. It needs Run to forget what was deleted.
@@ -79,7 +80,7 @@ func New(p Parts) *Server {
 	s.facts = newFacts(p.Catalog, p.Primary.Name(), factsSize)
 	s.ciphertext = newCiphertext(ciphertextSize)
 	s.downloads = make(chan struct{}, maxDownloads)
-	s.stall = stallTime
+	s.stall = deadlines.StallTime
 	return s
 }
 
