@@ -130,17 +130,30 @@ func (o *others) rates(least int, within time.Duration) map[string]int {
 	return medians
 }
 
+// uploadPiece does as tus clients do: it sends again what is refused for the moment.
 func (o *others) uploadPiece() {
 	o.t.Helper()
-	request, err := http.NewRequestWithContext(o.ctx, http.MethodPatch, o.upload, bytes.NewReader(o.bytes))
-	o.must(err)
-	for name, value := range map[string]string{
-		"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": strconv.FormatInt(o.offset, 10),
-	} {
-		request.Header.Set(name, value)
+	for {
+		request, err := http.NewRequestWithContext(o.ctx, http.MethodPatch, o.upload, bytes.NewReader(o.bytes))
+		o.must(err)
+		for name, value := range map[string]string{
+			"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": strconv.FormatInt(o.offset, 10),
+		} {
+			request.Header.Set(name, value)
+		}
+		answer, err := http.DefaultClient.Do(request)
+		o.must(err)
+		o.must(answer.Body.Close())
+		switch answer.StatusCode {
+		case http.StatusNoContent:
+			o.offset += measured
+			return
+		case http.StatusLocked, http.StatusServiceUnavailable, http.StatusTooManyRequests:
+			time.Sleep(100 * time.Millisecond)
+		default:
+			o.t.Fatalf("a PATCH is answered %d", answer.StatusCode)
+		}
 	}
-	o.answered(request, http.StatusNoContent)
-	o.offset += measured
 }
 
 func (o *others) watchPiece() {
