@@ -99,6 +99,7 @@ var parts = map[string][]string{
 	"github.com/aws/":                 {"internal/objects"},
 	"github.com/tus/tusd":             {"internal/gateway/uploads"},
 	"github.com/danielgtaylor/huma":   {"internal/gateway", "internal/gateway/creation", "internal/gateway/pages"},
+	"github.com/klauspost/compress":   {"internal/gateway"},
 	"go.temporal.io/sdk/workflow":     {"workflows", "e2e/..."},
 	"go.temporal.io/sdk/worker":       {"workflows", "activities", "worker", "e2e/..."},
 	"go.temporal.io/sdk/activity":     {"activities", "e2e/..."},

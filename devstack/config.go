@@ -48,6 +48,10 @@ func dynamicConfig() dynamicconfig.StaticClient {
 		// Search attributes can be used as soon as they are registered.
 		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
 		dynamicconfig.NamespaceCacheRefreshInterval.Key():           200 * time.Millisecond,
+		// Programs that start, and tests, ask for lists and schedules many times a second; by
+		// default ten lists, and one query of a schedule at a time, are the limit.
+		dynamicconfig.FrontendMaxNamespaceVisibilityRPSPerInstance.Key(): 1000,
+		dynamicconfig.MaxBufferedQueryCount.Key():                        100,
 		// Nothing calls home.
 		dynamicconfig.EnableServerVersionCheck.Key(): false,
 	}

@@ -309,7 +309,7 @@ func sessionExpires(a *author) {
 	}))
 	other.do(chromedp.Navigate(a.rig.URLs[0] + "/watch/" + string(id)))
 	other.says("There is nothing here")
-	other.until("signing in leads back", `document.querySelector("header a[href^='/signin']").href.endsWith("?next=%2Fwatch%2F`+string(id)+`")`)
+	other.until("signing in leads back", `document.querySelector("header a[href^='/signin']").href.toLowerCase().endsWith("?next=%2fwatch%2f`+string(id)+`")`)
 	had := a.stored(id)
 	a.rig.until("it goes on", pageTimeout, func() bool { return a.stored(id) > had })
 	if kept := run[int](a.window, `Object.keys(localStorage).filter(k => k.startsWith("reelflow.upload.")).length`); kept != 1 {

@@ -384,6 +384,7 @@ func (a activityOf) limit(once *durationpb.Duration, attempts int32) {
 }
 
 // stopEncoders keeps an attempt at encoding from ending by itself: its ffmpeg stands still.
+// That of the sound, which may be at work beside it, goes on: nothing holds it.
 func (r *rig) stopEncoders(encode activityOf) {
 	r.t.Helper()
 	r.until("an encoder stands still", time.Minute, func() bool {
@@ -392,7 +393,7 @@ func (r *rig) stopEncoders(encode activityOf) {
 		}
 		stopped := 0
 		for _, w := range r.Workers {
-			out, _ := exec.Command("pgrep", "-P", strconv.Itoa(w.Pid()), "ffmpeg").Output()
+			out, _ := exec.Command("pgrep", "-P", strconv.Itoa(w.Pid()), "-f", "ffmpeg.*libx264").Output()
 			for _, pid := range strings.Fields(string(out)) {
 				if n, err := strconv.Atoi(pid); err == nil && syscall.Kill(n, syscall.SIGSTOP) == nil {
 					stopped++

@@ -94,6 +94,9 @@ func (f Facts) watches() error {
 	if f.remembers() && !f.Insider() {
 		return nil
 	}
+	if f.Stage == Rejected || f.Stage == Canceled {
+		return noMore
+	}
 	if f.Ending != "" {
 		return videoDeleted
 	}
@@ -105,7 +108,7 @@ func (f Facts) watches() error {
 			return nil
 		}
 		return noMore
-	case PendingDeletion, Purging, Rejected, Canceled:
+	case PendingDeletion, Purging:
 		return videoDeleted
 	}
 	return notYet

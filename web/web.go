@@ -20,7 +20,8 @@ var templates embed.FS
 // Assets returns the bundled files, at the root of the file system returned.
 func Assets() (fs.FS, error) { return fs.Sub(dist, "dist") }
 
-// Templates returns the parsed pages, by file name.
-func Templates() (*template.Template, error) {
-	return template.ParseFS(templates, "templates/*.html")
+// Templates returns the parsed pages, by file name. By asset they find the address of a
+// bundled file.
+func Templates(asset func(name string) string) (*template.Template, error) {
+	return template.New("").Funcs(template.FuncMap{"asset": asset}).ParseFS(templates, "templates/*.html")
 }

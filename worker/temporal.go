@@ -25,7 +25,7 @@ func dial(ctx context.Context, c *config.Config, log *slog.Logger) (_ client.Cli
 	if err != nil {
 		return nil, "", "", err
 	}
-	options.Identity = fmt.Sprintf("worker-%s-%08x", c.Role, rand.Uint32())
+	options.Identity = fmt.Sprintf("%s-%06x", c.Role, rand.Uint32()>>8)
 	for attempt := 0; ; attempt++ {
 		trying, cancel := context.WithTimeout(ctx, 5*time.Second)
 		temporal, err := client.DialContext(trying, options)

@@ -116,7 +116,7 @@ func (l *life) writeAgain(root workflow.Context, epoch int64) {
 
 func (l *life) controlInput(fences bool) ControlInput {
 	in := ControlInput{
-		Leg: Leg{l.in.ID, l.kept.Epoch}, Fences: fences, State: l.kept.State, Draft: l.kept.Stage == video.Draft,
+		Leg: Leg{l.in.ID, l.kept.Epoch}, Fences: fences, State: l.kept.State, Draft: l.kept.Stage == video.Draft && l.kept.Ending == "",
 		WasDraft: l.kept.WasDraft, DecidedBy: l.kept.DecidedBy, Refused: l.kept.Refused, Stray: l.kept.Stray, WaitingFor: l.waiting(), Overdue: l.shown.overdue, Trouble: l.inTrouble(),
 		PublishAt: l.shown.publishAt, ExpiresAt: l.kept.ExpiresAt, Rejection: l.kept.Rejection, HoldSaid: l.rows.holdSaid,
 	}

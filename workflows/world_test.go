@@ -28,6 +28,7 @@ type world struct {
 	unknown  bool           // neither catalog nor ledger knows the video
 	further  *video.Carried // where the rows stand, if that is further than the run
 	waits    []string       // all that was ever shown to be waited for
+	torn     []ControlInput // rows of a draft that ends: uploads would be taken for open
 	did      []string
 	running  map[string]int
 	held     map[string]bool                    // activities that run until they are told to stop
@@ -225,6 +226,9 @@ func (w *world) Control(ctx context.Context, in ControlInput) (ControlRow, error
 	}
 	if err == nil && in.Epoch >= w.row.Epoch {
 		w.row.Epoch, w.shown = in.Epoch, in
+		if in.Draft && in.Ending != "" {
+			w.torn = append(w.torn, in)
+		}
 		if in.HoldSaid {
 			w.row.Held = in.Held
 		}
@@ -351,6 +355,11 @@ func newFilm(t *testing.T) *film {
 	f.SetTestTimeout(20 * time.Second)
 	f.SetWorkflowRunTimeout(365 * 24 * time.Hour)
 	w := f.world
+	t.Cleanup(func() {
+		if len(w.torn) > 0 {
+			t.Errorf("rows say that a video ends and is kept as a draft: %+v", w.torn)
+		}
+	})
 	for name, run := range map[string]any{
 		"Control": w.Control, "ReadControl": w.ReadControl, "CheckUpload": w.CheckUpload, "Import": w.Import, "SealUpload": w.SealUpload, "Probe": w.Probe,
 		"EncodePiece": w.EncodePiece, "EncodeAudio": w.EncodeAudio, "Package": w.Package, "CopyAhead": w.CopyAhead, "CopyReplica": w.CopyReplica,

@@ -82,8 +82,9 @@ func (b *bench) everywhere(t *testing.T, secret string) (video.ID, catalog.Leg) 
 	must(t, b.SetReplica(ctx, leg, catalog.Replica{Store: "backup", State: catalog.ReplicaComplete}))
 	must(t, b.KeepNote(ctx, catalog.Note{Video: v.ID, Author: "reviewer", Sealed: []byte("a draft of a note")}))
 	must(t, b.KeepNote(ctx, catalog.Note{Video: v.ID, Author: "reviewer", Sealed: []byte(secret)}))
-	if n, err := b.NoteOf(ctx, v.ID, "reviewer"); err != nil || string(n.Sealed) != secret {
-		t.Errorf("the note is %q, %v", n.Sealed, err)
+	notes, err := b.NotesOf(ctx, []video.ID{v.ID})
+	if n := notes[v.ID]; err != nil || len(n) != 1 || n[0].Author != "reviewer" || string(n[0].Sealed) != secret {
+		t.Errorf("the notes are %+v, %v", n, err)
 	}
 	return v.ID, leg
 }

@@ -76,8 +76,11 @@ func sqliteFault(code int) *video.Error {
 	return video.Errorf(video.Internal, "The catalog failed.")
 }
 
+// lostConnection reports whether err says that the connection, or the time for a statement,
+// is over. A transaction whose context ends is rolled back by database/sql itself, and the
+// next statement in it learns no more than that it is done.
 func lostConnection(err error) bool {
-	for _, lost := range []error{context.Canceled, context.DeadlineExceeded, driver.ErrBadConn, sql.ErrConnDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed} {
+	for _, lost := range []error{context.Canceled, context.DeadlineExceeded, driver.ErrBadConn, sql.ErrConnDone, sql.ErrTxDone, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed} {
 		if errors.Is(err, lost) {
 			return true
 		}

@@ -16,16 +16,12 @@ type Holding struct {
 // Holdings counts what is stored of a video, by store. A store without any of it
 // is left out.
 func (c *Catalog) Holdings(ctx context.Context, id video.ID) (map[string]Holding, error) {
-	var rows []Holding
-	err := c.read.WithContext(ctx).Model(&Object{}).
-		Select("store, COUNT(*) AS objects, SUM(size) AS bytes").
-		Where("video = ? AND state = ?", id, ObjectStored).Group("store").Find(&rows).Error
+	holdings, err := c.HoldingsOf(ctx, []video.ID{id})
 	if err != nil {
-		return nil, codedError(err)
+		return nil, err
 	}
-	holdings := make(map[string]Holding, len(rows))
-	for _, row := range rows {
-		holdings[row.Store] = row
+	if holdings[id] == nil {
+		return map[string]Holding{}, nil
 	}
-	return holdings, nil
+	return holdings[id], nil
 }

@@ -23,13 +23,3 @@ func (c *Catalog) KeepNote(ctx context.Context, n Note) error {
 	}
 	return codedError(c.write.WithContext(ctx).Clauses(clause.OnConflict{UpdateAll: true}).Create(&n).Error)
 }
-
-// NoteOf returns what somebody wrote of a video; nothing when they wrote nothing.
-func (c *Catalog) NoteOf(ctx context.Context, id video.ID, author string) (Note, error) {
-	var rows []Note
-	err := c.read.WithContext(ctx).Where("video = ? AND author = ?", id, author).Limit(1).Find(&rows).Error
-	if err != nil || len(rows) == 0 {
-		return Note{}, codedError(err)
-	}
-	return rows[0], nil
-}

@@ -39,9 +39,8 @@ type Replica struct {
 
 // Replicas returns the replicas of a video by the name of their store.
 func (c *Catalog) Replicas(ctx context.Context, id video.ID) ([]Replica, error) {
-	var replicas []Replica
-	err := c.read.WithContext(ctx).Where("video = ?", id).Order("store").Find(&replicas).Error
-	return replicas, codedError(err)
+	replicas, err := c.ReplicasOf(ctx, []video.ID{id})
+	return replicas[id], err
 }
 
 // SetReplica records the state, objects, bytes and time of verification of a

@@ -81,7 +81,7 @@ func withControl(db *gorm.DB) *gorm.DB {
 		WHEN videos.hidden_at IS NOT NULL THEN 'deleted'
 		WHEN videos.cancel_asked_at IS NOT NULL AND NOT videos.cancel_keeps THEN 'canceled' ELSE '' END AS ending`
 	const draft = `videos.hidden_at IS NULL AND CASE WHEN videos.cancel_asked_at IS NULL
-		THEN controls.draft ELSE videos.cancel_keeps END AS draft`
+		THEN controls.draft AND controls.ending = '' ELSE videos.cancel_keeps END AS draft`
 	return db.Select("uploads.*, controls.paused, videos.stage, " + ending + ", " + draft).
 		Joins("JOIN controls ON controls.video = uploads.video").
 		Joins("JOIN videos ON videos.id = uploads.video")

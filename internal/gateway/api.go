@@ -254,15 +254,11 @@ func (g *Gateway) list(ctx context.Context, in Page, q catalog.Query) (*listAnsw
 	if err != nil {
 		return nil, g.errors.Problem(ctx, err)
 	}
-	answer := &listAnswer{Videos{Videos: make([]video.Video, 0, len(all)), NextCursor: optional(next)}}
-	for _, s := range all {
-		v, err := g.render(ctx, s)
-		if err != nil {
-			return nil, g.errors.Problem(ctx, err)
-		}
-		answer.Body.Videos = append(answer.Body.Videos, v)
+	videos, err := g.renderAll(ctx, all)
+	if err != nil {
+		return nil, g.errors.Problem(ctx, err)
 	}
-	return answer, nil
+	return &listAnswer{Videos{Videos: videos, NextCursor: optional(next)}}, nil
 }
 
 // Receipt is the proof of an erasure.

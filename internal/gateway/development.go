@@ -35,12 +35,22 @@ func (g *Gateway) withOwnHost(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !loopbackName(r.Host) && !g.publicName(r.Host) {
+		if !g.ownName(r.Host) || !g.ownName(hostOf(origin.From(r.Context()).Base)) { // the latter as a proxy says
 			g.errors.Refuse(w, r, video.Errorf(video.Forbidden, "In development mode this server answers under names of its own machine only, such as 127.0.0.1 and localhost. REELFLOW_DEV_ANYWHERE=true lifts that, REELFLOW_PUBLIC_URL names another."))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (g *Gateway) ownName(host string) bool { return loopbackName(host) || g.publicName(host) }
+
+func hostOf(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 func (g *Gateway) publicName(host string) bool {

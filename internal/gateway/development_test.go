@@ -38,6 +38,9 @@ func TestDevelopmentModeIsForPagesOfThisMachine(t *testing.T) {
 	addresses := []string{"/v1/me/videos", "/v1/videos/" + string(id), s.play("owner", id).HLS, "/openapi.json", "/v1/uploads/"}
 	for _, address := range addresses {
 		for _, method := range []string{"GET", "OPTIONS"} {
+			if address == "/v1/uploads/" && method == "GET" {
+				method = "POST" // what pages send there
+			}
 			for from, own := range map[string]bool{"https://evil.example": false, "null": false, s.url: true, "http://localhost:3000": true, "http://127.0.0.1.evil.example": false, "file://": false} {
 				got := s.request("owner", method, address, "", "Origin", from, "Access-Control-Request-Method", "POST")
 				if allowed := got.header.Get("Access-Control-Allow-Origin"); (allowed != "") != own {
@@ -83,7 +86,7 @@ func TestBehindProxies(t *testing.T) {
 		change func(*Settings)
 		base   string // empty for the server's own
 	}{
-		"trusted":         {func(s *Settings) { s.Proxies = proxies }, "https://reels.example"},
+		"trusted":         {func(s *Settings) { s.Proxies, s.DevAnywhere = proxies, true }, "https://reels.example"},
 		"not trusted":     {func(*Settings) {}, ""},
 		"public URL":      {func(s *Settings) { s.PublicURL = "https://public.example" }, "https://public.example"},
 		"both":            {func(s *Settings) { s.PublicURL, s.Proxies = "https://public.example/", proxies }, "https://public.example"},
@@ -144,6 +147,18 @@ func TestMadeUpAddressesTellNothing(t *testing.T) {
 			if got.status != 404 || string(got.body) != string(want.body) {
 				t.Errorf("%s of a video that is %s: %d %s, of none: %s", address, stage, got.status, got.body, want.body)
 			}
+		}
+	}
+}
+
+// Behind a proxy that writes another Host it is the name that people used which counts.
+func TestDevelopmentModeHeedsWhatProxiesSay(t *testing.T) {
+	s := newSiteOf(t, func(s *Settings) {
+		s.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
+	})
+	for host, want := range map[string]int{"evil.example": http.StatusForbidden, "localhost:8080": http.StatusOK} {
+		if got := s.request("owner", "GET", "/v1/me/videos", "", "X-Forwarded-Host", host); got.status != want {
+			t.Errorf("as %s: %d %s", host, got.status, got.body)
 		}
 	}
 }

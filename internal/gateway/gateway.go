@@ -118,7 +118,9 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 	if err := g.makeRooms(pepper); err != nil {
 		return nil, err
 	}
-	g.handler = g.routes()
+	if g.handler, err = g.routes(); err != nil {
+		return nil, err
+	}
 	return g, nil
 }
 

@@ -17,7 +17,8 @@ type loaded struct {
 	who   people.Person
 	roles []video.Role // what they are to it
 
-	decided bool // as a reviewer they have approved or rejected it
+	decided bool   // as a reviewer they have approved or rejected it
+	comment string // of the reviewer who has rejected it; for insiders and whoever decided
 }
 
 func noSuchVideo() error { return video.Errorf(video.NotFound, "There is no such video.") }
@@ -52,14 +53,39 @@ func (g *Gateway) loadUnchecked(ctx context.Context, id string) (loaded, error) 
 
 // loadRow works out what somebody is to a video, whether they may see it or not.
 func (g *Gateway) loadRow(ctx context.Context, row catalog.Video, who people.Person) (loaded, error) {
-	a, err := about.Open(ctx, g.vault, row.ID, row.Sealed)
+	all, err := g.loadRows(ctx, []catalog.Video{row}, who)
 	if err != nil {
 		return loaded{}, err
 	}
+	return all[0], nil
+}
+
+// loadRows is loadRow of a page of videos. It borrows the key of each once, and asks the
+// catalog at most once.
+func (g *Gateway) loadRows(ctx context.Context, rows []catalog.Video, who people.Person) ([]loaded, error) {
+	notes, err := g.notesOf(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]loaded, 0, len(rows))
+	for _, row := range rows {
+		a, comment, err := g.openWords(ctx, row, notes[row.ID])
+		if err != nil {
+			return nil, err
+		}
+		v := g.relate(row, a, who)
+		v.comment = comment
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// relate works out what somebody is to a video.
+func (g *Gateway) relate(row catalog.Video, a about.Video, who people.Person) loaded {
 	v := loaded{row: row, about: a, who: who}
 	switch {
 	case who.Anonymous():
-		return v, nil
+		return v
 	case row.Owner == g.people.OwnerID(who.Name):
 		v.roles = append(v.roles, video.Owner)
 		v.about.Owner = who.Name // also when the sealed name is gone
@@ -71,7 +97,7 @@ func (g *Gateway) loadRow(ctx context.Context, row catalog.Video, who people.Per
 		v.roles = append(v.roles, video.Reviewer)
 		v.decided = row.DecidedBy != "" && row.DecidedBy == g.people.OwnerID(who.Name)
 	}
-	return v, nil
+	return v
 }
 
 // loadAll returns those videos of a page that the caller may see: a row decides
@@ -85,12 +111,12 @@ func (g *Gateway) loadAll(ctx context.Context, q catalog.Query) (all []loaded, n
 	if err != nil {
 		return nil, "", err
 	}
-	for _, row := range rows {
-		v, err := g.loadRow(ctx, row, who)
-		if err != nil {
-			return nil, "", err
-		}
-		if v.canSee() == nil && (!q.PublicOnly || factsOf(row, nil).Access().Sees == nil) {
+	found, err := g.loadRows(ctx, rows, who)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, v := range found {
+		if v.canSee() == nil && (!q.PublicOnly || factsOf(v.row, nil).Access().Sees == nil) {
 			all = append(all, v)
 		}
 	}

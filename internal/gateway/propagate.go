@@ -12,8 +12,9 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// Interceptor sends the id of a request along with the commands and starts that come
-// of it, as a header: the workers' logs have it, the workflow's memo and input don't.
+// Interceptor sends the id of a request along with the commands that come of it, as a
+// header: the workers' logs have it, the workflow's memo and input don't. A start has none:
+// every run of the life would carry it on.
 // The Temporal client of a gateway is to be made with it.
 func Interceptor() interceptor.ClientInterceptor { return &propagator{} }
 
@@ -45,15 +46,11 @@ func addRequest(ctx context.Context) {
 	header[video.RequestHeader] = payload
 }
 
-// ExecuteWorkflow implements interceptor.ClientOutboundInterceptor.
-func (p *propagating) ExecuteWorkflow(ctx context.Context, in *interceptor.ClientExecuteWorkflowInput) (client.WorkflowRun, error) {
-	addRequest(ctx)
-	return p.Next.ExecuteWorkflow(ctx, in)
-}
-
 // SignalWorkflow implements interceptor.ClientOutboundInterceptor.
 func (p *propagating) SignalWorkflow(ctx context.Context, in *interceptor.ClientSignalWorkflowInput) error {
-	addRequest(ctx)
+	if in.SignalName != video.UploadedSignal {
+		addRequest(ctx)
+	}
 	return p.Next.SignalWorkflow(ctx, in)
 }
 

@@ -47,12 +47,12 @@ func (m readModel) list(ctx context.Context, q catalog.Query) (page []pages.Show
 	if err != nil {
 		return nil, "", err
 	}
-	for _, v := range all {
-		rendered, err := m.g.render(ctx, v)
-		if err != nil {
-			return nil, "", err
-		}
-		page = append(page, pages.Shown{Video: rendered, Owned: v.owned(), Poster: m.g.players.Poster(v.row, v.roles)})
+	rendered, err := m.g.renderAll(ctx, all)
+	if err != nil {
+		return nil, "", err
+	}
+	for i, v := range all {
+		page = append(page, pages.Shown{Video: rendered[i], Owned: v.owned(), Poster: m.g.players.Poster(v.row, v.roles)})
 	}
 	return page, next, nil
 }

@@ -22,20 +22,75 @@ func linksOf(base string, id video.ID) video.Links {
 	}
 }
 
+// details are what the catalog knows of videos beside their rows.
+type details struct {
+	uploads  map[video.ID]catalog.Upload
+	replicas map[video.ID][]catalog.Replica
+	holdings map[video.ID]map[string]catalog.Holding
+}
+
+// readDetails reads them of the videos that the caller may see them of: by three statements,
+// however many there are.
+func (g *Gateway) readDetails(ctx context.Context, all []loaded) (d details, err error) {
+	var ids []video.ID
+	for _, s := range all {
+		if s.facts().Insider() {
+			ids = append(ids, s.row.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return details{}, nil
+	}
+	if d.uploads, err = g.catalog.UploadsOf(ctx, ids); err != nil {
+		return details{}, err
+	}
+	if d.replicas, err = g.catalog.ReplicasOf(ctx, ids); err != nil {
+		return details{}, err
+	}
+	d.holdings, err = g.catalog.HoldingsOf(ctx, ids)
+	return d, err
+}
+
 // render is a video as the API shows it to the one for whom it was loaded.
-func (g *Gateway) render(ctx context.Context, s loaded) (v video.Video, err error) {
-	base := origin.From(ctx).Base
-	v = basics(s)
+func (g *Gateway) render(ctx context.Context, s loaded) (video.Video, error) {
+	all, err := g.renderAll(ctx, []loaded{s})
+	if err != nil {
+		return video.Video{}, err
+	}
+	return all[0], nil
+}
+
+// renderAll is render of a page of videos, in their order.
+func (g *Gateway) renderAll(ctx context.Context, all []loaded) ([]video.Video, error) {
+	known, err := g.readDetails(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	rendered := make([]video.Video, 0, len(all))
+	for _, s := range all {
+		v, err := g.renderFrom(s, origin.From(ctx).Base, known)
+		if err != nil {
+			return nil, err
+		}
+		rendered = append(rendered, v)
+	}
+	return rendered, nil
+}
+
+// renderFrom renders a video from what was read of it.
+func (g *Gateway) renderFrom(s loaded, base string, known details) (video.Video, error) {
+	v := basics(s)
 	v.Links = linksOf(base, s.row.ID)
 	if err := findings(s.row, &v); err != nil {
 		return video.Video{}, err
 	}
 	if s.decided || s.facts().Insider() {
-		if v.Failure, err = g.failureOf(ctx, s.row); err != nil {
-			return video.Video{}, err
-		}
+		v.Failure = s.failure()
 	}
 	if !s.facts().Insider() {
+		if s.row.Stage == video.Reviewing && slices.Contains(s.roles, video.Reviewer) {
+			v.Review, v.WaitingFor = s.row.Review, optional(waitingFor(s.row))
+		}
 		return v, nil
 	}
 	v.WaitingFor, v.Trouble = optional(waitingFor(s.row)), s.row.Trouble
@@ -43,13 +98,14 @@ func (g *Gateway) render(ctx context.Context, s loaded) (v video.Video, err erro
 	v.Stray = s.row.Stray && slices.Contains(s.roles, video.Operator)
 	v.PurgeAt = instant(g.purgeAt(s.row))
 	v.Reviewers, v.Review, v.KeepDraft, v.Held = list(s.about.Reviewers), s.row.Review, s.row.KeepDraft, s.row.Held
-	if err := g.addUpload(ctx, s, base, &v); err != nil {
-		return video.Video{}, err
+	if u, ok := known.uploads[s.row.ID]; ok {
+		g.addUpload(s.row, u, base, &v)
 	}
 	if v.Upload == nil || !v.Upload.Stalled {
 		g.estimate(s.row, v.Progress)
 	}
-	return v, g.addReplicas(ctx, s.row.ID, &v)
+	g.addReplicas(known.replicas[s.row.ID], known.holdings[s.row.ID], &v)
+	return v, nil
 }
 
 // basics is what everybody who sees the video sees of it.
@@ -123,16 +179,7 @@ func findings(row catalog.Video, v *video.Video) error {
 	return nil
 }
 
-func (g *Gateway) addUpload(ctx context.Context, s loaded, base string, v *video.Video) error {
-	row := s.row
-	u, err := g.catalog.UploadOf(ctx, row.ID)
-	switch {
-	case err == nil:
-	case video.CodeOf(err) == video.NotFound, video.CodeOf(err) == video.Gone:
-		return nil
-	default:
-		return err
-	}
+func (g *Gateway) addUpload(row catalog.Video, u catalog.Upload, base string, v *video.Video) {
 	v.Upload = &video.Upload{Offset: u.Offset, ExpiresAt: instant(u.ExpiresAt), Stalled: u.Stalled}
 	if !row.Import {
 		v.Upload.URL = optional(base + uploads.Path + g.creation.UploadToken(row.ID))
@@ -143,7 +190,6 @@ func (g *Gateway) addUpload(ctx context.Context, s loaded, base string, v *video
 	if row.Stage == video.Uploading {
 		v.Progress = &video.Progress{Stage: row.Stage, Done: u.Offset, Total: max(0, u.Length), Unit: "bytes"}
 	}
-	return nil
 }
 
 // estimate adds rate and remaining time to progress as this gateway has loaded it.
@@ -165,15 +211,7 @@ func (g *Gateway) estimate(row catalog.Video, p *video.Progress) {
 // addReplicas tells which store holds what: by the manifest, which knows of
 // every object, in the state that the workers have noted. What a purge has left
 // of it is known once the store is empty.
-func (g *Gateway) addReplicas(ctx context.Context, id video.ID, v *video.Video) error {
-	noted, err := g.catalog.Replicas(ctx, id)
-	if err != nil {
-		return err
-	}
-	holdings, err := g.catalog.Holdings(ctx, id)
-	if err != nil {
-		return err
-	}
+func (g *Gateway) addReplicas(noted []catalog.Replica, holdings map[string]catalog.Holding, v *video.Video) {
 	for _, store := range g.stores.All() {
 		if !slices.ContainsFunc(noted, func(r catalog.Replica) bool { return r.Store == store.Name() }) {
 			noted = append(noted, catalog.Replica{Store: store.Name(), State: unnoted(v, holdings[store.Name()])})
@@ -189,7 +227,6 @@ func (g *Gateway) addReplicas(ctx context.Context, id video.ID, v *video.Video) 
 		})
 	}
 	slices.SortStableFunc(v.Replicas, func(a, b video.Replica) int { return g.rank(a) - g.rank(b) })
-	return nil
 }
 
 // unnoted is the state of a replica that no worker has brought into another: only

@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/about"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -39,23 +41,52 @@ func (g *Gateway) requestOf(ctx context.Context, v loaded, c video.Command, body
 	return r, g.catalog.KeepNote(ctx, n)
 }
 
-// failureOf is why a video was refused, with what the reviewer wrote, if it was one.
-func (g *Gateway) failureOf(ctx context.Context, row catalog.Video) (*video.Rejection, error) {
-	if row.Failure == nil || row.Failure.Code != "reviewer" || row.DecidedBy == "" {
-		return row.Failure, nil
+// notesOf returns what reviewers wrote of those videos that they have refused.
+func (g *Gateway) notesOf(ctx context.Context, rows []catalog.Video) (map[video.ID][]catalog.Note, error) {
+	var refused []video.ID
+	for _, row := range rows {
+		if row.Failure != nil && row.Failure.Code == "reviewer" && row.DecidedBy != "" {
+			refused = append(refused, row.ID)
+		}
 	}
-	n, err := g.catalog.NoteOf(ctx, row.ID, row.DecidedBy)
-	if err != nil || len(n.Sealed) == 0 {
-		return row.Failure, err
+	if len(refused) == 0 {
+		return nil, nil
 	}
-	said := *row.Failure
-	err = vault.WithKey(ctx, g.vault, row.ID, func(k vault.Key) error {
-		plain, err := k.OpenColumn(noteColumn(row.ID, n.Author), n.Sealed)
-		said.Comment = string(plain)
-		return err
+	return g.catalog.NotesOf(ctx, refused)
+}
+
+// openWords opens what people wrote of a video: its author, and the reviewer who refused
+// it. Once its key is gone there is nothing, and no error.
+func (g *Gateway) openWords(ctx context.Context, row catalog.Video, notes []catalog.Note) (a about.Video, comment string, err error) {
+	notes = slices.DeleteFunc(notes, func(n catalog.Note) bool { return n.Author != row.DecidedBy || len(n.Sealed) == 0 })
+	if len(row.Sealed) == 0 && len(notes) == 0 {
+		return about.Video{}, "", nil
+	}
+	err = vault.WithKey(ctx, g.vault, row.ID, func(k vault.Key) (err error) {
+		if a, err = about.OpenWith(k, row.ID, row.Sealed); err != nil {
+			return err
+		}
+		for _, n := range notes {
+			plain, err := k.OpenColumn(noteColumn(row.ID, n.Author), n.Sealed)
+			if err != nil {
+				return err
+			}
+			comment = string(plain)
+		}
+		return nil
 	})
 	if code := video.CodeOf(err); err != nil && (code == video.Gone || code == video.NotFound) {
-		return row.Failure, nil // its key is gone, and with it what was written
+		return about.Video{}, "", nil
 	}
-	return &said, err
+	return a, comment, err
+}
+
+// failure is why a video was refused, with what the reviewer wrote, if it was one.
+func (v loaded) failure() *video.Rejection {
+	if v.comment == "" {
+		return v.row.Failure
+	}
+	said := *v.row.Failure
+	said.Comment = v.comment
+	return &said
 }

@@ -20,6 +20,9 @@ func TestReviewersSeeWhatBecameOfTheirDecision(t *testing.T) {
 			v := s.made("owner", `{"visibility":"`+visibility+`","reviewers":["reviewer","second"],"source":{"size":1000}}`)
 			s.move(v.ID, video.Reviewing)
 			path := "/v1/videos/" + string(v.ID)
+			if got := s.video(s.request("reviewer", "GET", path, ""), http.StatusOK); !got.Review {
+				t.Error("a reviewer is told that there is no review")
+			}
 			for range 2 { // repeating a command is a success
 				if got := s.video(s.request("reviewer", "POST", path+"/"+row.command, `{}`), http.StatusOK); got.Stage != row.stage || len(got.Replicas) != 0 {
 					t.Errorf("%s of a %s video: %+v", row.command, visibility, got)
@@ -59,7 +62,8 @@ func TestRejectionsCarryAComment(t *testing.T) {
 	if err != nil || row.Failure.Comment != "" {
 		t.Errorf("the row holds %+v, %v", row.Failure, err)
 	}
-	if n, err := s.catalog.NoteOf(t.Context(), v.ID, row.DecidedBy); err != nil || len(n.Sealed) == 0 || strings.Contains(string(n.Sealed), "logo") {
-		t.Errorf("the note rests as %q, %v", n.Sealed, err)
+	notes, err := s.catalog.NotesOf(t.Context(), []video.ID{v.ID})
+	if n := notes[v.ID]; err != nil || len(n) != 1 || n[0].Author != row.DecidedBy || len(n[0].Sealed) == 0 || strings.Contains(string(n[0].Sealed), "logo") {
+		t.Errorf("the notes rest as %+v, %v", n, err)
 	}
 }

@@ -17,8 +17,12 @@ import (
 
 // routes puts everything together. The caller of a request is known to
 // all layers below, and a panic in any of them is caught.
-func (g *Gateway) routes() http.Handler {
-	mux := &routeTable{ServeMux: http.NewServeMux()}
+func (g *Gateway) routes() (http.Handler, error) {
+	compress, err := newCompressor()
+	if err != nil {
+		return nil, err
+	}
+	mux := &routeTable{ServeMux: http.NewServeMux(), compress: compress}
 	g.registerAPI(mux)
 	g.players.Register(mux)
 	g.registerHealth(mux)
@@ -27,7 +31,7 @@ func (g *Gateway) routes() http.Handler {
 	g.uploads.Register(mux)
 	g.patterns = mux.patterns
 	handler := g.withHeaders(g.withOwnHost(g.withReadLimit(g.withNotFound(mux.ServeMux))))
-	return g.bounds.On(requests.Logged(g.log, g.origins().WithOrigin(g.people.WithCaller(g.withRecovery(handler)))))
+	return g.bounds.On(requests.Logged(g.log, g.origins().WithOrigin(g.people.WithCaller(g.withRecovery(handler))))), nil
 }
 
 // routeTable is a mux that knows what it was told: so that every route can be
@@ -35,11 +39,15 @@ func (g *Gateway) routes() http.Handler {
 type routeTable struct {
 	*http.ServeMux
 	patterns []string
+	compress func(http.Handler) http.Handler
 }
 
 // Handle notes the pattern.
 func (t *routeTable) Handle(pattern string, handler http.Handler) {
 	t.patterns = append(t.patterns, pattern)
+	if mayCompress(pattern) {
+		handler = t.compress(handler)
+	}
 	t.ServeMux.Handle(pattern, handler)
 }
 

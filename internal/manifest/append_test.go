@@ -7,11 +7,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
@@ -33,7 +33,7 @@ type bench struct {
 
 func newBench(t *testing.T, store objects.Store) *bench {
 	t.Helper()
-	rows, err := catalog.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
+	rows, err := catalog.Open(t.Context(), catalogtest.URL(t))
 	must(t, err)
 	t.Cleanup(func() { rows.Close() })
 	b := &bench{t, rows, vaulttest.New(t), store, video.NewID()}

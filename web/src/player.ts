@@ -92,7 +92,7 @@ export class Player {
 
   private attachHls(source: string): void {
     this.hls = new Hls({
-      workerPath: "/assets/hls.worker.js",
+      workerPath: document.querySelector<HTMLElement>("[data-worker]")?.dataset.worker ?? null,
       startPosition: Math.max(0.07, this.position), // B-frames leave a hole before the first picture
       // What is buffered can be watched after a deletion: keep little.
       maxBufferLength: 8,

@@ -48,15 +48,25 @@ func Open(ctx context.Context, v vault.Vault, id video.ID, sealed []byte) (a Vid
 	if len(sealed) == 0 {
 		return Video{}, nil
 	}
-	err = vault.WithKey(ctx, v, id, func(k vault.Key) error {
-		plain, err := k.OpenColumn(column(id), sealed)
-		if err != nil {
-			return err
-		}
-		return json.Unmarshal(plain, &a)
+	err = vault.WithKey(ctx, v, id, func(k vault.Key) (err error) {
+		a, err = OpenWith(k, id, sealed)
+		return err
 	})
 	if code := video.CodeOf(err); err != nil && (code == video.Gone || code == video.NotFound) {
 		return Video{}, nil
 	}
+	return a, err
+}
+
+// OpenWith is Open for those who hold the key and have more to do with it.
+func OpenWith(k vault.Key, id video.ID, sealed []byte) (a Video, err error) {
+	if len(sealed) == 0 {
+		return Video{}, nil
+	}
+	plain, err := k.OpenColumn(column(id), sealed)
+	if err != nil {
+		return Video{}, err
+	}
+	err = json.Unmarshal(plain, &a)
 	return a, err
 }

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/gateway/about"
 	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -38,7 +39,7 @@ var owner = people.Person{Name: "owner"}
 func newRig(t *testing.T, a catalog.Allowance) *rig {
 	t.Helper()
 	t.Parallel()
-	rows, err := catalog.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
+	rows, err := catalog.Open(t.Context(), catalogtest.URL(t))
 	if err != nil {
 		t.Fatal(err)
 	}

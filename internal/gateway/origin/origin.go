@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -58,6 +59,9 @@ func (rule Rule) Of(r *http.Request) Origin {
 // forwarded is what a trusted proxy says of a request; empty where none says anything.
 type forwarded struct{ scheme, host, client string }
 
+// hostForm is that of a host with or without a port: it stands in links and headers.
+var hostForm = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+
 func (rule Rule) forwarded(r *http.Request) (f forwarded) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !rule.trusts(peer.Addr()) {
@@ -72,7 +76,7 @@ func (rule Rule) forwarded(r *http.Request) (f forwarded) {
 	if f.scheme != "http" && f.scheme != "https" {
 		f.scheme = ""
 	}
-	if u, err := url.Parse("http://" + f.host); err != nil || u.Host != f.host {
+	if !hostForm.MatchString(f.host) {
 		f.host = ""
 	}
 	return f

@@ -28,6 +28,7 @@ func TestOrigins(t *testing.T) {
 		"the scheme's own port":     {behind, "10.0.0.1:1", []string{"X-Forwarded-Proto", "https", "X-Forwarded-Host", "reels.example:443"}, "https://reels.example", "10.0.0.1"},
 		"made up by the client":     {behind, "10.0.0.1:1", []string{"X-Forwarded-For", "198.51.100.1, 203.0.113.9", "X-Forwarded-Host", "evil.example, reels.example"}, "http://reels.example", "203.0.113.9"},
 		"two proxies":               {behind, "10.0.0.1:1", []string{"X-Forwarded-For", "203.0.113.9, 10.0.0.2"}, "http://gateway.lan:8080", "203.0.113.9"},
+		"what can be no host":       {behind, "10.0.0.1:1", []string{"X-Forwarded-Host", `a"b`}, "http://gateway.lan:8080", "10.0.0.1"},
 		"nonsense":                  {behind, "10.0.0.1:1", []string{"X-Forwarded-For", "unknown", "X-Forwarded-Host", "a/b", "X-Forwarded-Proto", "javascript"}, "http://gateway.lan:8080", "10.0.0.1"},
 		"as RFC 7239 has it":        {behind, "10.0.0.1:1", []string{"Forwarded", `for="[2001:db8:1:2::9]:4711";proto=https;host=reels.example`}, "https://reels.example", "2001:db8:1:2::/64"},
 		"a client's own RFC 7239":   {behind, "10.0.0.1:1", append([]string{"Forwarded", "host=evil.example;proto=http"}, said...), "https://reels.example", "203.0.113.9"},

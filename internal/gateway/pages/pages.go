@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"html/template"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -52,21 +51,17 @@ type Pages struct {
 	errors    *problem.Answerer
 	log       *slog.Logger
 	templates *template.Template
-	assets    map[string]asset
+	assets    assets
 }
 
 // New fails when what is embedded can't be read.
 func New(videos Videos, limits Limits, errors *problem.Answerer, log *slog.Logger) (*Pages, error) {
 	p := &Pages{videos: videos, limits: limits, errors: errors, log: log}
-	var files fs.FS
 	var err error
-	if p.templates, err = web.Templates(); err != nil {
+	if p.assets, err = embedded(); err != nil {
 		return nil, err
 	}
-	if files, err = web.Assets(); err != nil {
-		return nil, err
-	}
-	p.assets, err = loadAssets(files)
+	p.templates, err = web.Templates(p.assets.address)
 	return p, err
 }
 

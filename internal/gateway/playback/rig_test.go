@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
@@ -78,7 +79,7 @@ func (nameless) SourceName(context.Context, catalog.Video) (filename, contentTyp
 
 func open(t testing.TB) *theatre {
 	t.Helper()
-	c, err := catalog.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
+	c, err := catalog.Open(t.Context(), catalogtest.URL(t))
 	if err != nil {
 		t.Fatal(err)
 	}

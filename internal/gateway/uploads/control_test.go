@@ -136,7 +136,7 @@ func TestDraftIsLikePaused(t *testing.T) {
 	g := newRig(t).gateway()
 	file := someFile(21, 1000)
 	url, id := g.create(1000)
-	check(t, g.control(t.Context(), catalog.Control{Video: id, Ending: video.ByCancellation, Draft: true}))
+	check(t, g.control(t.Context(), catalog.Control{Video: id, Draft: true}))
 	g.expect(g.head(url), http.StatusOK)
 	refused := g.patch(url, 0, bytes.NewReader(file))
 	g.expect(refused, http.StatusLocked)

@@ -61,7 +61,7 @@ func TestEveryRefusalIsAProblem(t *testing.T) {
 		{"POST", url, nil, 405, video.Invalid, ""},
 		{"PATCH", url, patchHeaders(7), 409, video.Conflict, "offset"},
 		{"PATCH", url, patchHeaders(0, "Tus-Resumable", "2"), 412, video.Invalid, "tus_version"},
-		{"PATCH", url, patchHeaders(0, "Content-Type", "video/mp4"), 400, video.Invalid, ""},
+		{"PATCH", url, patchHeaders(0, "Content-Type", "video/mp4"), 415, video.UnsupportedMedia, ""},
 		{"PATCH", url, patchHeaders(0, "Upload-Offset", "x"), 400, video.Invalid, ""},
 		{"PATCH", url, patchHeaders(0, "Upload-Length", "1000"), 400, video.Invalid, ""},
 		{"PATCH", url, patchHeaders(0, "Upload-Checksum", "md5 "+strings.Repeat("A", 22)+"=="), 460, video.Invalid, "checksum"},

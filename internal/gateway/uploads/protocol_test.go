@@ -301,7 +301,7 @@ func TestBadRequests(t *testing.T) {
 		{"GET", "GET", url, nil, 405},
 		{"no offset", "PATCH", url, []string{"Content-Type", "application/offset+octet-stream"}, 400},
 		{"odd offset", "PATCH", url, patchHeaders(0, "Upload-Offset", "0x10"), 400},
-		{"other type", "PATCH", url, patchHeaders(0, "Content-Type", "video/mp4"), 400},
+		{"other type", "PATCH", url, patchHeaders(0, "Content-Type", "video/mp4"), 415},
 		{"declared twice", "PATCH", url, patchHeaders(0, "Upload-Length", "1000"), 400},
 		{"unknown", "PATCH", base + strings.Repeat("b", 26), patchHeaders(0), 404},
 		{"unknown DELETE", "DELETE", base + strings.Repeat("b", 26), nil, 404},

@@ -53,11 +53,15 @@ var libraryRefusals = map[string]struct{ reason, detail string }{
 	"ERR_MAX_SIZE_EXCEEDED":           {"", "The upload is larger than this server takes."},
 }
 
-// ofLibrary is the problem that a refusal of tusd's stands for. The status stays.
+// ofLibrary is the problem that a refusal of tusd's stands for. The status stays, but
+// for that of another Content-Type (https://tus.io/protocols/resumable-upload#patch).
 func ofLibrary(status int, key string) error {
 	said := libraryRefusals[key]
 	if said.detail == "" {
 		said.detail = "The request can't be understood: " + strings.ToLower(http.StatusText(status)) + "."
+	}
+	if key == "ERR_INVALID_CONTENT_TYPE" {
+		status = http.StatusUnsupportedMediaType // as the protocol has it, where the library says 400
 	}
 	p := problem.OfStatus(status, said.detail)
 	p.Status, p.Title, p.Reason = status, http.StatusText(status), said.reason

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
 	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
@@ -56,7 +57,7 @@ func newRealRig(t testing.TB) *rig {
 }
 
 func newRigOn(t testing.TB, store objects.Store) *rig {
-	c, err := catalog.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "catalog.db"))
+	c, err := catalog.Open(t.Context(), catalogtest.URL(t))
 	check(t, err)
 	t.Cleanup(func() { check(t, c.Close()) })
 	v, err := vault.Open(filepath.Join(t.TempDir(), "vault"))
