@@ -68,7 +68,7 @@ type Server struct {
 	keys       *keys
 	facts      *facts
 	ciphertext *ciphertext
-	downloads  chan struct{} // holds one for each download under way
+	downloads  *openDownloads
 	stall      time.Duration // see deadlines.StallTime
 }
 
@@ -79,7 +79,7 @@ func New(p Parts) *Server {
 	s.keys = &keys{vault: p.Vault, lent: map[video.ID]*sharedLoan{}}
 	s.facts = newFacts(p.Catalog, p.Primary.Name(), factsSize)
 	s.ciphertext = newCiphertext(ciphertextSize)
-	s.downloads = make(chan struct{}, maxDownloads)
+	s.downloads = newOpenDownloads(maxDownloads, maxDownloadsEach)
 	s.stall = deadlines.StallTime
 	return s
 }
