@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -60,8 +61,8 @@ func TestAReaderWhoNeverReadsIsCutOff(t *testing.T) {
 	h.Server.stall = 200 * time.Millisecond
 	f := h.show(video.Public, 1, 16<<20) // more than all buffers between the two take
 	conn := h.get(h.play(f.id, Anyone, "source"))
-	until(t, "the download begins", func() bool { return len(h.downloads) == 1 })
-	until(t, "the download is given up", func() bool { return len(h.downloads) == 0 })
+	until(t, "the download begins", func() bool { return h.downloads.count() == 1 })
+	until(t, "the download is given up", func() bool { return h.downloads.count() == 0 })
 	all, err := io.ReadAll(conn)
 	if len(all) >= len(f.source) {
 		t.Errorf("all %d bytes came (%v)", len(all), err)
@@ -111,7 +112,7 @@ func TestBodiesThatNobodyReads(t *testing.T) {
 	if body, _ := io.ReadAll(got.Body); got.StatusCode != 503 || !strings.Contains(string(body), `"reason":"slow"`) || !got.Close {
 		t.Errorf("%d %s", got.StatusCode, body)
 	}
-	if took := time.Since(begun); took > 5*bodyTime {
+	if took := time.Since(begun); took > 5*deadlines.BodyTime {
 		t.Errorf("it took %v", took)
 	}
 	conn = h.dial(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", strings.TrimPrefix(f.segments[0], h.url)))
@@ -154,10 +155,10 @@ func TestStalledDownloadsHoldLittle(t *testing.T) {
 	f := h.show(video.Public, 0, 8<<20, 8<<20)
 	before := inUse()
 	const many = 64
-	for range many {
-		h.get(h.play(f.id, Anyone, "source"))
+	for i := range many {
+		h.get(h.play(f.id, Anyone, "source"), fmt.Sprintf("X-Forwarded-For: 192.0.2.%d\r\n", i))
 	}
-	until(t, "all downloads stand", func() bool { return len(h.downloads) == many })
+	until(t, "all downloads stand", func() bool { return h.downloads.count() == many })
 	read := int64(-1)
 	until(t, "nothing more is read", func() bool {
 		last := read
@@ -183,11 +184,11 @@ func inUse() int64 {
 func TestTooManyDownloads(t *testing.T) {
 	t.Parallel()
 	h := open(t)
-	h.Server.downloads = make(chan struct{}, 1)
+	h.Server.downloads = newOpenDownloads(1, 1)
 	f := h.show(video.Public, 0, 16<<20)
 	address := h.play(f.id, Anyone, "source")
-	conn := h.get(address)
-	until(t, "the first begins", func() bool { return len(h.downloads) == 1 })
+	conn := h.get(address, "X-Forwarded-For: 192.0.2.1\r\n")
+	until(t, "the first begins", func() bool { return h.downloads.count() == 1 })
 	if got := h.ask("GET", address); got.status != 503 || got.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", got.status, got.body)
 	}
@@ -196,6 +197,34 @@ func TestTooManyDownloads(t *testing.T) {
 	}
 	conn.Close()
 	until(t, "another one may", func() bool { return h.ask("GET", address, "Range", "bytes=0-9").status == 206 })
+}
+
+// One address has its share of the downloads, and leaves the others theirs.
+func TestDownloadsOfOneAddress(t *testing.T) {
+	h := open(t)
+	f := h.show(video.Public, 0, 16<<20)
+	address := h.play(f.id, Anyone, "source")
+	greedy := make([]net.Conn, maxDownloadsEach)
+	for i := range greedy {
+		greedy[i] = h.get(address, "X-Forwarded-For: 192.0.2.1\r\n")
+	}
+	until(t, "it has its share", func() bool { return h.downloads.count() == len(greedy) })
+	if got := h.ask("GET", address, "X-Forwarded-For", "192.0.2.1"); got.status != 429 || got.header.Get("Retry-After") == "" {
+		t.Errorf("one more: %d %s", got.status, got.body)
+	}
+	if got := h.ask("GET", address, "X-Forwarded-For", "192.0.2.2", "Range", "bytes=0-9"); got.status != 206 {
+		t.Errorf("somebody else: %d %s", got.status, got.body)
+	}
+	for _, conn := range greedy {
+		conn.Close()
+	}
+	until(t, "all are over", func() bool { return h.downloads.count() == 0 })
+	if len(h.downloads.of) != 0 {
+		t.Errorf("%v are remembered", h.downloads.of)
+	}
+	if got := h.ask("GET", address, "X-Forwarded-For", "192.0.2.1", "Range", "bytes=0-9"); got.status != 206 {
+		t.Errorf("later: %d %s", got.status, got.body)
+	}
 }
 
 // A deletion ends the longest download.
