@@ -40,7 +40,6 @@ func until(t *testing.T, err error, code video.Code) time.Time {
 }
 
 func TestUploadsUnderWayAreLimited(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		two := catalog.Admission{Allowance: catalog.Allowance{Uploads: 2}}
 		first, err := b.admit(t, "ann", 1, two)
@@ -62,7 +61,6 @@ func TestUploadsUnderWayAreLimited(t *testing.T) {
 }
 
 func TestBytesAreLimited(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		most := catalog.Admission{Allowance: catalog.Allowance{Bytes: 100, Unsized: 60}}
 		first, err := b.admit(t, "ann", 40, most)
@@ -91,7 +89,6 @@ func TestBytesAreLimited(t *testing.T) {
 // What a person has deleted or canceled is not under way any more, although its workflow
 // has not heard of it; only a draft may yet become all that was announced.
 func TestWhatWasGivenUpIsNotUnderWay(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		one := catalog.Admission{Allowance: catalog.Allowance{Uploads: 1, Bytes: 100}}
 		for what, give := range map[string]func(id video.ID) error{
@@ -116,7 +113,6 @@ func TestWhatWasGivenUpIsNotUnderWay(t *testing.T) {
 }
 
 func TestRivals(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ids := []video.ID{video.NewID(), video.NewID(), video.NewID()}
 		_, err := b.OneOf(t.Context(), ids)
@@ -142,7 +138,6 @@ func TestRivals(t *testing.T) {
 }
 
 func TestAtOnceNoMoreGetInThanMay(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		rivals := make([]video.ID, 12)
 		for i := range rivals {

@@ -10,7 +10,6 @@ import (
 )
 
 func TestAuditedSeesEveryRow(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ids := map[video.ID]bool{}
 		for range 7 {
@@ -63,7 +62,6 @@ func (b *bench) set(t *testing.T, id video.ID, column string, to time.Time) {
 }
 
 func TestErasedKnowsTheLedger(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		erased, living, unknown := video.NewID(), b.upload(t, 1), video.NewID()
 		must(t, b.RecordLedger(t.Context(), catalog.Ledger{VideoSHA256: erased.Hash(), Reason: video.ByDeletion}))
@@ -76,7 +74,6 @@ func TestErasedKnowsTheLedger(t *testing.T) {
 }
 
 func TestMarks(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		marked, beside, working := b.upload(t, 1), b.upload(t, 1), b.upload(t, 1)
@@ -104,7 +101,6 @@ func TestMarks(t *testing.T) {
 }
 
 func TestAuditProgressIsKept(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		p, err := b.AuditProgress(t.Context(), "rows")
 		must(t, err)
@@ -124,7 +120,6 @@ func TestAuditProgressIsKept(t *testing.T) {
 }
 
 func TestBrake(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		now := time.Now()
 		may := func(ago time.Duration, seen, begun int64, want bool) {
@@ -153,7 +148,6 @@ func TestBrake(t *testing.T) {
 
 // A day after an adoption what was begun in it isn't counted.
 func TestBrakeAfterAnAdoption(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		now := time.Now()
 		b.adopt(t, "temporal", now.Add(-25*time.Hour))

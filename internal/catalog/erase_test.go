@@ -90,7 +90,6 @@ func (b *bench) everywhere(t *testing.T, secret string) (video.ID, catalog.Leg) 
 }
 
 func TestForgetLeavesOnlyTheReceipt(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		const secret = "a sealed caption that must not be found"
 		ctx, db := t.Context(), b.raw(t)
@@ -149,7 +148,6 @@ func TestForgetLeavesOnlyTheReceipt(t *testing.T) {
 }
 
 func TestLedger(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		if _, known, err := b.Known(ctx, "nobody"); known || err != nil {
@@ -170,7 +168,6 @@ func TestLedger(t *testing.T) {
 // The record of an erasure is there before the video is forgotten, and Forget
 // adds the hash of the token to it, once and for all.
 func TestForgetCompletesTheLedger(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 1)
 		u, err := b.UploadOf(ctx, id)
@@ -248,7 +245,6 @@ func TestScrubTellsOfReaders(t *testing.T) {
 }
 
 func TestReplicas(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		must(t, b.Enter(ctx, leg, nil))

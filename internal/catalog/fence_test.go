@@ -11,7 +11,6 @@ import (
 
 // Every state of the control row against every kind of leg.
 func TestEnter(t *testing.T) {
-	t.Parallel()
 	const allowed = video.Code("")
 	for _, c := range []struct {
 		name           string
@@ -56,7 +55,6 @@ func check(t *testing.T, err error, code video.Code) {
 }
 
 func TestLegOfAVideoThatIsNotThere(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		leg := catalog.Leg{Video: video.NewID(), Epoch: 1}
 		everything := func(code video.Code) {
@@ -101,7 +99,6 @@ func (b *bench) everyWrite(t *testing.T, leg catalog.Leg) map[string]error {
 // Of two attempts at exclusive work the later one alone may write; work that
 // attempts share doesn't mind.
 func TestTheLatestAttemptWrites(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		first, err := b.EnterExclusive(ctx, leg, nil)
@@ -139,7 +136,6 @@ func TestTheLatestAttemptWrites(t *testing.T) {
 // What begins to be dropped counts no more, makes room, and can't be stored after all;
 // what is stored can't be dropped at once.
 func TestDropInTwoSteps(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		must(t, b.Enter(ctx, leg, nil))
@@ -173,7 +169,6 @@ func TestDropInTwoSteps(t *testing.T) {
 
 // Whoever follows the video isn't woken by work that begins and changes nothing.
 func TestEnterAloneChangesNothing(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		leg := catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		before := b.video(t, leg.Video)
@@ -191,7 +186,6 @@ func TestEnterAloneChangesNothing(t *testing.T) {
 
 // What a frozen worker tries after its leg is over comes to nothing.
 func TestLateWritesAreRefused(t *testing.T) {
-	t.Parallel()
 	over := map[string]func(t *testing.T, b *bench, id video.ID) video.Code{
 		"paused": func(t *testing.T, b *bench, id video.ID) video.Code {
 			b.control(t, catalog.Control{Video: id, Epoch: 2, Paused: true})
@@ -245,7 +239,6 @@ func TestLateWritesAreRefused(t *testing.T) {
 
 // A worker that comes back in a later leg may not commit what it announced in an earlier one.
 func TestObjectOfAnEarlierLeg(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		leg := catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		must(t, b.Enter(t.Context(), leg, nil))
@@ -258,7 +251,6 @@ func TestObjectOfAnEarlierLeg(t *testing.T) {
 }
 
 func TestCommitAgain(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		must(t, b.Enter(ctx, leg, nil))
@@ -278,7 +270,6 @@ func TestCommitAgain(t *testing.T) {
 
 // Two attempts of one leg can both come to their end when a worker was thought dead.
 func TestTwins(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		must(t, b.Enter(ctx, leg, nil))
@@ -294,7 +285,6 @@ func TestTwins(t *testing.T) {
 }
 
 func TestControl(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		id := b.upload(t, 1)
 		at := func(epoch int64) catalog.Control { return catalog.Control{Video: id, Epoch: epoch} }
@@ -349,7 +339,6 @@ func TestControl(t *testing.T) {
 
 // Once the ledger has a video, no end of it can be taken back.
 func TestPointOfNoReturn(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		id := b.upload(t, 1)
 		b.control(t, catalog.Control{Video: id, Epoch: 1, Ending: video.ByCancellation})
@@ -361,7 +350,6 @@ func TestPointOfNoReturn(t *testing.T) {
 }
 
 func TestProjection(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 1)
 		before := b.video(t, id)
@@ -388,7 +376,6 @@ func TestProjection(t *testing.T) {
 // An interruption that is on its way holds up a commit, and then refuses it: what
 // was answered to the one who paused is never overtaken.
 func TestCommitWaitsForTheInterruption(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		must(t, b.Enter(ctx, leg, nil))

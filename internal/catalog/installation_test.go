@@ -11,7 +11,6 @@ import (
 
 // Of many programs that found at the same time, one makes the id of all.
 func TestFoundInstallationAtOnce(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		row, err := b.Installation(t.Context())
 		must(t, err)
@@ -46,7 +45,6 @@ func TestFoundInstallationAtOnce(t *testing.T) {
 
 // The founding ends with the last place, once, whoever records it and when.
 func TestRecordFounding(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, places := t.Context(), []string{"vault", "temporal", "primary", "backup"}
 		id := string(video.NewID())
@@ -96,7 +94,6 @@ func TestRecordFounding(t *testing.T) {
 }
 
 func TestReplaceInstallation(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, one, two := t.Context(), string(video.NewID()), string(video.NewID())
 		must(t, b.ReplaceInstallation(ctx, "catalog", one, false))
@@ -129,7 +126,6 @@ func TestReplaceInstallation(t *testing.T) {
 }
 
 func TestUnused(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		is := func(what string, want bool) {
 			t.Helper()

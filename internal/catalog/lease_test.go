@@ -12,7 +12,6 @@ import (
 )
 
 func TestLeaseIsExclusiveUntilItExpires(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 10)
 		first := b.lease(t, id, "one", time.Minute)
@@ -61,7 +60,6 @@ func TestLeaseIsExclusiveUntilItExpires(t *testing.T) {
 }
 
 func TestBeat(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		wanted, paused, plain := b.upload(t, 1), b.upload(t, 1), b.upload(t, 1)
@@ -102,7 +100,6 @@ func TestBeat(t *testing.T) {
 }
 
 func TestAcquireIsRefused(t *testing.T) {
-	t.Parallel()
 	for name, c := range map[string]struct {
 		row  catalog.Control
 		code video.Code
@@ -138,7 +135,6 @@ func TestAcquireIsRefused(t *testing.T) {
 // lease lasts, and not a moment longer: a pause is answered when there is no lease
 // left, and a gateway that was frozen must not get it back by waking up.
 func TestPauseKeepsWhatHasCome(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 6)
 		segment := func(lease catalog.Lease, offset int64) (catalog.Object, error) {
@@ -190,7 +186,6 @@ func TestPauseKeepsWhatHasCome(t *testing.T) {
 
 // A draft is more than a pause: what its cancel has overtaken is not stored.
 func TestDraftKeepsNothing(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		id := b.upload(t, 3)
 		lease := b.lease(t, id, "one", time.Minute)
@@ -203,7 +198,6 @@ func TestDraftKeepsNothing(t *testing.T) {
 
 // Nobody says that an upload is let go while a commit of its holder is on its way.
 func TestLeasedWaitsForTheCommit(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 1)
 		commit, err := b.raw(t).BeginTx(ctx, nil)
@@ -224,7 +218,6 @@ func TestLeasedWaitsForTheCommit(t *testing.T) {
 }
 
 func TestSegments(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, -1)
 		lease := b.lease(t, id, "one", time.Minute)
@@ -276,7 +269,6 @@ func TestSegments(t *testing.T) {
 
 // A gateway can die after the last byte and before it has told anybody.
 func TestUnannounced(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		complete, paused := b.upload(t, 0), b.upload(t, 0)
@@ -304,7 +296,6 @@ func TestUnannounced(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 1)
 		must(t, b.Describe(ctx, id, []byte("first")))
@@ -317,7 +308,6 @@ func TestDescribe(t *testing.T) {
 }
 
 func TestStalled(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 3)
 		lease := b.lease(t, id, "one", time.Minute)

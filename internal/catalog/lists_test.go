@@ -10,7 +10,6 @@ import (
 
 // What is read of several videos at once is what is read of each, and nothing of another.
 func TestListsReadWhatSingleVideosDo(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		ids := []video.ID{b.upload(t, 1), b.upload(t, -1), b.upload(t, 3)}

@@ -10,7 +10,6 @@ import (
 
 // What a player's request asks is what the whole row says, at once after each change.
 func TestPlaybackStateIsThatOfTheRow(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		v := newVideo(video.NewID())
@@ -43,7 +42,6 @@ func TestPlaybackStateIsThatOfTheRow(t *testing.T) {
 }
 
 func TestPackagedIsWhatLiesInTheStore(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		must(t, b.Enter(ctx, leg, nil))

@@ -82,7 +82,6 @@ func TestProcesses(t *testing.T) {
 // Twenty writers on three connections, five to an upload: the offset never jumps,
 // and nothing is stored twice.
 func TestSegmentsAtOnce(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		const length, size = 40, 5
 		handles := []*catalog.Catalog{b.Catalog, open(t, b.url), open(t, b.url)}
@@ -141,7 +140,6 @@ func fill(t *testing.T, c *catalog.Catalog, lease catalog.Lease, size int) {
 
 // One of many gateways gets the lease, each time.
 func TestAcquireAtOnce(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		id := b.upload(t, 1)
 		handles := []*catalog.Catalog{b.Catalog, open(t, b.url)}
@@ -234,7 +232,6 @@ func TestDatabaseRestarts(t *testing.T) {
 
 // A caller that gives up hears why.
 func TestCanceled(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

@@ -22,7 +22,6 @@ func (b *bench) in(t *testing.T, id video.ID, stage video.Stage, want catalog.Co
 }
 
 func TestHide(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 1)
 		b.in(t, id, video.Published, catalog.Control{})
@@ -57,7 +56,6 @@ func TestHide(t *testing.T) {
 // Whatever a workflow writes that has not heard of a deletion: the video stays hidden,
 // its life ends by the deletion, and the workflow learns so.
 func TestADeletionStays(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		appear := func(v *catalog.Video) { v.Stage, v.HiddenAt = video.Published, time.Time{} }
@@ -109,7 +107,6 @@ func TestADeletionStays(t *testing.T) {
 
 // A deletion in the middle of anything a worker writes is not overwritten.
 func TestHideWhileWorkIsWritten(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		must(t, b.Enter(ctx, leg, nil))
@@ -137,7 +134,6 @@ func TestHideWhileWorkIsWritten(t *testing.T) {
 }
 
 func TestADeletionClosesTheGate(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 10)
 		lease := b.lease(t, id, "me", time.Minute)
@@ -164,7 +160,6 @@ func TestADeletionClosesTheGate(t *testing.T) {
 }
 
 func TestACancelOnRecordClosesTheGate(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 3)
 		lease := b.lease(t, id, "me", time.Minute)
@@ -199,7 +194,6 @@ func TestACancelOnRecordClosesTheGate(t *testing.T) {
 }
 
 func TestAskCancel(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id := t.Context(), b.upload(t, 1)
 		var first catalog.Video
@@ -248,7 +242,6 @@ func TestAskCancel(t *testing.T) {
 // A cancel stays on record until a row shows that it was taken up, or can't be: rows
 // that a workflow writes for other reasons say nothing of it.
 func TestWhatSettlesACancel(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		for name, c := range map[string]struct {
 			keep    bool
@@ -277,7 +270,6 @@ func TestWhatSettlesACancel(t *testing.T) {
 }
 
 func TestPromised(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		made := func(stage video.Stage, row catalog.Control) video.ID {
@@ -330,7 +322,6 @@ func TestPromised(t *testing.T) {
 }
 
 func TestListsOfDeletedVideos(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		shown := map[video.Stage]int{}

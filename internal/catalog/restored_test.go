@@ -35,7 +35,6 @@ func (b *bench) applied(t *testing.T, lacking int, ids ...video.ID) {
 // A backup brings back what was erased since, and knows nothing of what came and
 // went since.
 func TestLedgerOnARestoredCatalog(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx := t.Context()
 		uploading, published, leaving := b.upload(t, 9), b.upload(t, 9), b.upload(t, 9)
@@ -73,7 +72,6 @@ func TestLedgerOnARestoredCatalog(t *testing.T) {
 
 // What a backup brought back is purged again, and nobody sees it meanwhile.
 func TestPurgedStaysPurged(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		id := b.upload(t, 9)
 		b.applied(t, 1, id)
@@ -91,7 +89,6 @@ func TestPurgedStaysPurged(t *testing.T) {
 
 // A ledger that can't be read to its end is not applied by half.
 func TestLedgerThatCantBeRead(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		id, down := b.upload(t, 9), errors.New("down")
 		_, err := b.ApplyLedger(t.Context(), func(yield func(catalog.Ledger, error) bool) {
@@ -104,7 +101,6 @@ func TestLedgerThatCantBeRead(t *testing.T) {
 }
 
 func TestUnstarted(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, soon := t.Context(), time.Now().Add(time.Minute)
 		fresh, older, entered, paused, ending := b.upload(t, 1), b.upload(t, 1), b.upload(t, 1), b.upload(t, 1), b.upload(t, 1)

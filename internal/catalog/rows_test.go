@@ -15,7 +15,6 @@ import (
 
 // Whatever is put into a row comes out again, in UTC and to the microsecond.
 func TestRoundTrip(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		far := time.FixedZone("far", 5*3600+1800)
 		at := func(hour int) time.Time { return time.Date(2031, 2, 3, hour, 4, 5, 678901234, far) }
@@ -50,7 +49,6 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestManifest(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, leg := t.Context(), catalog.Leg{Video: b.upload(t, 1), Epoch: 1}
 		must(t, b.Enter(ctx, leg, nil))
@@ -97,7 +95,6 @@ func TestManifest(t *testing.T) {
 }
 
 func TestCreateVideo(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, id, erased := t.Context(), video.NewID(), video.NewID()
 		u := newUpload(id, 1)
@@ -128,7 +125,6 @@ func TestCreateVideo(t *testing.T) {
 
 // Pages stay right while videos come and go, also when many are of the same instant.
 func TestRevisions(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ids := []video.ID{b.upload(t, 1), b.upload(t, 1), video.NewID()}
 		b.upload(t, 1) // nobody asks for this one
@@ -153,7 +149,6 @@ func TestRevisions(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		ctx, now := t.Context(), time.Now()
 		add := func(at time.Time) video.ID {
@@ -200,7 +195,6 @@ func TestPages(t *testing.T) {
 }
 
 func TestQueries(t *testing.T) {
-	t.Parallel()
 	onEach(t, func(t *testing.T, b *bench) {
 		var ids []video.ID
 		for i, v := range []catalog.Video{
