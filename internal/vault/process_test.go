@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/reelflow/reelflow/internal/postgrestest"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -26,6 +28,9 @@ var processes = map[string]func(v Vault, id video.ID) error{
 	"churn":  churn,
 	"borrow": borrow,
 }
+
+// Postgres is the server of all tests.
+var Postgres postgrestest.Cluster
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv("VAULT_TEST_PROCESS"); role != "" {
@@ -39,7 +44,20 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	goleak.VerifyTestMain(m)
+	// The tests wait more than they compute.
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if err := Postgres.Stop(); err != nil {
+		fmt.Println(err)
+		code = 1
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Println(err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 type process struct {
