@@ -74,13 +74,20 @@ var errRootHomeFull = errors.New("there is no room for another root")
 
 // openRootHome opens the home of the roots of a tree: a file, or a database on a server of
 // its own. Invalid if the address is neither, or the server is one that doesn't forget.
-func openRootHome(ctx context.Context, s Settings, tree treeID) (rootHome, error) {
-	u, err := url.Parse(s.Root)
-	switch {
-	case err == nil && isPostgres(s.Root):
-		return openPostgresRoots(ctx, s, tree)
-	case err == nil && u.Scheme == "file" && u.Host == "" && u.Path != "":
-		return openFileRoots(u.Path, tree)
+func openRootHome(ctx context.Context, s Settings, tree treeID) (home rootHome, err error) {
+	if isPostgres(s.Root) {
+		r, err := openPostgresRoots(ctx, s, tree)
+		if err != nil {
+			return nil, err // and not a home that is nil
+		}
+		return r, nil
+	}
+	if u, err := url.Parse(s.Root); err == nil && u.Scheme == "file" && u.Host == "" && u.Path != "" {
+		r, err := openFileRoots(u.Path, tree)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
 	}
 	scheme, _, _ := strings.Cut(s.Root, "://")
 	return nil, video.Errorf(video.Invalid, "The address of the vault's root must be postgres://… or file:///path, not %q.", scheme+"://…")
