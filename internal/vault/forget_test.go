@@ -35,7 +35,7 @@ func filesWith(t *testing.T, dir string, secret []byte) (found []string) {
 // segments included that are kept to be used again.
 func TestPostgresForgetsTheRoot(t *testing.T) {
 	var server postgrestest.Cluster
-	defer server.Stop()
+	t.Cleanup(func() { must(0, server.Stop())(t) })
 	const rotation = 4 * time.Second
 	address := server.Database(t)
 	v := openTest(t, Settings{Address: address, Rotation: rotation})
