@@ -4,28 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
+	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// Report is what a check has found of a vault.
-type Report struct {
-	Installation string
-	Keys         int // that can be opened
-	Tentative    int
-	Records      int
-	Pending      int // of these, whose key is still to be destroyed
-
-	// ForgettingOverdue is since when something that was destroyed may still be found in the
-	// files of the root's server, if that is for longer than it may be.
-	ForgettingOverdue time.Time
-
-	Damage []string // what can't be opened, or doesn't belong there
-}
-
-// Check opens everything in the vault, all as it is at one moment, and counts it. Damage is in the
-// report; the error is of a check that couldn't be done.
+// Check implements Vault. It looks at everything as it is at one moment.
 func (v *PostgresVault) Check(ctx context.Context) (r Report, err error) {
 	if err := v.usable(ctx); err != nil {
 		return r, err
@@ -43,6 +27,17 @@ func (v *PostgresVault) Check(ctx context.Context) (r Report, err error) {
 		}
 	}
 	return r, databaseFault(err)
+}
+
+// Rotate implements Vault.
+func (v *PostgresVault) Rotate(ctx context.Context) error {
+	if err := v.usable(ctx); err != nil {
+		return err
+	}
+	if err := v.rotate(ctx); err != nil {
+		return err
+	}
+	return v.home.forget(ctx)
 }
 
 func (v *PostgresVault) check(ctx context.Context, tx pgx.Tx, r *Report) error {
@@ -98,4 +93,73 @@ func checkNodes(ctx context.Context, q queryer, root [32]byte) (keys int, damage
 		damage = append(damage, fmt.Sprintf("node %q: it is missing", prefix))
 	}
 	return keys, damage, err
+}
+
+// Check implements Vault. Nobody writes meanwhile.
+func (v *FileVault) Check(ctx context.Context) (r Report, err error) {
+	err = v.writing(ctx, func() error {
+		if r.Installation, err = v.installation(); err != nil {
+			return err
+		}
+		tentative, err := v.new.all()
+		if err != nil {
+			return err
+		}
+		r.Tentative = len(tentative)
+		if r.Keys, r.Damage, err = v.tree.check(); err != nil {
+			return err
+		}
+		return v.checkLedger(&r)
+	})
+	return r, fault(err)
+}
+
+func (v *FileVault) checkLedger(r *Report) error {
+	for dir, count := range map[string]*int{v.ledger.dir: new(int), filepath.Join(v.ledger.dir, "pending"): &r.Pending} {
+		for hash, err := range hashes(dir) {
+			if err != nil {
+				return err
+			}
+			*count++
+			r.Records++
+			if _, _, err := v.ledger.find(hash); err != nil {
+				r.Damage = append(r.Damage, "record "+hash+": it can't be read")
+			}
+		}
+	}
+	return nil
+}
+
+// check opens all buckets and counts the keys in them. The caller holds the lock.
+func (t tree) check() (keys int, damage []string, err error) {
+	v, err := t.load()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer v.forget()
+	for i := range buckets {
+		entries, err := t.readBucket(v, i)
+		if err != nil {
+			damage = append(damage, v.bucketName(i)+": it doesn't open")
+		}
+		keys += len(entries) / entrySize
+		clear(entries)
+	}
+	return keys, damage, nil
+}
+
+// Rotate implements Vault.
+func (v *FileVault) Rotate(ctx context.Context) error {
+	return fault(v.writing(ctx, func() error {
+		view, err := v.tree.load()
+		if err != nil {
+			return err
+		}
+		defer view.forget()
+		old := view.tableName()
+		if err := v.tree.commit(view); err != nil {
+			return err
+		}
+		return v.tree.disk.remove(filepath.Join(v.tree.dir, old))
+	}))
 }

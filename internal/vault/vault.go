@@ -105,6 +105,14 @@ type Vault interface {
 	// Unused reports whether there has never been a key here: neither keys nor records.
 	Unused(ctx context.Context) (bool, error)
 
+	// Check opens everything that the vault keeps and counts it. What it finds damaged is in
+	// the report; the error is of a check that couldn't be done.
+	Check(ctx context.Context) (Report, error)
+
+	// Rotate puts the keys under a new root, of which no older copy of anything knows, and
+	// takes the old one out of the files where that isn't done at once.
+	Rotate(ctx context.Context) error
+
 	// Close ends the use of this vault, not the loans that are out. Every
 	// other method fails from then on; closing again does nothing.
 	Close() error
@@ -157,6 +165,21 @@ type Settings struct {
 
 // DefaultRotation is the least often that old roots are taken out of a server's files.
 const DefaultRotation = 24 * time.Hour
+
+// Report is what a check has found of a vault.
+type Report struct {
+	Installation string
+	Keys         int // that can be opened
+	Tentative    int
+	Records      int
+	Pending      int // of these, whose key is still to be destroyed
+
+	// ForgettingOverdue is since when something that was destroyed may still be found in the
+	// files of the root's server, if that is for longer than it may be.
+	ForgettingOverdue time.Time
+
+	Damage []string // what can't be opened, or doesn't belong there
+}
 
 // OpenAt opens the vault of the settings. Invalid if they name none.
 func OpenAt(ctx context.Context, s Settings) (Vault, error) {
