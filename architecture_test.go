@@ -93,8 +93,8 @@ const leaves = "leaves know one part of the world each and import only video: wh
 var parts = map[string][]string{
 	"gorm.io/":                        {"internal/catalog"},
 	"github.com/glebarez/":            {"internal/catalog"},
-	"github.com/jackc/pgx":            {"internal/catalog", "internal/postgrestest"},
-	"github.com/pressly/goose":        {"internal/catalog"},
+	"github.com/jackc/pgx":            {"internal/catalog", "internal/vault", "internal/postgrestest"},
+	"github.com/pressly/goose":        {"internal/catalog", "internal/vault"},
 	"database/sql":                    {"internal/catalog"},
 	"github.com/aws/":                 {"internal/objects"},
 	"github.com/tus/tusd":             {"internal/gateway/uploads"},

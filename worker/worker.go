@@ -57,7 +57,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 	if w.catalog, err = catalog.Open(ctx, string(c.DatabaseURL)); err != nil {
 		return nil, err
 	}
-	if w.vault, err = vault.OpenURL(string(c.Vault)); err != nil {
+	if w.vault, err = vault.OpenAt(ctx, vault.Settings{Address: string(c.Vault), Root: string(c.VaultRoot), Rotation: c.RootRotation, Log: log}); err != nil {
 		return nil, err
 	}
 	stores, err := objects.OpenAll(string(c.Primary), c.Backups.Strings())
