@@ -39,7 +39,7 @@ END
 }
 
 debian() {
-  mmdebstrap --quiet --variant=minbase bookworm "$folder/debian.tar"
+  mmdebstrap --quiet --variant=minbase --dpkgopt=force-unsafe-io bookworm "$folder/debian.tar"
   docker import --change 'CMD ["bash"]' "$folder/debian.tar" debian:bookworm-slim >/dev/null
   rm "$folder/debian.tar"
 }
