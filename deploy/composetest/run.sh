@@ -15,18 +15,18 @@ mkdir -p "$work"
 . "$here/engine.sh"
 . "$here/checks.sh"
 
-export COMPOSE_PROJECT_NAME=reelflow-test REELFLOW_VERSION=test
-export REELFLOW_PORT=18080 TEMPORAL_PORT=17233 TEMPORAL_UI_PORT=18233 REELFLOW_EDGE=${REELFLOW_EDGE:-172.30.84.0/24}
+export COMPOSE_PROJECT_NAME=reelflow-test IMAGE_TAG=test
+export PUBLIC_PORT=18080 TEMPORAL_PORT=17233 TEMPORAL_UI_PORT=18233 EDGE_SUBNET=${EDGE_SUBNET:-172.30.84.0/24}
 export REELFLOW_DELETE_GRACE=5s
-url=http://127.0.0.1:$REELFLOW_PORT
+url=http://127.0.0.1:$PUBLIC_PORT
 
 # starter runs the command line against the gateways of the test.
-starter() { env -u REELFLOW_DELETE_GRACE -u REELFLOW_PORT -u REELFLOW_EDGE -u REELFLOW_VERSION REELFLOW_URL="$url" XDG_STATE_HOME="$work/state" bin/starter "$@"; }
+starter() { REELFLOW_URL="$url" XDG_STATE_HOME="$work/state" bin/starter "$@"; }
 
 bring_up() {
   say "building the images of reelflow"
   for image in reelflow reelflow-media; do
-    docker build --quiet --network host --target "$image" --tag "$image:$REELFLOW_VERSION" . >/dev/null
+    docker build --quiet --network host --target "$image" --tag "$image:$IMAGE_TAG" . >/dev/null
   done
   say "docker compose up"
   compose up --detach --no-build

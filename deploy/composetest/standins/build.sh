@@ -16,8 +16,9 @@ context() {
   echo "$folder/$1"
 }
 
-# program NAME PACKAGE FOLDER builds a program of a module that go.mod names.
-program() { CGO_ENABLED=0 go -C "$here" build -trimpath -ldflags='-s -w' -o "$3/$1" "$2"; }
+# program NAME PACKAGE FOLDER builds a program of a module that go.mod names, in the way that
+# bin/devstack is built: most of it is compiled already.
+program() { go -C "$here" build -ldflags='-s -w' -o "$3/$1" "$2"; }
 
 # image NAME CONTEXT builds an image of the Dockerfile on standard input.
 image() { docker build --quiet --network host --tag "$1" --file - "$2" >/dev/null; }
@@ -38,13 +39,13 @@ RUN apt-get update && apt-get install --yes --no-install-recommends ca-certifica
 END
 }
 
-debian() {
+make_debian() {
   mmdebstrap --quiet --variant=minbase --dpkgopt=force-unsafe-io bookworm "$folder/debian.tar"
   docker import --change 'CMD ["bash"]' "$folder/debian.tar" debian:bookworm-slim >/dev/null
   rm "$folder/debian.tar"
 }
 
-busybox() {
+make_busybox() {
   local root=$folder/busybox
   rm -rf "$root"
   mkdir -p "$root"/{bin,etc,tmp,usr/bin,usr/local/bin}
@@ -55,7 +56,7 @@ busybox() {
   tar -C "$root" -c . | docker import --change 'CMD ["sh"]' --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin' - busybox:1.37 >/dev/null
 }
 
-golang() {
+make_golang() {
   local at
   at=$(context golang)
   cp -a "$(go env GOROOT)" "$at/go"
@@ -68,7 +69,7 @@ ENV PATH=/usr/local/go/bin:/usr/local/bin:/usr/bin:/bin GOTOOLCHAIN=local
 END
 }
 
-node() {
+make_node() {
   local at
   at=$(context node)
   mkdir -p "$at/node/bin" "$at/node/lib/node_modules"
@@ -89,22 +90,25 @@ of_program() {
   local at
   at=$(context "$2")
   program "$2" "$3" "$at"
+  cp "$(command -v busybox)" "$at/wget"
   image "$1" "$at" <<END
-FROM busybox:1.37
-COPY $2 /usr/local/bin/
+FROM debian:bookworm-slim
+COPY $2 wget /usr/local/bin/
 USER 1000
 CMD ["$2"]
 END
 }
 
-temporal_ui() {
+make_temporal_ui() {
   local at
   at=$(context temporal-ui)
   program ui-server github.com/temporalio/ui-server/v2/cmd/server "$at"
   cp "$(go -C "$here" list -m -f '{{.Dir}}' github.com/temporalio/ui-server/v2)/config/docker.yaml" "$at"
   chmod 644 "$at/docker.yaml"
+  cp "$(command -v busybox)" "$at/wget"
   image "$1" "$at" <<'END'
-FROM busybox:1.37
+FROM debian:bookworm-slim
+COPY wget /usr/local/bin/
 WORKDIR /home/ui-server
 COPY ui-server ./
 COPY docker.yaml config/
@@ -115,10 +119,10 @@ END
 
 stand_in() {
   case $1 in
-    debian:*) debian ;;
-    busybox:*) busybox ;;
-    golang:*) golang "$1" ;;
-    node:*) node "$1" ;;
+    debian:*) make_debian ;;
+    busybox:*) make_busybox ;;
+    golang:*) make_golang "$1" ;;
+    node:*) make_node "$1" ;;
     haproxy:*) packages "$1" haproxy </dev/null ;;
     varnish:*) packages "$1" varnish varnish-modules gcc libc6-dev </dev/null ;;
     curlimages/curl:*) packages "$1" curl </dev/null ;;
@@ -136,7 +140,7 @@ END
     versity/versitygw:*) of_program "$1" versitygw github.com/versity/versitygw/cmd/versitygw ;;
     temporalio/server:*) of_program "$1" temporal-server go.temporal.io/server/cmd/server ;;
     temporalio/admin-tools:*) of_program "$1" temporal-sql-tool go.temporal.io/server/cmd/tools/sql ;;
-    temporalio/ui:*) temporal_ui "$1" ;;
+    temporalio/ui:*) make_temporal_ui "$1" ;;
     *) echo "nothing stands in for $1" >&2; return 1 ;;
   esac
 }
@@ -151,10 +155,6 @@ provide() {
 }
 
 # The images that others stand on come first.
-images=(debian:bookworm-slim busybox:1.37)
-while read -r image; do images+=("$image"); done < <(
-  cd "$here/../.."
-  { awk '$1 == "FROM" { print $2 }' Dockerfile; docker-compose config | awk '$1 == "image:" { print $2 }'; } |
-    grep -v '^reelflow' | sort -u
-)
-for image in "${images[@]}"; do provide "$image"; done
+cd "$here/../../.."
+named=$(awk '$1 == "FROM" { print $2 }' Dockerfile; docker-compose config | awk '$1 == "image:" { print $2 }')
+for image in debian:bookworm-slim busybox:1.37 $(grep -v '^reelflow' <<<"$named" | sort -u); do provide "$image"; done
