@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Sourced by run.sh: what must hold, and what happens meanwhile.
 
 fail() { say "failed: $*"; return 1; }

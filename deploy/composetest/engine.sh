@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Sourced by run.sh: an engine, and compose on it.
 
 say() { echo "compose-test: $*" >&2; }
