@@ -195,7 +195,7 @@ func (w *Worker) Close() error {
 func width(role string) int {
 	switch role {
 	case "media":
-		return runtime.NumCPU()
+		return runtime.GOMAXPROCS(0) // also where a container has less than the machine
 	case "transfer":
 		return 16 // bound by the network and by the buffers of a copy
 	default:
