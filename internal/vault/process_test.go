@@ -106,6 +106,7 @@ func churn(v Vault, shared video.ID) error {
 // Three processes at a time use one vault and are killed at any moment; in the
 // end it holds exactly what they were promised.
 func TestProcessesThatDie(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v := must(Open(dir))(t)
 	shared := video.NewID()
@@ -193,6 +194,7 @@ func borrow(v Vault, id video.ID) error {
 }
 
 func TestAFrozenBorrowerStopsNobody(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v := must(Open(dir))(t)
 	id := video.NewID()
@@ -214,6 +216,7 @@ func TestAFrozenBorrowerStopsNobody(t *testing.T) {
 }
 
 func TestADeadBorrowerHoldsNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v := must(Open(dir))(t)
 	id := video.NewID()
@@ -232,6 +235,7 @@ func TestADeadBorrowerHoldsNothing(t *testing.T) {
 
 // A writer frozen in its turn makes other writers wait, but no borrower.
 func TestAFrozenWriter(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v, frozen := must(Open(dir))(t), must(Open(dir))(t)
 	id := video.NewID()
