@@ -163,7 +163,11 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 
 // stop hands back what doesn't end in time.
 func (w *Worker) stop() {
-	defer time.AfterFunc(finishTimeout, w.cancelWork).Stop()
+	handBack := func() {
+		w.log.Info("handing back the work under way")
+		w.cancelWork()
+	}
+	defer time.AfterFunc(finishTimeout, handBack).Stop()
 	var all sync.WaitGroup
 	for _, each := range w.workers {
 		all.Go(each.Stop)
