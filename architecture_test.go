@@ -45,6 +45,7 @@ var rooms = []struct {
 	{"internal/stack", leaf, "the stack runs programs; it doesn't know what is inside them"},
 	{"internal/gateway/issuer", leaf, leaves},
 	{"internal/gateway/requests", leaf, "an id and a line in the log are the same for every room of the gateway"},
+	{"internal/gateway/deadlines", leaf, "how long a connection may stand still is the same for every room of the gateway"},
 	{"internal/gateway/problem", leaf, "how errors are answered is the same for every room of the gateway, and knows none of them"},
 	{"internal/leases", []string{"video", "internal/catalog"}, "leases are rows of the catalog, kept alive; what they allow is their holder's affair"},
 	{"internal/manifest", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/leases"}, "the manifest joins the three leaves in which sealed bytes rest"},
@@ -65,7 +66,7 @@ var rooms = []struct {
 	{"internal/gateway/creation", append([]string{"internal/catalog", "internal/vault", "internal/manifest", "internal/fetch"}, shared...),
 		"creation " + apart},
 	{"internal/gateway/pages", append([]string{"web"}, shared...), "the pages show what the read model gives them; pages " + apart},
-	{"internal/gateway/playback", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/gateway/problem"},
+	{"internal/gateway/playback", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/gateway/deadlines", "internal/gateway/origin", "internal/gateway/problem"},
 		"playback reads what is packaged; who is signed in, and what workflows do, is not its affair"},
 	{"internal/gateway", append([]string{"internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/gateway/..."}, shared...),
 		"the gateway starts workflows by name and never imports them: it can be released without them"},
@@ -92,8 +93,8 @@ const leaves = "leaves know one part of the world each and import only video: wh
 var parts = map[string][]string{
 	"gorm.io/":                        {"internal/catalog"},
 	"github.com/glebarez/":            {"internal/catalog"},
-	"github.com/jackc/pgx":            {"internal/catalog", "internal/postgrestest"},
-	"github.com/pressly/goose":        {"internal/catalog"},
+	"github.com/jackc/pgx":            {"internal/catalog", "internal/vault", "internal/postgrestest"},
+	"github.com/pressly/goose":        {"internal/catalog", "internal/vault"},
 	"database/sql":                    {"internal/catalog"},
 	"github.com/aws/":                 {"internal/objects"},
 	"github.com/tus/tusd":             {"internal/gateway/uploads"},
@@ -118,7 +119,7 @@ var parts = map[string][]string{
 // support lists the packages that only tests use. One that isn't here is judged
 // like any other, whatever its name ends in.
 var support = []string{
-	"internal/catalog/catalogtest", "internal/commandtest", "internal/devstacktest", "internal/postgrestest",
+	"internal/catalog/catalogtest", "internal/commandtest", "internal/devstacktest", "internal/openapitest", "internal/postgrestest",
 	"internal/objects/objectstest", "internal/vault/vaulttest", "internal/gateway/issuer/issuertest",
 }
 

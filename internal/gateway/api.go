@@ -32,12 +32,13 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 		"bearer":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of the issuer's; in development mode dev:<name>"},
 		"session": {Type: "apiKey", In: "cookie", Name: people.SessionCookie, Description: "From /signin; " + people.SecurePrefix + people.SessionCookie + " where the gateway is reached by TLS"},
 	}
-	g.api = huma.NewAPI(config, translated{humago.NewAdapter(mux, "")})
+	g.api = huma.NewAPI(config, translated{humago.NewAdapter(mux, ""), g.errors})
 	g.registerVideos()
 	g.registerStreams()
 	g.registerCommands()
 	g.registerLists()
 	g.registerReceipts()
+	mux.HandleFunc("GET /v1/receipts/key", g.errors.Handle(noReceiptKey))
 	g.describeUploads()
 	describeAnswers(g.api.OpenAPI())
 	g.registerOpenAPI(mux)
@@ -70,21 +71,9 @@ func (g *Gateway) problemResponse() *huma.Response {
 	}
 }
 
-// withoutDeadline is embedded in what a request says. Once the body has been read, it
-// lifts huma's deadline for that, which would otherwise cancel the request while a
-// command takes hold.
-type withoutDeadline struct{}
-
-// Resolve implements huma.Resolver.
-func (*withoutDeadline) Resolve(ctx huma.Context) []error {
-	_ = ctx.SetReadDeadline(time.Time{}) // it fails where there is none
-	return nil
-}
-
 // ByID is a request about one video. Huma passes over embedded fields that are
 // not exported: hence the capitals here and at Page.
 type ByID struct {
-	withoutDeadline
 	ID string `path:"id" doc:"Of the video"`
 }
 
@@ -92,7 +81,6 @@ type videoAnswer struct{ Body video.Video }
 
 func (g *Gateway) registerVideos() {
 	type newVideo struct {
-		withoutDeadline
 		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"Within 24 hours the same key makes the same video, however often it is sent; with another body it is a conflict"`
 		Body creation.NewVideo
 	}
@@ -211,7 +199,6 @@ func (g *Gateway) answerCommand(ctx context.Context, in ByID, c video.Command, b
 
 // Page is where a list goes on.
 type Page struct {
-	withoutDeadline
 	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
 }
@@ -280,6 +267,12 @@ type Receipt struct {
 	JWS *string `json:"jws" doc:"The same, signed; null while receipts are not signed"`
 	video.Receipt
 	ClosedAt time.Time `json:"closed_at"`
+}
+
+// noReceiptKey answers where the keys of signed receipts are to be: "key" is not the id of
+// a video.
+func noReceiptKey(http.ResponseWriter, *http.Request) error {
+	return video.Errorf(video.NotFound, "Receipts are not signed yet, so there is no key to check them by.")
 }
 
 type receiptAnswer struct{ Body Receipt }

@@ -102,8 +102,8 @@ func TestTheClientReadsWhatTheDocumentDescribes(t *testing.T) {
 			t.Errorf("the client doesn't know all of it: %v", err)
 		}
 	}
-	for command, request := range map[video.Command]video.CommandBody{video.Pause: {}, video.Cancel: {KeepDraft: true}} {
-		v, err := me.Command(t.Context(), made.ID, command, request)
+	for _, command := range []video.Command{video.Pause, video.Cancel} { // a draft can't be paused
+		v, err := me.Command(t.Context(), made.ID, command, video.CommandBody{KeepDraft: command == video.Cancel})
 		if err != nil || v.ID != made.ID {
 			t.Errorf("%s: %s, %v", command, v.Raw, err)
 		}

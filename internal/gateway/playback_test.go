@@ -93,6 +93,7 @@ func (s *site) ok(address string) []byte {
 }
 
 func TestPlaying(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	film := s.packaged(id)
@@ -126,6 +127,7 @@ func TestPlaying(t *testing.T) {
 }
 
 func TestWhatMayBeCached(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	s.packaged(id)
@@ -151,16 +153,17 @@ func TestWhatMayBeCached(t *testing.T) {
 }
 
 func TestADeletionEndsPlaying(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	s.packaged(id)
-	for _, viewer := range []string{"", "owner"} {
+	for viewer, code := range map[string]video.Code{"": video.NotFound, "owner": video.Gone} {
 		p := s.play(viewer, id)
 		media := beside(t, p.HLS, "720p.m3u8")
 		it := items(t, string(s.ok(media)), media)[1]
 		defer func() {
 			for _, address := range []string{p.HLS, media, it.key, p.Poster} {
-				s.refusal(s.request("", "GET", address, ""), video.Gone)
+				s.refusal(s.request("", "GET", address, ""), code)
 			}
 			s.refusal(s.request("", "GET", it.segment, ""), video.NotFound) // which no token leads to
 		}()
@@ -170,6 +173,7 @@ func TestADeletionEndsPlaying(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id, other := s.in(video.Published, "private"), s.in(video.Published, "private")
 	s.packaged(id)
@@ -190,11 +194,12 @@ func TestTokens(t *testing.T) {
 		s.refusal(s.request("", "GET", wrong, ""), video.Unauthenticated)
 	}
 	// A token of the public's dies with the video's being public.
-	s.refusal(s.request("", "GET", "/play/"+string(id)+"/"+s.players.Token(id, playback.Anyone, time.Now().Add(time.Hour))+"/master.m3u8", ""), video.Gone)
+	s.refusal(s.request("", "GET", "/play/"+string(id)+"/"+s.players.Token(id, playback.Anyone, time.Now().Add(time.Hour))+"/master.m3u8", ""), video.NotFound)
 	s.refusal(s.request("", "GET", strings.Replace(p.HLS, "master", "none", 1), ""), video.NotFound)
 }
 
 func TestDownload(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.made("owner", `{"allow_download":true,"source":{"filename":"wäves.mp4","content_type":"text/html"}}`).ID
 	s.move(id, video.Published)
@@ -218,6 +223,7 @@ func TestDownload(t *testing.T) {
 }
 
 func TestTheOwnerPreviews(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Reviewing, "public")
 	s.refusal(s.request("owner", "GET", "/v1/videos/"+string(id)+"/playback", ""), video.Conflict)
@@ -229,6 +235,7 @@ func TestTheOwnerPreviews(t *testing.T) {
 
 // Whoever may watch a video sees its picture in lists; nobody else is given an address.
 func TestPostersInListsAreForWhoeverSeesThem(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "private")
 	film := s.packaged(id)

@@ -57,8 +57,8 @@ func calls(ctx context.Context, tools *Tools, path string, info Info) map[string
 	sink := func(string, io.ReadSeeker, int64) error { return nil }
 	_, poster := tools.Poster(ctx, file(path), info)
 	return map[string]error{
-		"piece":  tools.EncodePiece(ctx, file(path), info, Ladder(info), Pieces(info, time.Second)[0], sink),
-		"sound":  tools.EncodeAudio(ctx, file(path), info, sink),
+		"piece":  tools.EncodePiece(ctx, file(path), info, Ladder(info), Pieces(info, time.Second)[0], nil, sink),
+		"sound":  tools.EncodeAudio(ctx, file(path), info, nil, sink),
 		"poster": poster,
 	}
 }
@@ -88,7 +88,7 @@ func TestBrokenFFmpegRejectsNothing(t *testing.T) {
 		"no memory":                    saying(1, "[hevc @ 0x1] get_buffer() failed"),
 		"no threads":                   saying(1, "Error while opening decoder for input stream #0:0 : Resource temporarily unavailable"),
 		"no files":                     saying(1, "http://127.0.0.1: Too many open files"),
-		"an older one": `case "$*" in *-fps_mode*|*-stats_period*|*-xerror*)
+		"an older one": `case "$*" in *-filter_threads*)
 			echo "Unrecognized option 'fps_mode'.
 Error splitting the argument list: Option not found" >&2; exit 1;; esac; exec $REAL "$@"`,
 	} {
@@ -107,6 +107,7 @@ Error splitting the argument list: Option not found" >&2; exit 1;; esac; exec $R
 
 // Nor does one that calls nothing at all a success.
 func TestIdleFFmpegRejectsNothing(t *testing.T) {
+	t.Parallel()
 	path := clip(t, "clip.mp4", args(picture("320x180", "30", 2), sound(2), h264, "-c:a aac")...)
 	tools := tools(t)
 	info := probe(t, tools, path)
@@ -214,6 +215,7 @@ func TestOtherLimitsRejectNothing(t *testing.T) {
 
 // Where threads are refused, decoders and encoders fail each in its own way.
 func TestLackOfThreadsRejectsNothing(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can become somebody else, and of root no limit of processes is asked")
 	}
@@ -231,6 +233,7 @@ func TestLackOfThreadsRejectsNothing(t *testing.T) {
 }
 
 func TestSelfTest(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	before := childrenTime(t)
 	if err := tools.SelfTest(t.Context()); err != nil {
@@ -268,8 +271,8 @@ func TestSelfTestNamesWhatIsMissing(t *testing.T) {
 		"sound":      {"ffmpeg", "case \"$*\" in *\"-c:a aac\"*) " + unknown, "This ffmpeg can't make H.264 and AAC in MP4. "},
 		"segments":   {"ffmpeg", "case \"$*\" in *mpegts_pmt*) " + unknown, "This ffmpeg can't make MPEG-TS segments. "},
 		"pictures":   {"ffmpeg", "case \"$*\" in *image2pipe*) " + unknown, "This ffmpeg can't make JPEG pictures. "},
-		"containers": {"ffprobe", "exit 1", "This ffprobe can't read avi, matroska, mp4, mpegts files. "},
-		"everything": {"ffmpeg", "exit 1", "This ffmpeg can't decode " + strings.Join(all, ", ") + ". This ffmpeg can't make H.264 and AAC in MP4, JPEG pictures. "},
+		"containers": {"ffprobe", "exit 1", "This ffprobe can't read avi, flv, matroska, mp4, mpeg, mpegts files. "},
+		"everything": {"ffmpeg", "exit 1", "This ffmpeg can't decode " + strings.Join(all, ", ") + ". This ffprobe can't read mpeg, mpegts files. This ffmpeg can't make H.264 and AAC in MP4, JPEG pictures. "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -286,6 +289,7 @@ func TestSelfTestNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestSelfTestWantsRoom(t *testing.T) {
+	t.Parallel()
 	if err := checkRoom(200<<20, 2); err != nil {
 		t.Errorf("room enough: %v", err)
 	}

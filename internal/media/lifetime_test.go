@@ -55,6 +55,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	path := long(t)
 	info := probe(t, tools, path)
@@ -62,7 +63,7 @@ func TestCancel(t *testing.T) {
 	defer cancel()
 	result := make(chan error, 1)
 	go func() {
-		result <- tools.EncodePiece(ctx, file(path), info, Ladder(info), Pieces(info, PieceLength(info))[0],
+		result <- tools.EncodePiece(ctx, file(path), info, Ladder(info), Pieces(info, PieceLength(info))[0], nil,
 			func(string, io.ReadSeeker, int64) error { return errors.New("too fast for the test") })
 	}()
 	eventually(t, "the encoding has begun", func() bool {
@@ -84,6 +85,7 @@ func TestCancel(t *testing.T) {
 
 // A source that stands still must not hold up a cancel.
 func TestCancelWaitingForSource(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	reading := make(chan struct{}, 100)
@@ -118,6 +120,7 @@ func (s *stuckFile) Close() error { return nil }
 // Broken off is not the end: the error of the source is the error of the call,
 // and never the uploader's fault.
 func TestSourceFails(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	path := long(t)
 	info := probe(t, tools, path)
@@ -127,9 +130,9 @@ func TestSourceFails(t *testing.T) {
 	sink := func(string, io.ReadSeeker, int64) error { return errors.New("a piece was delivered") }
 	calls := map[string]func() error{
 		"piece": func() error {
-			return tools.EncodePiece(t.Context(), failing, info, Ladder(info)[1:], Pieces(info, PieceLength(info))[0], sink)
+			return tools.EncodePiece(t.Context(), failing, info, Ladder(info)[1:], Pieces(info, PieceLength(info))[0], nil, sink)
 		},
-		"audio":    func() error { return tools.EncodeAudio(t.Context(), failing, info, sink) },
+		"audio":    func() error { return tools.EncodeAudio(t.Context(), failing, info, nil, sink) },
 		"previews": func() error { _, _, err := tools.Previews(t.Context(), failing, info); return err },
 		"package": func() error {
 			return tools.Package(t.Context(), info, []Source{inMemory(piece), breaking(piece, down)}, nil, func(Segment) error { return nil })
@@ -168,12 +171,13 @@ func (b *brokenFile) Seek(offset int64, whence int) (int64, error) {
 func (b *brokenFile) Close() error { return nil }
 
 func TestReceiverFails(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	p := produce(t, tools, clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...), 10*time.Second)
 	full := errors.New("store is full")
 	sink := func(string, io.ReadSeeker, int64) error { return full }
 	path := clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...)
-	if err := tools.EncodePiece(t.Context(), file(path), p.info, p.ladder, p.pieces[0], sink); !errors.Is(err, full) {
+	if err := tools.EncodePiece(t.Context(), file(path), p.info, p.ladder, p.pieces[0], nil, sink); !errors.Is(err, full) {
 		t.Errorf("piece: got %v, want %v", err, full)
 	}
 	calls := 0
@@ -188,6 +192,7 @@ func TestReceiverFails(t *testing.T) {
 
 // Pieces that are not what EncodePiece made are our fault, not the uploader's.
 func TestPackageBrokenPiece(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	path := clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...)
 	p := produce(t, tools, path, 2*time.Second)
@@ -272,6 +277,7 @@ func TestProgramIsConfined(t *testing.T) {
 
 // The whole group goes, also what the program started.
 func TestGroupIsKilled(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -287,11 +293,12 @@ func TestGroupIsKilled(t *testing.T) {
 // The limit on processor time ends what would go on for ever, and is told from
 // a kill by somebody else.
 func TestOverTime(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	path := long(t)
 	info := probe(t, tools, path)
 	tools.Runner.CPU = time.Second
-	err := tools.EncodePiece(t.Context(), file(path), info, Ladder(info), Pieces(info, PieceLength(info))[0],
+	err := tools.EncodePiece(t.Context(), file(path), info, Ladder(info), Pieces(info, PieceLength(info))[0], nil,
 		func(string, io.ReadSeeker, int64) error { return nil })
 	exit, ok := errors.AsType[*ExitError](err)
 	if !ok || !exit.OverTime {

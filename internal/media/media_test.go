@@ -193,6 +193,15 @@ type product struct {
 	pieces []Piece
 	mp4    map[string][][]byte // by rendition, the pieces
 	audio  []byte
+	loss   Loss // in all
+}
+
+// lose adds what is lost.
+func (p *product) lose(more Loss) error {
+	p.loss.Frames += more.Frames
+	p.loss.Damaged = p.loss.Damaged || more.Damaged
+	p.loss.Sound = p.loss.Sound || more.Sound
+	return nil
 }
 
 // produce encodes a video in pieces of the given length.
@@ -201,7 +210,7 @@ func produce(t testing.TB, tools *Tools, path string, length time.Duration) prod
 	p := product{info: probe(t, tools, path), mp4: map[string][][]byte{}}
 	p.ladder, p.pieces = Ladder(p.info), Pieces(p.info, length)
 	for _, piece := range p.pieces {
-		err := tools.EncodePiece(t.Context(), file(path), p.info, p.ladder, piece,
+		err := tools.EncodePiece(t.Context(), file(path), p.info, p.ladder, piece, p.lose,
 			func(name string, file io.ReadSeeker, size int64) error {
 				data, err := io.ReadAll(file)
 				if int64(len(data)) != size {
@@ -215,7 +224,7 @@ func produce(t testing.TB, tools *Tools, path string, length time.Duration) prod
 		}
 	}
 	if p.info.HasAudio {
-		err := tools.EncodeAudio(t.Context(), file(path), p.info, func(_ string, file io.ReadSeeker, _ int64) (err error) {
+		err := tools.EncodeAudio(t.Context(), file(path), p.info, p.lose, func(_ string, file io.ReadSeeker, _ int64) (err error) {
 			p.audio, err = io.ReadAll(file)
 			return err
 		})

@@ -14,7 +14,17 @@ import (
 // pixels long. Its errors are those of src and of this machine, and a *Rejection
 // if no frame can be decoded.
 func (t *Tools) Poster(ctx context.Context, src Source, info Info) ([]byte, error) {
-	return t.picture(ctx, src, info, func(url string) []string { return posterArgs(url, info, t.Threads) })
+	jpeg, err := t.picture(ctx, src, info, func(url string) []string { return posterArgs(url, info, t.Threads) })
+	if errors.Is(err, errShort) { // behind the first seconds there is nothing to decode, or just a still picture
+		jpeg, err = t.picture(ctx, src, info, func(url string) []string { return posterArgs(url, fromStart(info), t.Threads) })
+	}
+	return jpeg, err
+}
+
+// fromStart is the video as one that is too short for anything to be passed over.
+func fromStart(info Info) Info {
+	info.DurationSeconds = 0
+	return info
 }
 
 func posterArgs(url string, info Info, threads int) []string {
@@ -50,6 +60,9 @@ func layout(info Info) video.Previews {
 func (t *Tools) Previews(ctx context.Context, src Source, info Info) ([]byte, video.Previews, error) {
 	p := layout(info)
 	jpeg, err := t.picture(ctx, src, info, func(url string) []string { return previewArgs(url, info, p, t.Threads) })
+	if errors.Is(err, errShort) { // no key frame can be decoded
+		jpeg, err = t.picture(ctx, src, info, func(url string) []string { return previewArgs(url, fromStart(info), p, t.Threads) })
+	}
 	return jpeg, p, err
 }
 

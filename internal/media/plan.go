@@ -191,8 +191,9 @@ type Piece struct {
 func Pieces(info Info, length time.Duration) []Piece {
 	group := gop(info.OutputRate)
 	size := group * max(1, int(math.Round(length.Seconds()/info.OutputRate.Seconds(group))))
-	count := max(1, (info.Frames+size/2)/size)
-	if info.Container == transport {
+	// A last frame that stands belongs to the last piece: others have a frame to begin with.
+	count := max(1, (info.Frames-info.StillFrames+size/2)/size)
+	if !indexed(info.Container) {
 		count = 1
 	}
 	pieces := make([]Piece, count)

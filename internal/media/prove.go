@@ -78,7 +78,7 @@ func (t *Tools) readSample(ctx context.Context, container string) error {
 	if err != nil {
 		return err
 	}
-	info, err := t.probe(ctx, source, true)
+	info, err := t.probe(ctx, source, nil)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (t *Tools) encodeSample(ctx context.Context) (made samplePiece, err error) 
 	if err := t.encodePiece(ctx, source, piece, take(&made.picture)); err != nil {
 		return made, err
 	}
-	return made, t.encodeAudio(ctx, source, info, take(&made.sound))
+	return made, t.encodeAudio(ctx, source, info, nil, take(&made.sound))
 }
 
 // packageSample makes a segment of it that says what it holds.
@@ -161,7 +161,7 @@ func inParallel(names []string, prove func(name string) error) map[string]error 
 	failures := map[string]error{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	slots := make(chan struct{}, runtime.NumCPU())
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for _, name := range names {
 		all.Go(func() {
 			slots <- struct{}{}

@@ -14,8 +14,9 @@ import (
 
 // encodeAudio decodes the sound and encodes it, levelled: two programs side by side,
 // for the first one's filters are set up anew whenever channels or their rate change, so
-// they keep no time; the second's see one kind of sound from start to end.
-func (t *Tools) encodeAudio(ctx context.Context, src Source, info Info, sink Sink) error {
+// they keep no time; the second's see one kind of sound from start to end. lost is told
+// if the decoder complained.
+func (t *Tools) encodeAudio(ctx context.Context, src Source, info Info, lost func(Loss) error, sink Sink) error {
 	mix := mixNamed
 	heard, err := t.measure(ctx, src, info, mix, level{})
 	if exit, failed := errors.AsType[*ExitError](err); failed && !exit.machineFault() {
@@ -43,8 +44,24 @@ func (t *Tools) encodeAudio(ctx context.Context, src Source, info Info, sink Sin
 	return t.listen(ctx, src, info, mix, Job{
 		Program: t.FFmpeg,
 		Args:    func(string) []string { return audioArgs(info, levelled, t.Threads) },
-		Collect: func(dir *os.Root) error { return deliver(dir, AudioName, sink) },
-	})
+		Collect: func(dir *os.Root) error {
+			if err := tell(lost, Loss{Damaged: len(damage.FindAllString(heard.complaints, badSounds)) == badSounds}); err != nil {
+				return err
+			}
+			return deliver(dir, AudioName, sink)
+		},
+	}, nil)
+}
+
+// badSounds is how many complaints of a decoder of sound mean damage: it begins with one
+// or two where a recording was cut.
+const badSounds = 3
+
+// silenceArgs make a sound as long as the video in which nothing is to be heard.
+func silenceArgs(info Info, threads int) []string {
+	args := append(ffmpegArgs(threads), "-f", "lavfi", "-i", "anullsrc=r=48000:cl=stereo", "-t", seconds(info.OutputRate.Seconds(info.Frames)),
+		"-c:a", "aac", "-b:a", strconv.Itoa(audioBits))
+	return append(args, "-f", "mp4", AudioName+".mp4")
 }
 
 // How sound of any channels becomes stereo. By their names, as far as they have some;
@@ -70,8 +87,8 @@ func decodedArgs(url string, info Info, mix string, threads int) []string {
 }
 
 // listen decodes the sound and lets job read it. An error of the decoder comes before
-// the job's, which then isn't collected.
-func (t *Tools) listen(ctx context.Context, src Source, info Info, mix string, job Job) error {
+// the job's, which then isn't collected. What the decoder complains of goes to complaints, unless nil.
+func (t *Tools) listen(ctx context.Context, src Source, info Info, mix string, job Job, complaints io.Writer) error {
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	samples, into := io.Pipe()
@@ -84,6 +101,7 @@ func (t *Tools) listen(ctx context.Context, src Source, info Info, mix string, j
 			Inputs:  map[string]Source{sourceInput: src},
 			Args:    func(base string) []string { return decodedArgs(base+sourceInput, info, mix, t.Threads) },
 			Stdout:  into,
+			Stderr:  complaints,
 		})
 		into.CloseWithError(decoded)
 	})
@@ -120,13 +138,18 @@ func audioArgs(info Info, levelled level, threads int) []string {
 // measure tells how loud the sound is at a level. Errors are those of listen.
 func (t *Tools) measure(ctx context.Context, src Source, info Info, mix string, levelled level) (loudness, error) {
 	heard := loudness{integrated: math.Inf(-1)}
+	var words tail
 	err := t.listen(ctx, src, info, mix, Job{
 		Program: t.FFmpeg,
 		Args: func(string) []string {
 			return append(samplesArgs(info, levelled, t.Threads, "ebur128=peak=true:metadata=1", "ametadata=print:file=-"), "-f", "null", "-")
 		},
 		Stdout: &heard,
-	})
+	}, &words)
+	heard.complaints = words.String()
+	if err == nil && blamesMachine(heard.complaints) {
+		err = unavailable(errors.New(heard.complaints)) // without what it complains of this isn't all
+	}
 	return heard, err
 }
 
@@ -135,6 +158,7 @@ func (t *Tools) measure(ctx context.Context, src Source, info Info, mix string, 
 type loudness struct {
 	integrated float64 // LUFS
 	peak       float64 // true peak, 1 is full scale
+	complaints string  // of the decoder
 	lines      lines
 }
 

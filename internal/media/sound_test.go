@@ -16,7 +16,7 @@ func soundOf(t *testing.T, tools *Tools, path string) (string, Info) {
 	t.Helper()
 	info := probe(t, tools, path)
 	var made []byte
-	err := tools.EncodeAudio(t.Context(), file(path), info, func(_ string, file io.ReadSeeker, _ int64) (err error) {
+	err := tools.EncodeAudio(t.Context(), file(path), info, nil, func(_ string, file io.ReadSeeker, _ int64) (err error) {
 		made, err = io.ReadAll(file)
 		return err
 	})

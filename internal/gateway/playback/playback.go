@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -67,8 +68,8 @@ type Server struct {
 	keys       *keys
 	facts      *facts
 	ciphertext *ciphertext
-	downloads  chan struct{} // holds one for each download under way
-	stall      time.Duration // see stallTime
+	downloads  *openDownloads
+	stall      time.Duration // see deadlines.StallTime
 }
 
 // New makes a Server. It needs Run to forget what was deleted.
@@ -78,8 +79,8 @@ func New(p Parts) *Server {
 	s.keys = &keys{vault: p.Vault, lent: map[video.ID]*sharedLoan{}}
 	s.facts = newFacts(p.Catalog, p.Primary.Name(), factsSize)
 	s.ciphertext = newCiphertext(ciphertextSize)
-	s.downloads = make(chan struct{}, maxDownloads)
-	s.stall = stallTime
+	s.downloads = newOpenDownloads(maxDownloads, maxDownloadsEach)
+	s.stall = deadlines.StallTime
 	return s
 }
 
@@ -132,7 +133,11 @@ func (s *Server) withToken(serve tokenHandler) handler {
 		if err != nil {
 			return err
 		}
-		if at.class.watches(at.State, at.Visibility) != nil {
+		access := at.class.access(at.State, at.Visibility)
+		if access.Sees != nil {
+			return access.Sees // as at the video's own address
+		}
+		if access.Watches != nil {
 			return noMore()
 		}
 		return serve(w, r, at)
@@ -141,10 +146,13 @@ func (s *Server) withToken(serve tokenHandler) handler {
 
 func noMore() error { return video.Errorf(video.Gone, "This video can't be watched any more.") }
 
-// watches says why a class of people may not watch a video, or nil.
-func (c Class) watches(s video.State, v video.Visibility) error {
-	return video.Facts{State: s, Visibility: v, Roles: c.roles()}.Access().Watches
+// access is what a class of people may do with a video.
+func (c Class) access(s video.State, v video.Visibility) video.Access {
+	return video.Facts{State: s, Visibility: v, Roles: c.roles()}.Access()
 }
+
+// watches says why a class of people may not watch a video, or nil.
+func (c Class) watches(s video.State, v video.Visibility) error { return c.access(s, v).Watches }
 
 // mustBeWatched fails when not even those may watch a video who may most: that is asked
 // where an address shows no class, because only who watches has seen it.
