@@ -1,4 +1,4 @@
-# What people call: run, demo, check, test, build, bench, record, soak, load, clean-data.
+# What people call: run, demo, check, test, compose-test, build, bench, record, soak, load, clean-data.
 # CONTRIBUTING.md tells what each is for. Go knows by itself what is out of date;
 # the page bundle and devstack, which take long, are made again only when their
 # sources change.
@@ -22,7 +22,7 @@ client_modules   := e2e/clients/node_modules/.package-lock.json
 # long, and what would race in there is not ours to mend.
 race_detector    := -race -gcflags='modernc.org/...=-race=false'
 
-.PHONY: run demo test build bench record soak load clean-data setup setup-test programs race lint check
+.PHONY: run demo test compose-test build bench record soak load clean-data setup setup-test programs race lint check
 
 run: setup build
 	@REELFLOW_DELETE_GRACE="$${REELFLOW_DELETE_GRACE-1m}" exec bin/starter run
@@ -30,14 +30,19 @@ run: setup build
 demo: setup build
 	@exec bin/starter demo $(if $(VIDEO),"$(VIDEO)")
 
-# All that CI runs.
-test: check build race $(clients)
-	cd devstack && go test -timeout 5m ./...
-	go test -timeout 45m -parallel 3 ./e2e/... # they wait more than they work
+# Tests wait more than they work, and lint has vetted them.
+unit := go test -vet=off $(race_detector) -shuffle=on -parallel 4 -timeout 20m
 
-# What is quick enough for every change: all but the tests of the running system.
-check: setup-test lint bin/devstack
-	go test $(race_detector) -shuffle=on -timeout 20m $$(go list ./... | grep -v /e2e)
+# All that CI runs.
+test: setup-test lint build race $(clients)
+	$(unit) $$(go list ./... | grep -v /e2e)
+	cd devstack && go test -timeout 5m ./...
+	go test -vet=off -timeout 45m -parallel 3 ./e2e/...
+
+# What is quick enough for every change: unit tests without those that need a Temporal
+# server or S3 stores, and a part of the long lists.
+check: setup-test lint
+	$(unit) -short $$(go list ./... | grep -v /e2e)
 
 # Formatting, vet, determinism, and the types of the pages' script.
 lint: $(bundle)
@@ -107,6 +112,12 @@ soak: setup-test build race $(clients)
 # Many at once while programs die and networks break: the part of it that is load.
 load: setup-test build race $(clients)
 	SOAK=1 go test -count=1 -timeout 0 -v -run 'Chaos|Pause' ./e2e
+
+# docker-compose.yml on an engine of this machine: a whole life, then faults. FAULTS=REGEXP
+# picks them; the first run makes images and takes long.
+compose-test: setup programs
+	@setup/install.sh compose
+	@deploy/composetest/run.sh
 
 clean-data:
 	rm -rf "$(DATA_DIR)"

@@ -23,7 +23,6 @@ type about struct {
 	Reviewers     []string      `help:"Names of the reviewers."`
 	KeepDraft     bool          `name:"keep-draft" help:"Keep the video as a draft when it is canceled."`
 	AllowDownload bool          `name:"allow-download" help:"Let people download it."`
-	Protect       bool          `help:"Refuse copies of it that others upload after it was deleted."`
 }
 
 // newVideo fails with wrongUse for what can be seen to be wrong before anything is sent.
@@ -31,7 +30,7 @@ func (a about) newVideo(source client.Source) (client.NewVideo, error) {
 	n := client.NewVideo{
 		Title: a.Title, Caption: a.Caption, Hashtags: a.Hashtags, Music: a.Music, Visibility: a.Visibility,
 		Review: a.Review, Reviewers: a.Reviewers, KeepDraft: a.KeepDraft, AllowDownload: a.AllowDownload,
-		Protect: a.Protect, Source: source,
+		Source: source,
 	}
 	visibilities := []string{string(video.Public), string(video.Unlisted), string(video.Private)}
 	if a.Visibility != "" && !slices.Contains(visibilities, a.Visibility) {
