@@ -93,8 +93,8 @@ const leaves = "leaves know one part of the world each and import only video: wh
 var parts = map[string][]string{
 	"gorm.io/":                        {"internal/catalog"},
 	"github.com/glebarez/":            {"internal/catalog"},
-	"github.com/jackc/pgx":            {"internal/catalog", "internal/postgrestest"},
-	"github.com/pressly/goose":        {"internal/catalog"},
+	"github.com/jackc/pgx":            {"internal/catalog", "internal/vault", "internal/postgrestest"},
+	"github.com/pressly/goose":        {"internal/catalog", "internal/vault"},
 	"database/sql":                    {"internal/catalog"},
 	"github.com/aws/":                 {"internal/objects"},
 	"github.com/tus/tusd":             {"internal/gateway/uploads"},
@@ -119,7 +119,7 @@ var parts = map[string][]string{
 // support lists the packages that only tests use. One that isn't here is judged
 // like any other, whatever its name ends in.
 var support = []string{
-	"internal/catalog/catalogtest", "internal/commandtest", "internal/devstacktest", "internal/postgrestest",
+	"internal/catalog/catalogtest", "internal/commandtest", "internal/devstacktest", "internal/openapitest", "internal/postgrestest",
 	"internal/objects/objectstest", "internal/vault/vaulttest", "internal/gateway/issuer/issuertest",
 }
 

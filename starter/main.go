@@ -49,15 +49,14 @@ type commandLine struct {
 
 	Adopt adoptCommand `cmd:"" help:"Make a place belong to this installation: catalog, vault, temporal or a store's name (operators, with the settings of a gateway)."`
 
+	Vault vaultCommand `cmd:"" help:"Look after the key vault (operators, with the settings of a gateway)."`
+
 	Run  runCommand  `cmd:"" hidden:"" help:"Run everything on this machine; make run does."`
 	Demo demoCommand `cmd:"" hidden:"" help:"Show a whole life on throw-away data; make demo does."`
 }
 
 // clientOnly is a command that only talks to a gateway.
-type clientOnly struct{}
-
-// UsesGatewayOnly makes clientOnly a config.Client.
-func (clientOnly) UsesGatewayOnly() {}
+type clientOnly = config.ClientOnly
 
 // shell is what every command gets.
 type shell struct {

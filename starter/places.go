@@ -31,7 +31,7 @@ func openPlaces(s *shell, log *slog.Logger) (_ *places, err error) {
 	if p.rows, err = catalog.Open(s.ctx, string(s.DatabaseURL)); err != nil {
 		return nil, err
 	}
-	if p.keys, err = vault.OpenURL(string(s.Vault)); err != nil {
+	if p.keys, err = vault.OpenAt(s.ctx, vaultSettings(s.Config, log)); err != nil {
 		return nil, err
 	}
 	stores, err := objects.OpenAll(string(s.Primary), s.Backups.Strings())
@@ -43,6 +43,10 @@ func openPlaces(s *shell, log *slog.Logger) (_ *places, err error) {
 		CatalogAt: s.DatabaseURL.String(), VaultAt: s.Vault.String(),
 	})
 	return p, nil
+}
+
+func vaultSettings(c *config.Config, log *slog.Logger) vault.Settings {
+	return vault.Settings{Address: string(c.Vault), Root: string(c.VaultRoot), Rotation: c.RootRotation, Log: log}
 }
 
 // connect returns a client that connects when it is first needed, and compares before

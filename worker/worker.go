@@ -57,7 +57,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 	if w.catalog, err = catalog.Open(ctx, string(c.DatabaseURL)); err != nil {
 		return nil, err
 	}
-	if w.vault, err = vault.OpenURL(string(c.Vault)); err != nil {
+	if w.vault, err = vault.OpenAt(ctx, vault.Settings{Address: string(c.Vault), Root: string(c.VaultRoot), Rotation: c.RootRotation, Log: log}); err != nil {
 		return nil, err
 	}
 	stores, err := objects.OpenAll(string(c.Primary), c.Backups.Strings())
@@ -199,7 +199,7 @@ func (w *Worker) Close() error {
 func width(role string) int {
 	switch role {
 	case "media":
-		return runtime.NumCPU()
+		return runtime.GOMAXPROCS(0) // also where a container has less than the machine
 	case "transfer":
 		return 16 // bound by the network and by the buffers of a copy
 	default:

@@ -26,6 +26,7 @@ func (c *Config) check(f *findings) {
 	f.note("data-dir", notEmpty(c.DataDir))
 	f.note("database-url", checkURL(c.DatabaseURL, "sqlite", "postgres", "postgresql"))
 	f.note("vault", checkVault(c.Vault))
+	f.note("vault-root", c.checkVaultRoot())
 	f.note("auth", checkAuth(c.Auth))
 	f.note("oidc-audience", c.checkAudience())
 	f.note("import-allow", checkHosts(c.ImportAllow))
@@ -67,6 +68,7 @@ func (c *Config) checkNumbers(f *findings) {
 	least("upload-idle", c.UploadIdle, time.Second)
 	least("publish-delay", c.PublishDelay, 0)
 	least("audit-every", c.AuditEvery, time.Second)
+	least("root-rotation", c.RootRotation, time.Second)
 	least("audit-settle", c.AuditSettle, 0)
 	least("max-duration", c.MaxDuration, time.Second)
 	atLeast := func(setting string, n, least int64) {
@@ -188,9 +190,20 @@ func (c *Config) Proxies() []netip.Prefix {
 
 func checkVault(a Address) error {
 	if strings.Contains(string(a), "://") {
-		return checkURL(a)
+		return checkURL(a, "file", "postgres", "postgresql")
 	}
 	return notEmpty(string(a))
+}
+
+// checkVaultRoot: a vault in a folder keeps its root in it.
+func (c *Config) checkVaultRoot() error {
+	switch {
+	case c.VaultRoot == "":
+		return nil
+	case checkURL(c.Vault, "postgres", "postgresql") != nil:
+		return errors.New("only a vault at postgres://… can have its root elsewhere; one in a folder keeps it there")
+	}
+	return checkURL(c.VaultRoot, "postgres", "postgresql", "file")
 }
 
 func checkAuth(auth string) error {

@@ -110,6 +110,19 @@ func TestNoStoreHasTheNameOfAnotherPlace(t *testing.T) {
 	}
 }
 
+func TestTheRootOfAVaultInAFolderIsInIt(t *testing.T) {
+	t.Setenv("REELFLOW_VAULT_ROOT", "file:///srv/root")
+	if _, err := parse(t, "--vault=/srv/vault"); err == nil || !strings.Contains(err.Error(), "REELFLOW_VAULT_ROOT") {
+		t.Errorf("%v", err)
+	}
+	if _, err := parse(t, "--vault=postgres://db/vault"); err != nil {
+		t.Error(err)
+	}
+	if _, err := parse(t, "--vault=ftp://db/vault"); err == nil || !strings.Contains(err.Error(), "REELFLOW_VAULT)") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAnIssuerNeedsAnAudience(t *testing.T) {
 	t.Setenv("REELFLOW_AUTH", "https://issuer.example")
 	t.Setenv("REELFLOW_PUBLIC_URL", "https://reels.example")

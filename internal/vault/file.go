@@ -205,7 +205,7 @@ func (v *FileVault) Lend(ctx context.Context, id video.ID) (*Loan, error) {
 		claim.Close() // gives the claim back; nothing was written
 		return nil, fault(err)
 	}
-	return newLoan(&key, asked, v.renewal(id), func() { claim.Close() }), nil
+	return newLoan(&key, asked, v.renewal(id), nil, func() { claim.Close() }), nil
 }
 
 func (v *FileVault) borrow(ctx context.Context, id video.ID, key *[32]byte) error {
@@ -229,12 +229,13 @@ func (v *FileVault) borrow(ctx context.Context, id video.ID, key *[32]byte) erro
 	return err
 }
 
-func (v *FileVault) renewal(id video.ID) func(context.Context) error {
-	return func(ctx context.Context) error {
+func (v *FileVault) renewal(id video.ID) checkLoan {
+	return func(ctx context.Context) (time.Time, error) {
+		asked := time.Now()
 		if err := v.usable(ctx); err != nil {
-			return err
+			return asked, err
 		}
-		return fault(v.standing(id.Hash()))
+		return asked, fault(v.standing(id.Hash()))
 	}
 }
 

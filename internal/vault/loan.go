@@ -22,11 +22,17 @@ import (
 // swap and no core dumps where keys are borrowed.
 type Loan struct {
 	secret   *secret
-	check    func(context.Context) error // Gone once a destruction has begun
-	giveBack func()                      // tells the vault that the loan is over
-	over     chan struct{}               // closed at the end
+	check    checkLoan
+	lost     <-chan struct{} // closed once a destruction is known; nil where only check knows
+	giveBack func()          // tells the vault that the loan is over
+	over     chan struct{}   // closed at the end
 	once     sync.Once
 }
+
+// checkLoan asks the vault whether a key may still be used. It returns a moment before
+// the vault looked into the ledger, from which on the loan is good for MaxLoan. Gone
+// once a destruction has begun.
+type checkLoan func(context.Context) (asked time.Time, err error)
 
 // WithKey lends the key of a video for the time of do, which should be short. It fails
 // as Vault.Lend does, and as do does.
@@ -42,10 +48,10 @@ func WithKey(ctx context.Context, v Vault, id video.ID, do func(Key) error) erro
 // newLoan makes a loan that counts from asked, a moment before the vault looked
 // into the ledger. Whoever commits an intent after that look can therefore be
 // sure that the loan has ended MaxLoan later.
-func newLoan(key *[32]byte, asked time.Time, check func(context.Context) error, giveBack func()) *Loan {
+func newLoan(key *[32]byte, asked time.Time, check checkLoan, lost <-chan struct{}, giveBack func()) *Loan {
 	l := &Loan{
 		secret: &secret{key: *key, until: asked.Add(MaxLoan)},
-		check:  check, giveBack: giveBack, over: make(chan struct{}),
+		check:  check, lost: lost, giveBack: giveBack, over: make(chan struct{}),
 	}
 	l.secret.mu.Lock()
 	l.secret.timer = time.AfterFunc(time.Until(l.secret.until), l.expire)
@@ -65,12 +71,12 @@ func (l *Loan) Release() {
 	})
 }
 
-// Renew makes the loan good for another MaxLoan from now. Gone once a
+// Renew makes the loan good for another MaxLoan, or a quarter less where a vault shares
+// what it has just looked up. Gone once a
 // destruction has begun: the loan has then ended. Unavailable if the vault
 // can't be reached, or if the loan had already ended: borrow anew.
 func (l *Loan) Renew(ctx context.Context) error {
-	asked := time.Now()
-	err := l.check(ctx)
+	asked, err := l.check(ctx)
 	if video.CodeOf(err) == video.Gone {
 		l.Release()
 	}
@@ -91,6 +97,7 @@ func (l *Loan) Keep(ctx context.Context) context.Context {
 	go func() {
 		tick := time.NewTicker(keepEvery)
 		defer tick.Stop()
+		lost := l.lost
 		for {
 			select {
 			case <-ctx.Done():
@@ -98,12 +105,14 @@ func (l *Loan) Keep(ctx context.Context) context.Context {
 			case <-l.over:
 				end(errLoanOver())
 				return
+			case <-lost:
+				lost = nil // once: what it says is found out by renewing
 			case <-tick.C:
-				// Any other failure may pass; if it doesn't, the loan runs out.
-				if err := l.Renew(ctx); video.CodeOf(err) == video.Gone {
-					end(err)
-					return
-				}
+			}
+			// Any other failure may pass; if it doesn't, the loan runs out.
+			if err := l.Renew(ctx); video.CodeOf(err) == video.Gone {
+				end(err)
+				return
 			}
 		}
 	}()
@@ -163,7 +172,9 @@ func (s *secret) extend(until time.Time) error {
 	if s.ended() {
 		return errLoanOver()
 	}
-	s.until = until
+	if until.After(s.until) {
+		s.until = until
+	}
 	return nil
 }
 

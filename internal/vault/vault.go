@@ -6,19 +6,23 @@
 // each HLS segment ([Key.SegmentKey]). So destroying that one key makes every
 // copy of everything unreadable, the copies that nobody can reach included.
 //
-// The keys lie in a key tree (see [FileVault]) built so that after a
-// destruction no older copy of it - snapshot, backup, stolen disk - opens
-// again. Beside the root lies the ledger: one content-free [Record] for each
-// video whose destruction has begun. It stays for good. Tree and ledger belong
-// together and are never part of a backup that could be rolled back.
+// The keys lie in a key tree built so that after a destruction no older copy of
+// it - snapshot, backup, stolen disk - opens again. Beside it lies the ledger: one
+// content-free [Record] for each video whose destruction has begun. It stays for
+// good. Tree and ledger belong together and are never part of a backup that could be
+// rolled back. They are files of one host ([FileVault]), or tables of PostgreSQL for any
+// number of hosts ([PostgresVault]).
 package vault
 
 import (
 	"context"
 	"iter"
+	"log/slog"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -101,6 +105,14 @@ type Vault interface {
 	// Unused reports whether there has never been a key here: neither keys nor records.
 	Unused(ctx context.Context) (bool, error)
 
+	// Check opens everything that the vault keeps and counts it. What it finds damaged is in
+	// the report; the error is of a check that couldn't be done.
+	Check(ctx context.Context) (Report, error)
+
+	// Rotate puts the keys under a new root, of which no older copy of anything knows, and
+	// takes the old one out of the files where that isn't done at once.
+	Rotate(ctx context.Context) error
+
 	// Close ends the use of this vault, not the loans that are out. Every
 	// other method fails from then on; closing again does nothing.
 	Close() error
@@ -126,19 +138,65 @@ type Record struct {
 	HiddenAt       time.Time `json:"hidden_at"`
 	KeyDestroyedAt time.Time `json:"key_destroyed_at,omitzero"` // zero as long as only the intent stands
 	TokenSHA256    string    `json:"token_sha256,omitempty"`    // hex; see Intent
+
+	// RootForgottenAt is the moment from which on no older root can be found, whoever holds
+	// all files of the vault. Zero where that is when the key was destroyed.
+	RootForgottenAt time.Time `json:"root_forgotten_at,omitzero"`
 }
 
-// OpenURL opens the vault at an address: a path, or file:///path. Invalid if
-// it is neither.
-func OpenURL(address string) (Vault, error) {
-	scheme, _, isURL := strings.Cut(address, "://")
-	if !isURL && address != "" {
-		return Open(address)
+// Settings say where a vault is.
+type Settings struct {
+	// Address is that of the vault: a path, file:///path, or postgres://….
+	Address string
+
+	// Root is the home of the root of a vault in PostgreSQL, postgres://… or file:///path; the
+	// vault's own address where it is empty.
+	Root string
+
+	// Rotation is the longest time until a root that was dropped can't be found any more in
+	// the files of its server; DefaultRotation where it is zero.
+	Rotation time.Duration
+
+	// Log is told what goes wrong in the background; slog.Default where it is nil.
+	Log *slog.Logger
+
+	tracer pgx.QueryTracer // of tests
+}
+
+// DefaultRotation is the least often that old roots are taken out of a server's files.
+const DefaultRotation = 24 * time.Hour
+
+// Report is what a check has found of a vault.
+type Report struct {
+	Installation string
+	Keys         int // that can be opened
+	Tentative    int
+	Records      int
+	Pending      int // of these, whose key is still to be destroyed
+
+	// ForgettingOverdue is since when something that was destroyed may still be found in the
+	// files of the root's server, if that is for longer than it may be.
+	ForgettingOverdue time.Time
+
+	Damage []string // what can't be opened, or doesn't belong there
+}
+
+// OpenAt opens the vault of the settings. Invalid if they name none.
+func OpenAt(ctx context.Context, s Settings) (Vault, error) {
+	if isPostgres(s.Address) {
+		return OpenPostgres(ctx, s)
+	}
+	if s.Root != "" {
+		return nil, video.Errorf(video.Invalid, "A vault in a folder keeps its root in it: the root can have an address of its own only if the vault is at postgres://….")
+	}
+	scheme, _, isURL := strings.Cut(s.Address, "://")
+	if !isURL && s.Address != "" {
+		return Open(s.Address)
 	}
 	// The address itself is not repeated: other kinds may carry a password.
-	u, err := url.Parse(address)
+	u, err := url.Parse(s.Address)
 	if err != nil || scheme != "file" || u.Host != "" || u.Path == "" {
-		return nil, video.Errorf(video.Invalid, "The vault's address must be a path or file:///path, not %q.", scheme+"://…")
+		return nil, video.Errorf(video.Invalid, "The vault's address must be a path, file:///path or postgres://…, not %q.", scheme+"://…")
 	}
 	return Open(u.Path)
 }

@@ -15,12 +15,12 @@ func TestFileVault(t *testing.T) {
 	vaulttest.Run(t, func(t *testing.T) vault.Vault { return vaulttest.New(t) })
 }
 
-func TestOpenURL(t *testing.T) {
+func TestOpenAt(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "vault")
 	id := video.NewID()
 	for _, address := range []string{dir, "file://" + dir} {
-		v, err := vault.OpenURL(address)
+		v, err := vault.OpenAt(t.Context(), vault.Settings{Address: address})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,8 +28,8 @@ func TestOpenURL(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, address := range []string{"", "file://host/path", "file://", "postgres://me:secret@db/vault", "://"} {
-		_, err := vault.OpenURL(address)
+	for _, address := range []string{"", "file://host/path", "file://", "postgres://me:secret@db:port/vault", "://"} {
+		_, err := vault.OpenAt(t.Context(), vault.Settings{Address: address})
 		if err == nil || video.CodeOf(err) != video.Invalid {
 			t.Errorf("%q: %v", address, err)
 		}

@@ -60,6 +60,8 @@ func Run(t *testing.T, open func(t *testing.T) vault.Vault) {
 		{"it belongs to one installation", installation},
 		{"of many installations one gets it", installationAtOnce},
 		{"it is used from the first key on", unused},
+		{"a check counts what is there", checked},
+		{"a new root loses no key", rotated},
 		{"an ended context is unavailable", endedContext},
 		{"a closed vault is unavailable", closed},
 	} {
@@ -393,6 +395,8 @@ func useAll(ctx context.Context, v vault.Vault, id video.ID) map[string]error {
 	_, errs["Installation"] = v.Installation(ctx)
 	errs["SetInstallation"] = v.SetInstallation(ctx, "any", "")
 	_, errs["Unused"] = v.Unused(ctx)
+	_, errs["Check"] = v.Check(ctx)
+	errs["Rotate"] = v.Rotate(ctx)
 	errs["Records"] = nil
 	for _, err := range v.Records(ctx) {
 		errs["Records"] = err
