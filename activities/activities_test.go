@@ -23,6 +23,7 @@ import (
 // Every activity of a life runs twice, as after an answer that was lost: the
 // second time changes nothing.
 func TestEveryActivityMayRunTwice(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	twice := func(what string, run func() error) {
@@ -79,6 +80,7 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 
 // What plays is HLS segments, poster and preview; pieces and sound are gone.
 func TestPackageLeavesOnlyWhatPlays(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.processed()
 	all, err := r.Catalog.Objects(r.ctx, r.id, catalog.Filter{Store: "primary"})
@@ -106,6 +108,7 @@ func TestPackageLeavesOnlyWhatPlays(t *testing.T) {
 
 // A leg that was fenced off while it wrote takes back what it wrote.
 func TestLateWriterTakesBackWhatItWrote(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	_, err := r.SealUpload(r.ctx, r.leg(1))
@@ -131,6 +134,7 @@ func TestLateWriterTakesBackWhatItWrote(t *testing.T) {
 
 // Nothing begins for a video that is paused, ending, or known to the ledger.
 func TestNothingBeginsAgainstTheControlRow(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.processed()
 	row, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(20), State: video.State{Stage: video.Publishing, Paused: true}})
@@ -164,6 +168,7 @@ func TestNothingBeginsAgainstTheControlRow(t *testing.T) {
 
 // Something that turns up after the purge keeps the receipt open.
 func TestReceiptStaysOpenWhileAnythingIsFound(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.processed()
 	end := workflows.DestroyInput{Leg: r.leg(22), Reason: video.ByCancellation, HiddenAt: time.Now()}
@@ -185,6 +190,7 @@ func TestReceiptStaysOpenWhileAnythingIsFound(t *testing.T) {
 
 // The source reads like the file, from any place, in any order.
 func TestSourceReadsLikeTheFile(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	data := bytes.Repeat([]byte("0123456789abcdef"), 40_000)
 	r.uploaded(data, 99_999)
@@ -213,6 +219,7 @@ func TestSourceReadsLikeTheFile(t *testing.T) {
 
 // Only a code and a safe sentence go into the history.
 func TestFailuresCarryTheirCode(t *testing.T) {
+	t.Parallel()
 	for _, code := range video.Codes {
 		err := failure(video.Errorf(code, "A safe sentence.").Because(errors.New("a secret")))
 		told, ok := errors.AsType[*temporal.ApplicationError](err)
@@ -227,6 +234,7 @@ func TestFailuresCarryTheirCode(t *testing.T) {
 
 // A pause is answered only when no gateway holds the upload any more.
 func TestControlWaitsForTheGateway(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	_, ok, err := r.Catalog.Acquire(r.ctx, r.id, "gateway", 300*time.Millisecond)
 	if err != nil || !ok {

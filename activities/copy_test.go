@@ -31,6 +31,7 @@ func down(objectstest.Op, string) error {
 // The backups follow an upload; one that is down stays behind alone, and
 // publication finds only the rest to do.
 func TestCopyAheadOfPublication(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	stored := r.inventory(r.Stores.Primary)
@@ -67,6 +68,7 @@ func TestCopyAheadOfPublication(t *testing.T) {
 }
 
 func TestCopyAheadRestsInAPause(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	_, err := r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(2), State: video.State{Stage: video.Uploading, Paused: true}})
@@ -82,6 +84,7 @@ func TestCopyAheadRestsInAPause(t *testing.T) {
 // Where a store keeps no versions, a copier that was frozen and wakes up late
 // must not take away what a later leg copied under the same key.
 func TestLateCopierLeavesTheCopyOfALaterLeg(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 8<<20) // one segment
 	plain := objectstest.NewMemoryUnversioned("backup-a")

@@ -24,6 +24,7 @@ import (
 
 // Which store has failed goes into the history beside the code.
 func TestFailuresNameThePlace(t *testing.T) {
+	t.Parallel()
 	for place, err := range map[string]error{
 		"backup-a": video.Errorf(video.Unavailable, "It is down.").At("backup-a"), "": video.Errorf(video.Internal, "It failed."),
 	} {
@@ -40,6 +41,7 @@ func TestFailuresNameThePlace(t *testing.T) {
 
 // What ended an activity's context decides what Temporal is told.
 func TestInterruptions(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		why    error
 		passes bool // a failure that is tried again, rather than what the context says

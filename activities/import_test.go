@@ -187,6 +187,7 @@ func (r *rig) killed(leg workflows.Leg, o *origin, at int64) error {
 }
 
 func TestImportInEveryWay(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for name, set := range map[string]func(*origin){
 		"ranges": func(*origin) {}, "no ranges": func(o *origin) { o.ranges = false },
@@ -206,6 +207,7 @@ func TestImportInEveryWay(t *testing.T) {
 }
 
 func TestImportIsTakenUpWhereItStood(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for name, c := range map[string]struct {
 		set   func(*origin)
@@ -237,6 +239,7 @@ func TestImportIsTakenUpWhereItStood(t *testing.T) {
 }
 
 func TestSourceThatIsAnotherOneLater(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for name, c := range map[string]struct{ before, after func(*origin) }{
 		"by its ETag":                 {func(*origin) {}, func(o *origin) { o.etag = `"two"` }},
@@ -259,6 +262,7 @@ func TestSourceThatIsAnotherOneLater(t *testing.T) {
 
 // Before a byte is stored a source may change as it likes.
 func TestSourceThatChangesBeforeItsFirstByteIsStored(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	o := r.importing(-1)
 	primary := r.Stores.Primary
@@ -278,6 +282,7 @@ func TestSourceThatChangesBeforeItsFirstByteIsStored(t *testing.T) {
 }
 
 func TestRefusedSources(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	for name, c := range map[string]struct {
 		announced int64
@@ -302,6 +307,7 @@ func TestRefusedSources(t *testing.T) {
 }
 
 func TestSourceThatIsDown(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.importing(-1).status = 503
 	if got, err := r.Import(r.ctx, r.leg(1)); video.CodeOf(err) != video.Unavailable || got.Rejected != nil {
@@ -311,6 +317,7 @@ func TestSourceThatIsDown(t *testing.T) {
 
 // A pause reaches an import by its lease also where Temporal's word does not.
 func TestPauseEndsAnImport(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	o := r.importing(-1)
 	o.stop.Store(11 << 20)
@@ -349,6 +356,7 @@ func TestPauseEndsAnImport(t *testing.T) {
 // The worker died and its lease runs out: the next attempt waits for that, and
 // what the dead one would still write is refused.
 func TestImportAfterADeadWorker(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	o := r.importing(-1)
 	dead, ok, err := r.Catalog.Acquire(r.ctx, r.id, "dead", time.Second)
@@ -366,6 +374,7 @@ func TestImportAfterADeadWorker(t *testing.T) {
 // A store that fails in between, answers lost included, costs nothing but time,
 // and nothing is left behind.
 func TestImportIntoAnUnreliableStore(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	o := r.importing(-1)
 	var puts atomic.Int32

@@ -70,6 +70,7 @@ func (r *rig) encoded() {
 // The work follows the plan that the probe has left, not the one that this release
 // would make: here one of shorter pieces, and of one rendition more.
 func TestThePlanThatWasKeptIsFollowed(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.sealed()
 	_, err := r.Probe(r.ctx, r.leg(2))
@@ -112,6 +113,7 @@ func TestThePlanThatWasKeptIsFollowed(t *testing.T) {
 // Of two attempts at a probe, by workers of two releases, one plan stays, and both
 // tell the workflow of that one.
 func TestOnePlanOfTwoAttempts(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.sealed()
 	_, err := r.Probe(r.ctx, r.leg(2))
@@ -135,6 +137,7 @@ func TestOnePlanOfTwoAttempts(t *testing.T) {
 // A video with sound is not packaged without it, nor with a piece missing; nothing is
 // dropped then, and with what was missing the work goes on.
 func TestNothingIsPackagedWithoutAPart(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{catalog.KindAudio, catalog.KindPiece} {
 		t.Run(kind, func(t *testing.T) {
 			r := newRig(t)
@@ -156,6 +159,7 @@ func TestNothingIsPackagedWithoutAPart(t *testing.T) {
 
 // What an attempt left with a hole, while the pieces are still there, is made anew.
 func TestAPackageWithAHoleIsMadeAnew(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.sealed()
 	_, err := r.Probe(r.ctx, r.leg(2))
@@ -230,6 +234,7 @@ func TestNothingIsPublishedWithAHole(t *testing.T) {
 // With all of it there the video is published, and a copier that was thought dead and
 // showed something else of its store is put right.
 func TestPublishShowsWhatIsThere(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.whole()
 	verified := r.replica("backup-a").VerifiedAt
@@ -246,6 +251,7 @@ func TestPublishShowsWhatIsThere(t *testing.T) {
 
 // A replica is verified when a listing has shown that it has everything, not before.
 func TestVerifiedIsWhatWasListed(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	r.must(r.CopyAhead(r.ctx, workflows.CopyInput{Leg: r.leg(1)}))
@@ -298,6 +304,7 @@ func (s short) Get(ctx context.Context, key, version string, off, n int64) (io.R
 
 // A copy that fails because of the primary says so, and doesn't call the backup down.
 func TestACopyFailsWhereTheFaultIs(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		harm        func(r *rig)
 		code        video.Code
@@ -336,6 +343,7 @@ func TestACopyFailsWhereTheFaultIs(t *testing.T) {
 
 // A purge that is done twice counts once.
 func TestPurgesAreCountedOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	r.must(r.DestroyKey(r.ctx, r.destroy(1, false)))
@@ -364,6 +372,7 @@ func (s stopping) Put(ctx context.Context, key string, body []byte, o objects.Pu
 // Work that is told to stop when an object lies in the store settles whether it
 // counts: it is in the manifest, or it is gone.
 func TestWhatWasPutIsSettledInACancel(t *testing.T) {
+	t.Parallel()
 	for name, fenced := range map[string]bool{"the worker stops": false, "a pause": true} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)

@@ -52,6 +52,7 @@ func (r *rig) inventories() (all []objects.Inventory) {
 // no reason to end it: nothing is destroyed, removed or taken back, and with the right
 // one the life goes on.
 func TestAnUnknownVideoIsNotEnded(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	r.must(r.CopyAhead(r.ctx, workflows.CopyInput{Leg: r.leg(1)}))
@@ -100,6 +101,7 @@ func TestAnUnknownVideoIsNotEnded(t *testing.T) {
 // A key that the vault lacks is no sign that there is no such video: the work is tried
 // again, as with whatever else is lost, and goes on with the right vault.
 func TestALostKeyEndsNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	right := r.Vault
@@ -118,6 +120,7 @@ func TestALostKeyEndsNothing(t *testing.T) {
 
 // A writer whose commit finds no row leaves what it wrote: the row may be there.
 func TestAWriterLeavesWhatAnUnknownCatalogDoesNotKnow(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	_, err := r.Probe(r.ctx, r.leg(1))
@@ -143,6 +146,7 @@ func TestAWriterLeavesWhatAnUnknownCatalogDoesNotKnow(t *testing.T) {
 
 // What a person asked for needs no catalog; the receipt says what can be known.
 func TestAPersonsDeleteNeedsNoCatalog(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	r.must(r.CopyAhead(r.ctx, workflows.CopyInput{Leg: r.leg(1)}))
@@ -175,6 +179,7 @@ func TestAPersonsDeleteNeedsNoCatalog(t *testing.T) {
 // The row went with a restore while the ledger has the erasure: the receipt is closed
 // all the same, once nothing is found.
 func TestReceiptOfAnErasureWhoseRowIsLost(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	r.must(r.DestroyKey(r.ctx, r.destroy(1, false)))
@@ -198,6 +203,7 @@ func TestReceiptOfAnErasureWhoseRowIsLost(t *testing.T) {
 
 // Before the key is destroyed no purge begins, whatever the catalog says.
 func TestNothingIsPurgedBeforeTheKeyIsDestroyed(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.uploaded(clip(t), 100_000)
 	before := r.inventories()
@@ -214,6 +220,7 @@ func TestNothingIsPurgedBeforeTheKeyIsDestroyed(t *testing.T) {
 
 // A run that is behind its row learns where the life stands.
 func TestControlSaysHowMuchFurtherTheRowIs(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.processed()
 	held := video.State{Stage: video.Reviewing, Paused: true, Held: true}
@@ -243,6 +250,7 @@ func TestControlSaysHowMuchFurtherTheRowIs(t *testing.T) {
 
 // Nor is it published when its cancel is taken back, if it was a draft before.
 func TestRowsKnowThatACanceledVideoWasADraft(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	canceled := workflows.ControlInput{Leg: r.leg(9), State: video.State{Stage: video.Canceled, Ending: video.ByCancellation}, WasDraft: true, DecidedBy: "somebody"}
 	_, err := r.Control(r.ctx, canceled)
@@ -267,6 +275,7 @@ func TestRowsKnowThatACanceledVideoWasADraft(t *testing.T) {
 
 // What the workflow says of a life is what readers see; what it doesn't speak of stays.
 func TestControlProjects(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	r.must(r.Catalog.Enter(r.ctx, fence(r.leg(1)), func(v *catalog.Video) { v.PublishAt = at }))

@@ -13,6 +13,7 @@ import (
 
 // What arrives must be what was announced, where anything was.
 func TestSealUploadComparesHashes(t *testing.T) {
+	t.Parallel()
 	file := []byte("what arrives")
 	sum, other := sha256.Sum256(file), sha256.Sum256([]byte("something else"))
 	for name, c := range map[string]struct{ announced, file, code string }{

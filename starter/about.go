@@ -19,14 +19,13 @@ type about struct {
 	Reviewers     []string      `help:"Names of the reviewers."`
 	KeepDraft     bool          `name:"keep-draft" help:"Keep the video as a draft when it is canceled."`
 	AllowDownload bool          `name:"allow-download" help:"Let people download it."`
-	Protect       bool          `help:"Refuse copies of it that others upload after it was deleted."`
 }
 
 func (a about) newVideo(source client.Source) (client.NewVideo, error) {
 	n := client.NewVideo{
 		Title: a.Title, Caption: a.Caption, Hashtags: a.Hashtags, Music: a.Music, Visibility: a.Visibility,
 		Review: a.Review, Reviewers: a.Reviewers, KeepDraft: a.KeepDraft, AllowDownload: a.AllowDownload,
-		Protect: a.Protect, Source: source,
+		Source: source,
 	}
 	if a.PublishAt != "" {
 		at, err := time.Parse(time.RFC3339, a.PublishAt)

@@ -149,8 +149,9 @@ func (o *opened) drain(stopped, failed context.Context) {
 func (o *opened) serve(ctx context.Context, listener net.Listener) error {
 	g := o.gateway
 	// No timeout for whole requests: an upload and a stream of events may take
-	// hours. Whoever sends slowly is bounded by the head's timeout, and by the
-	// gateway, which expects an upload's bytes to move.
+	// hours. The head of a request has its time here; for the rest the gateway sets
+	// deadlines that move with progress: for bodies that don't come, and for answers
+	// that nobody reads.
 	server := &http.Server{Handler: g.Handler(), TLSConfig: o.tls, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
 	stopped := ctx
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))

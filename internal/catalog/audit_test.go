@@ -173,6 +173,7 @@ func (b *bench) adopt(t *testing.T, place string, at time.Time) {
 
 // A large catalog may lose one in a hundred of the rows that were seen.
 func TestBrakeOfALargeCatalog(t *testing.T) {
+	t.Parallel()
 	b := &bench{url: databases["sqlite"](t)}
 	b.Catalog = open(t, b.url)
 	_, err := b.raw(t).Exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)

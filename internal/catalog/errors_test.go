@@ -14,6 +14,7 @@ import (
 // Time that runs out between two statements of a transaction is no fault of ours: what was
 // asked can be asked again.
 func TestATransactionThatIsCutOffCanBeTriedAgain(t *testing.T) {
+	t.Parallel()
 	c, err := Open(t.Context(), "sqlite://"+t.TempDir()+"/catalog.db")
 	if err != nil {
 		t.Fatal(err)

@@ -73,9 +73,18 @@ type report struct {
 	Stores   []Store `json:"stores"`
 }
 
+func skipIfShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a server that takes seconds to start")
+	}
+}
+
 // Start runs the parts that are named, or all, and returns when they are ready.
+// Under -short, which is for the quick tests alone, the test is skipped.
 func Start(t testing.TB, parts ...string) *Stack {
 	t.Helper()
+	skipIfShort(t)
 	s := &Stack{dir: t.TempDir(), binary: binary(t), parts: map[string]*part{}}
 	t.Cleanup(func() { s.stop(t) })
 	if err := s.start(expand(parts)); err != nil {

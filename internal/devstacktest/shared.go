@@ -18,6 +18,7 @@ type Shared struct {
 // Start returns the stack, which runs the parts that its first caller named.
 func (s *Shared) Start(t testing.TB, parts ...string) *Stack {
 	t.Helper()
+	skipIfShort(t)
 	if s.stack != nil {
 		return s.stack
 	}

@@ -12,6 +12,7 @@ import (
 var everybody = []string{"", "other", "owner", people.OperatorName, "reviewer"}
 
 func TestWhoSeesWhat(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	const yes, none, gone = 200, 404, 410
 	insiders := []int{none, none, yes, yes, none}
@@ -47,6 +48,7 @@ func TestWhoSeesWhat(t *testing.T) {
 }
 
 func TestWhatWasNeverThere(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, id := range []string{string(video.NewID()), "abc", strings.Repeat("A", 26), "..%2f..", "%00"} {
 		for _, who := range everybody {
@@ -60,6 +62,7 @@ func TestWhatWasNeverThere(t *testing.T) {
 }
 
 func TestWhoMayCommand(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, row := range []struct {
 		method, command string
@@ -104,6 +107,7 @@ func TestWhoMayCommand(t *testing.T) {
 }
 
 func TestWrongCredentials(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := string(s.in(video.Published, "public"))
 	for _, header := range []string{"Bearer", "Bearer dev:", "Bearer x", "Basic dev:me", "Bearer dev:a b", "Bearer dev:" + strings.Repeat("a", 65)} {
@@ -120,6 +124,7 @@ func TestWrongCredentials(t *testing.T) {
 }
 
 func TestSessions(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	in := s.request("", "GET", "/signin?user=owner&next=/watch/x", "")
 	set := in.header.Get("Set-Cookie")

@@ -70,21 +70,9 @@ func (g *Gateway) problemResponse() *huma.Response {
 	}
 }
 
-// withoutDeadline is embedded in what a request says. Once the body has been read, it
-// lifts huma's deadline for that, which would otherwise cancel the request while a
-// command takes hold.
-type withoutDeadline struct{}
-
-// Resolve implements huma.Resolver.
-func (*withoutDeadline) Resolve(ctx huma.Context) []error {
-	_ = ctx.SetReadDeadline(time.Time{}) // it fails where there is none
-	return nil
-}
-
 // ByID is a request about one video. Huma passes over embedded fields that are
 // not exported: hence the capitals here and at Page.
 type ByID struct {
-	withoutDeadline
 	ID string `path:"id" doc:"Of the video"`
 }
 
@@ -92,7 +80,6 @@ type videoAnswer struct{ Body video.Video }
 
 func (g *Gateway) registerVideos() {
 	type newVideo struct {
-		withoutDeadline
 		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"Within 24 hours the same key makes the same video, however often it is sent; with another body it is a conflict"`
 		Body creation.NewVideo
 	}
@@ -211,7 +198,6 @@ func (g *Gateway) answerCommand(ctx context.Context, in ByID, c video.Command, b
 
 // Page is where a list goes on.
 type Page struct {
-	withoutDeadline
 	Cursor string `query:"cursor" doc:"next_cursor of the page before"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
 }

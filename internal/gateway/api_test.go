@@ -20,6 +20,7 @@ import (
 )
 
 func TestCreate(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	at := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	body := fmt.Sprintf(`{"title":"Waves","caption":"at #sea","hashtags":["#sea","sun"],"music":"Debussy","visibility":"unlisted",
@@ -53,6 +54,7 @@ func TestCreate(t *testing.T) {
 }
 
 func TestTheShapeIsWhole(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	for _, who := range []string{"", "owner"} {
@@ -80,6 +82,7 @@ func TestTheShapeIsWhole(t *testing.T) {
 }
 
 func TestBadRequests(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for body, want := range map[string]struct {
 		code video.Code
@@ -129,6 +132,7 @@ func TestBadRequests(t *testing.T) {
 }
 
 func TestIdempotencyKey(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	send := func(who, key, body string) answer {
 		return s.request(who, "POST", "/v1/videos", body, "Idempotency-Key", key)
@@ -146,6 +150,7 @@ func TestIdempotencyKey(t *testing.T) {
 }
 
 func TestReadsWorkWhileTemporalIsDown(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Uploading, "public")
 	upload := *s.video(s.request("owner", "GET", "/v1/videos/"+string(id), ""), 200).Upload.URL
@@ -180,6 +185,7 @@ func TestReadsWorkWhileTemporalIsDown(t *testing.T) {
 }
 
 func TestACommandStartsALifeThatACrashKeptBack(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.lives.setDown(true)
 	id := s.made("owner", `{}`).ID
@@ -190,6 +196,7 @@ func TestACommandStartsALifeThatACrashKeptBack(t *testing.T) {
 }
 
 func TestCommandsAnswerWithWhatTookHold(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := string(s.in(video.Processing, "public"))
 	do := func(c, body string) video.Video {
@@ -218,6 +225,7 @@ func TestCommandsAnswerWithWhatTookHold(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	public := s.in(video.Published, "public")
 	s.in(video.Published, "unlisted")
@@ -263,6 +271,7 @@ func TestLists(t *testing.T) {
 }
 
 func TestReceipt(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	path := "/v1/receipts/" + string(id)
@@ -285,6 +294,7 @@ func TestReceipt(t *testing.T) {
 
 // The documents are made at the first request: several may be the first.
 func TestOpenAPIForManyAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, path := range []string{"/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml"} {
 		answers := make([]answer, 4)
@@ -302,6 +312,7 @@ func TestOpenAPIForManyAtOnce(t *testing.T) {
 }
 
 func TestOpenAPI(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	got := s.request("", "GET", "/openapi.json", "")
 	var document struct {
@@ -346,6 +357,7 @@ func TestOpenAPI(t *testing.T) {
 }
 
 func TestPanicsTellNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /", func(http.ResponseWriter, *http.Request) { panic("secret insides") })
@@ -358,6 +370,7 @@ func TestPanicsTellNothing(t *testing.T) {
 }
 
 func TestCrossOriginProgramsMayUseTokens(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, func(s *Settings) { s.DevAnywhere = true })
 	got := s.request("", "OPTIONS", "/v1/videos", "", "Origin", "https://app.example", "Access-Control-Request-Method", "POST")
 	if got.status != 204 || got.header.Get("Access-Control-Allow-Origin") != "*" || got.header.Get("Access-Control-Allow-Credentials") != "" {
@@ -366,6 +379,7 @@ func TestCrossOriginProgramsMayUseTokens(t *testing.T) {
 }
 
 func TestTheKeyDiesBeforeTheRow(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	if _, err := s.vault.Destroy(t.Context(), vault.Intent{ID: id, Reason: "deleted"}); err != nil {
@@ -377,6 +391,7 @@ func TestTheKeyDiesBeforeTheRow(t *testing.T) {
 }
 
 func TestACommandMayTakeItsTime(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := string(s.in(video.Processing, "public"))
 	s.lives.slow = 6 * time.Second // longer than a body may take to arrive

@@ -41,6 +41,7 @@ func fields[T any](of map[string]T) []string {
 // Go's client says everything that the document lets a program say of a new video,
 // and nothing else; so does what it sends with a command.
 func TestTheClientSaysWhatTheDocumentDescribes(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	schemas := s.schemas()
 	now := time.Now()
@@ -71,6 +72,7 @@ func TestTheClientSaysWhatTheDocumentDescribes(t *testing.T) {
 
 // What the gateway answers is what the client reads, and what the document describes.
 func TestTheClientReadsWhatTheDocumentDescribes(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	me, err := client.New(s.url, "dev:owner")
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 )
 
 func TestUnknownCommand(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Uploading, "public")
 	of := "/v1/videos/" + string(id)

@@ -56,6 +56,7 @@ func (s *site) unzip(a answer) string {
 }
 
 func TestPagesAndJSONAreCompressed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	for range 5 { // a profile of one is short
@@ -85,6 +86,7 @@ func TestPagesAndJSONAreCompressed(t *testing.T) {
 
 // Small answers, video and what belongs to it, and uploads are sent as they are.
 func TestWhatIsNotCompressed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	s.packaged(id)
@@ -103,6 +105,7 @@ func TestWhatIsNotCompressed(t *testing.T) {
 
 // An event is sent when it happens, also to those who accept compressed answers.
 func TestEventsAreNotHeldBackToBeCompressed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	for _, path := range []string{"/v1/events?id=" + string(id), "/v1/videos/" + string(id) + "/events"} {
@@ -135,6 +138,7 @@ func (s *site) stream(path string) (*http.Response, error) {
 // A page names its assets by their content, so that browsers keep them; by their plain
 // names they are asked for each time.
 func TestAssetsAreNamedByTheirContent(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	page := string(s.request("", "GET", "/watch/"+string(id), "").body)
@@ -168,6 +172,7 @@ func TestAssetsAreNamedByTheirContent(t *testing.T) {
 
 // Each encoding of an asset has its own tag; ranges are of the plain content.
 func TestAssetsAreCompressed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	const path = "/assets/watch.js"
 	plain, small := s.plainly("GET", path), s.plainly("GET", path, "Accept-Encoding", "gzip, br")

@@ -207,6 +207,7 @@ func typeOfJSON(value any) string {
 
 // A judge who lets everything pass would be none.
 func TestConformanceNotices(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	good := s.made("owner", `{"hashtags":["sea"],"source":{"size":5}}`)
 	text, err := json.Marshal(good)
@@ -237,6 +238,7 @@ func TestConformanceNotices(t *testing.T) {
 
 // What the document says of who may ask is what is so.
 func TestOpenAPISecurity(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	optional := map[string]bool{}
 	for path, item := range s.api.OpenAPI().Paths {

@@ -32,6 +32,7 @@ func (s *site) under(host, method, path string, headers ...string) answer {
 // In development mode any page that a developer visits could do all things in anybody's
 // name, would the server let it.
 func TestDevelopmentModeIsForPagesOfThisMachine(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	s.packaged(id)
@@ -64,6 +65,7 @@ func TestDevelopmentModeIsForPagesOfThisMachine(t *testing.T) {
 }
 
 func TestDevelopmentModeOpened(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, func(s *Settings) { s.DevAnywhere = true })
 	if got := s.under("reels.example", "GET", "/v1/me/videos", "Authorization", "Bearer dev:me", "Origin", "https://app.example"); got.status != 200 ||
 		got.header.Get("Access-Control-Allow-Origin") != "*" {
@@ -72,6 +74,7 @@ func TestDevelopmentModeOpened(t *testing.T) {
 }
 
 func TestDevelopmentModeUnderItsPublicName(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, func(s *Settings) { s.PublicURL = "https://reels.example" })
 	if got := s.under("reels.example", "GET", "/"); got.status != 200 {
 		t.Errorf("under its public name: %d %s", got.status, got.body)
@@ -80,6 +83,7 @@ func TestDevelopmentModeUnderItsPublicName(t *testing.T) {
 
 // Links, the Location of uploads, redirects and cookies follow one rule.
 func TestBehindProxies(t *testing.T) {
+	t.Parallel()
 	proxies := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	said := []string{"X-Forwarded-Proto", "https", "X-Forwarded-Host", "reels.example"}
 	for what, row := range map[string]struct {
@@ -121,6 +125,7 @@ func TestBehindProxies(t *testing.T) {
 
 // What only those who work with a video need is not for everybody who watches it.
 func TestWhatStrangersLearn(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.made("owner", `{"review":true,"keep_draft":true,"reviewers":["reviewer"]}`).ID
 	s.move(id, video.Published)
@@ -137,6 +142,7 @@ func TestWhatStrangersLearn(t *testing.T) {
 // Whoever makes up an address of playback learns from the answer no more than from the
 // video's own.
 func TestMadeUpAddressesTellNothing(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	never := string(video.NewID())
 	for _, stage := range []video.Stage{video.Uploading, video.Draft, video.Reviewing, video.Scheduled, video.Canceled, video.Rejected} {
@@ -153,6 +159,7 @@ func TestMadeUpAddressesTellNothing(t *testing.T) {
 
 // Behind a proxy that writes another Host it is the name that people used which counts.
 func TestDevelopmentModeHeedsWhatProxiesSay(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, func(s *Settings) {
 		s.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
 	})

@@ -70,6 +70,7 @@ func (s *site) await(events <-chan event) event {
 }
 
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	stranger, owner := s.listen("", id), s.listen("owner", id)
@@ -118,6 +119,7 @@ func TestEvents(t *testing.T) {
 
 // One stream tells of several videos, and lasts until none of them is left to see.
 func TestOneStreamOfSeveralVideos(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	public, private := s.in(video.Published, "public"), s.in(video.Published, "private")
 	events := s.follow(t.Context(), "", "/v1/events?id="+string(public)+"&id="+string(private)+"&id="+string(public)+"&id=nonsense")
@@ -145,6 +147,7 @@ func TestOneStreamOfSeveralVideos(t *testing.T) {
 
 // Nobody holds connections without end: ten streams a person, twenty an address.
 func TestStreamsAreCounted(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	for as, most := range map[string]int{"owner": streamsAPerson, "": streamsAnAddress} {
@@ -172,6 +175,7 @@ func TestStreamsAreCounted(t *testing.T) {
 }
 
 func TestRates(t *testing.T) {
+	t.Parallel()
 	r, id, at := newProgressRates(), video.NewID(), time.Now()
 	if _, known := r.observe(id, video.Uploading, 0, at); known {
 		t.Error("a rate from one observation")

@@ -35,6 +35,7 @@ import (
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/fetch"
 	"github.com/reelflow/reelflow/internal/gateway/creation"
+	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
 	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/internal/gateway/pages"
@@ -91,6 +92,7 @@ type Gateway struct {
 	reads      *people.Rates
 	unanswered *unanswered
 	health     health
+	bounds     *deadlines.Bounds // of every request
 	metadata   metadataParser
 	handler    http.Handler
 	patterns   []string // of all routes
@@ -111,7 +113,7 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 		return nil, err
 	}
 	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, log: log,
-		followers: newFollowers(), progress: newProgressRates(), unanswered: newUnanswered(), metadata: newMetadataParser(),
+		followers: newFollowers(), progress: newProgressRates(), unanswered: newUnanswered(), metadata: newMetadataParser(), bounds: deadlines.Usual(),
 		commands: people.NewRates(s.Limits.Commands), reads: people.NewRates(s.Limits.Reads)}
 	if err := g.makeRooms(pepper); err != nil {
 		return nil, err

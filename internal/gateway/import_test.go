@@ -9,6 +9,7 @@ import (
 
 // An import is a video without an address to upload to; its source is nobody's to see.
 func TestImport(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	const request = `{"title":"Waves","source":{"url":"https://example.org/waves.mp4?token=geheim"}}`
 	answer := s.request("owner", "POST", "/v1/videos", request)

@@ -21,6 +21,7 @@ func (s *site) limited(a answer, says string) {
 }
 
 func TestTooFast(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, func(s *Settings) { s.Limits = Limits{Creates: 3, Commands: 4, Reads: 5} })
 	id := string(s.made("owner", `{}`).ID)
 	upload := *s.video(s.request("owner", "GET", "/v1/videos/"+id, ""), 200).Upload.URL
@@ -56,6 +57,7 @@ func TestTooFast(t *testing.T) {
 }
 
 func TestQuotas(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, func(s *Settings) { s.Limits = Limits{Uploads: 2, Bytes: 2 << 20} })
 	first := s.made("owner", `{"source":{"size":1000}}`)
 	s.made("owner", `{"source":{"size":1000}}`)
@@ -98,6 +100,7 @@ func (s *site) newest(who string) video.ID {
 }
 
 func TestRepeatsAreNoMore(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, func(s *Settings) { s.Limits = Limits{Uploads: 1} })
 	send := func(body string) answer {
 		return s.request("owner", "POST", "/v1/videos", body, "Idempotency-Key", "k")
@@ -110,6 +113,7 @@ func TestRepeatsAreNoMore(t *testing.T) {
 }
 
 func TestTusKeys(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	send := func(length, meta string) answer {
 		return s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", length, "Upload-Metadata", meta, "Idempotency-Key", "k")

@@ -32,6 +32,7 @@ func mutants() (n int, seed uint64) {
 // Whatever somebody sends: it is never our fault, nothing of another person's is
 // changed, and nothing of it is shown.
 func TestMutatedRequests(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	faults := errorsOf{make(chan string, 100)}
 	s.Gateway.log = faults.log()

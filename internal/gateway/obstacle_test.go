@@ -22,6 +22,7 @@ import (
 // What a real server says of a life that can't answer, and that a signal is kept in
 // each of these states.
 func TestObstaclesOfTemporal(t *testing.T) {
+	t.Parallel()
 	c := temporalOf(t)
 	lives := temporalLives{c}
 	begin := func() video.ID {
@@ -102,6 +103,7 @@ func TestObstaclesOfTemporal(t *testing.T) {
 // command, while its last poll is still young. A worker that has taken it, frozen or not,
 // is there, and so is one that has taken another task since.
 func TestNoWorkerIsKnownByTheTaskThatNobodyTakes(t *testing.T) {
+	t.Parallel()
 	address := devstacktest.Start(t, devstacktest.Temporal).Temporal
 	c, workers := dial(t, address), dial(t, address)
 	register(t, c)

@@ -28,6 +28,7 @@ func (s *site) browse(as, path string) answer {
 var ownPages = []string{"/upload", "/videos", "/drafts"}
 
 func TestOwnPagesLeadToSignInAndBack(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := string(s.in(video.Uploading, "public"))
 	for _, page := range append(slices.Clone(ownPages), "/upload?video="+id, "/videos?stage=published") {
@@ -43,6 +44,7 @@ func TestOwnPagesLeadToSignInAndBack(t *testing.T) {
 
 // What a page shows is one person's: nobody may keep it, and nothing in it comes from elsewhere.
 func TestOwnPagesAreNotKept(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, page := range ownPages {
 		got := s.browse("owner", page)
@@ -66,6 +68,7 @@ func TestOwnPagesAreNotKept(t *testing.T) {
 }
 
 func TestOwnPagesShowTheirOwnOnly(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	published, draft := string(s.in(video.Published, "public")), string(s.in(video.Draft, "public"))
 	for _, who := range []string{"somebody", people.OperatorName} {
@@ -91,6 +94,7 @@ func TestOwnPagesShowTheirOwnOnly(t *testing.T) {
 }
 
 func TestListsOfManyGoOn(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	const many = 25
 	for range many {
@@ -116,6 +120,7 @@ func TestListsOfManyGoOn(t *testing.T) {
 }
 
 func TestUploadPageKnowsTheLimit(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	if body := string(s.browse("owner", "/upload").body); !strings.Contains(body, `data-max-bytes="1048576"`) || !strings.Contains(body, "1.0 MB") {
 		t.Error("the page does not say how large a file may be")
@@ -124,6 +129,7 @@ func TestUploadPageKnowsTheLimit(t *testing.T) {
 
 // An upload is gone on with by its owner, for as long as bytes are missing.
 func TestUploadPageGoesOn(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.made("owner", `{"title":"Waves","source":{"size":10}}`)
 	page := "/upload?video=" + string(v.ID)
@@ -143,6 +149,7 @@ func TestUploadPageGoesOn(t *testing.T) {
 
 // The pictures of one's own videos show in every stage in which they can be watched.
 func TestOwnListsShowPosters(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	posters := map[video.ID][]byte{}
 	for _, id := range []video.ID{s.in(video.Published, "private"), s.in(video.Reviewing, "public"), s.in(video.Scheduled, "public"), s.in(video.Published, "public")} {
@@ -164,6 +171,7 @@ func TestOwnListsShowPosters(t *testing.T) {
 
 // Whoever follows a link that is not for everybody comes back to it by signing in.
 func TestSigningInLeadsBack(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	private := "/watch/" + string(s.in(video.Published, "private"))
 	for page, back := range map[string]string{private: private, "/@owner?cursor=": "/@owner?cursor=", "/": "", "/signin": ""} {
@@ -181,6 +189,7 @@ func TestSigningInLeadsBack(t *testing.T) {
 
 // A dead end shows inside the frames of other sites as well, where no other page does.
 func TestDeadEndsOfEmbeds(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for path, status := range map[string]int{
 		"/embed/" + string(s.in(video.Published, "public")):  200,

@@ -93,6 +93,7 @@ func (s *site) ok(address string) []byte {
 }
 
 func TestPlaying(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	film := s.packaged(id)
@@ -126,6 +127,7 @@ func TestPlaying(t *testing.T) {
 }
 
 func TestWhatMayBeCached(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	s.packaged(id)
@@ -151,6 +153,7 @@ func TestWhatMayBeCached(t *testing.T) {
 }
 
 func TestADeletionEndsPlaying(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	s.packaged(id)
@@ -170,6 +173,7 @@ func TestADeletionEndsPlaying(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id, other := s.in(video.Published, "private"), s.in(video.Published, "private")
 	s.packaged(id)
@@ -195,6 +199,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestDownload(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.made("owner", `{"allow_download":true,"source":{"filename":"wäves.mp4","content_type":"text/html"}}`).ID
 	s.move(id, video.Published)
@@ -218,6 +223,7 @@ func TestDownload(t *testing.T) {
 }
 
 func TestTheOwnerPreviews(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Reviewing, "public")
 	s.refusal(s.request("owner", "GET", "/v1/videos/"+string(id)+"/playback", ""), video.Conflict)
@@ -229,6 +235,7 @@ func TestTheOwnerPreviews(t *testing.T) {
 
 // Whoever may watch a video sees its picture in lists; nobody else is given an address.
 func TestPostersInListsAreForWhoeverSeesThem(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "private")
 	film := s.packaged(id)

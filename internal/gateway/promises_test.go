@@ -50,6 +50,7 @@ func (s *site) within(limit time.Duration, ask func()) {
 }
 
 func TestDeleteWhateverStateTheWorkflowIsIn(t *testing.T) {
+	t.Parallel()
 	states := obstacles()
 	states["Temporal is down"] = nil
 	for name, why := range states {
@@ -111,6 +112,7 @@ func (s *site) refusalStatus(who, path string, want int) {
 
 // The gateway that hid it died before it could tell anybody, and the life had not even begun.
 func TestAnotherGatewayTells(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.lives.setDown(true)
 	unstarted := s.made("owner", `{}`).ID
@@ -134,6 +136,7 @@ func TestAnotherGatewayTells(t *testing.T) {
 // Signals cost something and a run takes only so many: what Temporal has recorded is
 // repeated ever more seldom, and what it could not is not given up.
 func TestAPromiseIsToldEverMoreSeldom(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.lives.stick(obstacles()["paused"])
 	id := s.in(video.Published, "public")
@@ -181,6 +184,7 @@ func TestAPromiseIsToldEverMoreSeldom(t *testing.T) {
 }
 
 func TestCancelWhateverStateTheWorkflowIsIn(t *testing.T) {
+	t.Parallel()
 	states := obstacles()
 	states["Temporal is down"] = nil
 	for name, why := range states {
@@ -227,6 +231,7 @@ func TestCancelWhateverStateTheWorkflowIsIn(t *testing.T) {
 }
 
 func TestACancelThatTheLifeRefuses(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Uploading, "public")
 	s.lives.refuse = video.Errorf(video.Conflict, "The video can't take it.")
@@ -241,6 +246,7 @@ func TestACancelThatTheLifeRefuses(t *testing.T) {
 // One that has been accepted is on record in Temporal: it needs no signal, however long
 // it takes to hold.
 func TestACancelThatTakesItsTime(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Uploading, "public")
 	s.lives.slow = 2 * acceptPatience
@@ -251,6 +257,7 @@ func TestACancelThatTakesItsTime(t *testing.T) {
 }
 
 func TestWhyACommandIsNotAnswered(t *testing.T) {
+	t.Parallel()
 	for name, why := range obstacles() {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t)
@@ -285,6 +292,7 @@ func TestWhyACommandIsNotAnswered(t *testing.T) {
 // What is so already is answered from the row: clients that repeat themselves use up
 // nothing that an operator's command needs.
 func TestRepeatedCommandsAskNoWorkflow(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	deleted, paused, approved := s.in(video.Published, "public"), s.in(video.Processing, "public"), s.in(video.Reviewing, "public")
 	held := s.in(video.Published, "public")
@@ -322,6 +330,7 @@ func TestRepeatedCommandsAskNoWorkflow(t *testing.T) {
 // A pause that nobody waited for may still take hold: a resume after it is no repetition,
 // whatever the row shows.
 func TestAResumeAfterAPauseThatWasNotAnswered(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Processing, "public")
 	s.lives.stick(obstacles()["no worker"])
@@ -335,6 +344,7 @@ func TestAResumeAfterAPauseThatWasNotAnswered(t *testing.T) {
 }
 
 func TestAReviewerSeesWhatTheyDecided(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Reviewing, "public")
 	if v := s.video(s.request("reviewer", "POST", "/v1/videos/"+string(id)+"/approve", ""), 200); v.Stage != video.Scheduled {
@@ -343,6 +353,7 @@ func TestAReviewerSeesWhatTheyDecided(t *testing.T) {
 }
 
 func TestOverdueWithoutTheWorkflow(t *testing.T) {
+	t.Parallel()
 	s := newSiteOf(t, func(s *Settings) { s.Policy.DeleteGrace, s.Policy.OverdueAfter = time.Hour, time.Hour })
 	now := time.Now()
 	past, soon := now.Add(-3*time.Hour), now.Add(-90*time.Minute)
@@ -370,6 +381,7 @@ func TestOverdueWithoutTheWorkflow(t *testing.T) {
 
 // What its people see of a video in trouble, and nobody else.
 func TestTroubleIsForInsiders(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	row, err := s.catalog.ControlOf(t.Context(), id)

@@ -11,6 +11,7 @@ import (
 // A reviewer's decision is answered with what has become of the video, and stays to be
 // seen by whoever decided until it is published; nobody else is told of it.
 func TestReviewersSeeWhatBecameOfTheirDecision(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, row := range []struct {
 		command string
@@ -47,6 +48,7 @@ func TestReviewersSeeWhatBecameOfTheirDecision(t *testing.T) {
 
 // What a reviewer writes reaches the author, and nobody but the two and operators.
 func TestRejectionsCarryAComment(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.made("owner", `{"reviewers":["reviewer"],"source":{"size":1000}}`)
 	s.move(v.ID, video.Reviewing)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/gateway/requests"
@@ -32,7 +31,7 @@ func (g *Gateway) routes() (http.Handler, error) {
 	g.uploads.Register(mux)
 	g.patterns = mux.patterns
 	handler := g.withHeaders(g.withOwnHost(g.withReadLimit(g.withNotFound(mux.ServeMux))))
-	return requests.Logged(g.log, g.origins().WithOrigin(g.people.WithCaller(g.withRecovery(handler)))), nil
+	return g.bounds.On(requests.Logged(g.log, g.origins().WithOrigin(g.people.WithCaller(g.withRecovery(handler))))), nil
 }
 
 // routeTable is a mux that knows what it was told: so that every route can be
@@ -105,9 +104,6 @@ func (s *statusOnly) WriteHeader(status int)      { s.status = status }
 // API with a token: without credentials mode their requests carry no cookie.
 func (g *Gateway) withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Uploads and streams set deadlines of their own, which stay with the
-		// connection: the request after them must not die of one.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		if strings.HasPrefix(r.URL.Path+"/", uploads.Path) {

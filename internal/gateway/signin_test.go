@@ -42,6 +42,7 @@ func (s *site) by(fake *issuertest.Issuer, c claims, method, path, body string, 
 }
 
 func TestTokensOfAnIssuer(t *testing.T) {
+	t.Parallel()
 	s, fake := newIssuedSite(t)
 	ann := claims{"sub": "ann", "preferred_username": "first"}
 	v := s.video(s.by(fake, ann, "POST", "/v1/videos", `{"title":"Waves"}`), 201)
@@ -66,6 +67,7 @@ func TestTokensOfAnIssuer(t *testing.T) {
 }
 
 func TestUploadsNeedNoIssuer(t *testing.T) {
+	t.Parallel()
 	s, fake := newIssuedSite(t)
 	made := s.by(fake, claims{"sub": "ann"}, "POST", "/v1/uploads/", "", "Tus-Resumable", "1.0.0", "Upload-Length", "11")
 	if made.status != 201 {
@@ -89,6 +91,7 @@ func TestUploadsNeedNoIssuer(t *testing.T) {
 }
 
 func TestAnIssuerThatIsDownFromTheStart(t *testing.T) {
+	t.Parallel()
 	s, fake := newIssuedSite(t)
 	fake.SetDown(true)
 	got := s.by(fake, claims{"sub": "ann"}, "GET", "/v1/me/videos", "")
@@ -102,6 +105,7 @@ func TestAnIssuerThatIsDownFromTheStart(t *testing.T) {
 }
 
 func TestOddSubjectsGetNames(t *testing.T) {
+	t.Parallel()
 	s, fake := newIssuedSite(t)
 	names := map[string]bool{}
 	for _, sub := range []string{"https://login.example/users/1", "https://login.example/users/2", strings.Repeat("x", 200), "two words", "auth0|1"} {
@@ -146,6 +150,7 @@ func (s *site) visit(browser *http.Client, path string) (int, string, *url.URL) 
 }
 
 func TestSignInByAnIssuer(t *testing.T) {
+	t.Parallel()
 	s, fake := newIssuedSite(t)
 	fake.SignedIn(claims{"sub": "ann"})
 	browser := s.browser()
@@ -185,6 +190,7 @@ func TestSignInByAnIssuer(t *testing.T) {
 }
 
 func TestSignInsThatFail(t *testing.T) {
+	t.Parallel()
 	s, fake := newIssuedSite(t)
 	fake.SignedIn(nil)
 	browser := s.browser()
@@ -222,6 +228,7 @@ func TestSignInsThatFail(t *testing.T) {
 }
 
 func TestPagesWithoutAClient(t *testing.T) {
+	t.Parallel()
 	fake := issuertest.New(t)
 	s := newSiteOf(t, func(s *Settings) { s.Auth, s.Issuer = fake.URL, issuer.Settings{Audience: "reelflow"} })
 	s.refusal(s.request("", "GET", "/signin", ""), video.NotFound)
@@ -229,12 +236,14 @@ func TestPagesWithoutAClient(t *testing.T) {
 }
 
 func TestNobodyComesBackToDevelopmentMode(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.refusal(s.request("", "GET", "/signin/callback", ""), video.NotFound)
 }
 
 // A stream may last for hours: it must not outlive the token that it was opened with.
 func TestStreamsEndWithTheirTokens(t *testing.T) {
+	t.Parallel()
 	s, fake := newIssuedSite(t)
 	v := s.video(s.by(fake, claims{"sub": "ann"}, "POST", "/v1/videos", "{}"), 201)
 	// A minute of leeway is granted: this has two seconds left.

@@ -37,7 +37,6 @@ func newSite(t *testing.T) *site { return newSiteOf(t, func(*Settings) {}) }
 // newSiteOf is a site with other settings than the usual.
 func newSiteOf(t *testing.T, change func(*Settings)) *site {
 	t.Helper()
-	t.Parallel()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	c, err := catalog.Open(t.Context(), catalogtest.URL(t))
 	if err != nil {

@@ -83,6 +83,7 @@ func commanded(ctx context.Context, lives Lives, id video.ID, c video.Command, r
 }
 
 func TestLivesInTests(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	livesSuite(t, s.lives, func(id video.ID) {
 		row := catalog.Video{ID: id, Owner: "somebody", Visibility: "public", Stage: video.Uploading}
@@ -97,6 +98,7 @@ func TestLivesInTests(t *testing.T) {
 }
 
 func TestLivesOfTemporal(t *testing.T) {
+	t.Parallel()
 	c := temporalOf(t)
 	startWorker(t, c, obedient)
 	lives := temporalLives{c}
@@ -161,6 +163,7 @@ func register(t *testing.T, c client.Client) {
 }
 
 func TestTemporalOutOfReach(t *testing.T) {
+	t.Parallel()
 	c, err := client.NewLazyClient(client.Options{HostPort: "127.0.0.1:1", Logger: log.NewStructuredLogger(discard())})
 	if err != nil {
 		t.Fatal(err)

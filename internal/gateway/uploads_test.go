@@ -45,6 +45,7 @@ func (s *site) tus(as, method, address, body string, headers ...string) answer {
 }
 
 func TestAPlainTusClient(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.refusal(s.tus("", "POST", "/v1/uploads/", "", "Upload-Length", "11"), video.Unauthenticated)
 	about := metadata("filename", "waves.mp4", "filetype", "video/mp4", "title", "Waves", "caption", "ünder wàter")
@@ -84,6 +85,7 @@ func TestAPlainTusClient(t *testing.T) {
 }
 
 func TestUploadOfAnAnnouncedVideo(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.made("owner", `{"title":"Waves","source":{"size":5}}`)
 	post := func(as, id, length string) answer {
@@ -118,6 +120,7 @@ func TestUploadOfAnAnnouncedVideo(t *testing.T) {
 
 // What an author says of a file rests sealed, its hash too.
 func TestUploadRestsSealed(t *testing.T) {
+	t.Parallel()
 	s, sum := newSite(t), sha256.Sum256([]byte("waves"))
 	announced := s.made("owner", `{"source":{"size":5,"filename":"waves.mp4","sha256":"`+hex.EncodeToString(sum[:])+`"}}`)
 	made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5", "Upload-Metadata", metadata("filename", "waves.mp4"))
@@ -137,6 +140,7 @@ func TestUploadRestsSealed(t *testing.T) {
 }
 
 func TestUploadsThatCanNeverBecomeVideos(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.refusal(s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "0"), video.Invalid)
 	s.refusal(s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "99999999"), video.TooLarge)
@@ -148,6 +152,7 @@ func TestUploadsThatCanNeverBecomeVideos(t *testing.T) {
 
 // Whatever can be said by POST /v1/videos a plain tus client says by the same names.
 func TestMetadataSaysAllThatPOSTSays(t *testing.T) {
+	t.Parallel()
 	s, sum := newSite(t), sha256.Sum256([]byte("waves"))
 	described := []string{
 		"title", "Waves", "caption", "ünder wàter", "hashtags", "sea, #sun", "music", "Surf", "visibility", "private",
@@ -200,6 +205,7 @@ func TestMetadataSaysAllThatPOSTSays(t *testing.T) {
 // What isn't known or can't be used is said, with its key, instead of being dropped: a
 // video would be public whose author asked for the contrary.
 func TestMetadataThatCantBeUsed(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	v := s.made("owner", `{"source":{"size":5}}`)
 	for _, x := range []struct{ key, value, with string }{
@@ -229,6 +235,7 @@ func TestMetadataThatCantBeUsed(t *testing.T) {
 
 // What Uppy and others send with every file says no more than our own names do.
 func TestMetadataOfCommonClients(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for _, said := range []string{
 		metadata("relativePath", "null", "name", "waves.mp4", "type", "video/mp4"),
@@ -255,6 +262,7 @@ func TestMetadataOfCommonClients(t *testing.T) {
 
 // The same key with other metadata is another request.
 func TestIdempotencyKeyOfMetadata(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	post := func(visibility string) answer {
 		return s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5", "Upload-Metadata", metadata("visibility", visibility), "Idempotency-Key", "k")
@@ -267,6 +275,7 @@ func TestIdempotencyKeyOfMetadata(t *testing.T) {
 }
 
 func TestMethodsThatUploadsDontTake(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	upload := *s.made("owner", `{"source":{"size":5}}`).Upload.URL
 	for address, allow := range map[string]string{"/v1/uploads": "OPTIONS, POST", "/v1/uploads/": "OPTIONS, POST", upload: "DELETE, HEAD, OPTIONS, PATCH, POST"} {
@@ -283,6 +292,7 @@ func TestMethodsThatUploadsDontTake(t *testing.T) {
 // The address in Location is the one that the API gives: nobody's forwarded headers count
 // for the one and not for the other.
 func TestOneRuleForAddresses(t *testing.T) {
+	t.Parallel()
 	for name, public := range map[string]string{"as asked": "", "public": "https://videos.example"} {
 		t.Run(name, func(t *testing.T) {
 			s := newSiteOf(t, func(s *Settings) { s.PublicURL = public })
@@ -298,6 +308,7 @@ func TestOneRuleForAddresses(t *testing.T) {
 
 // After its last byte the address of an upload cancels only for the owner.
 func TestTerminationAfterTheLastByte(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	made := s.tus("owner", "POST", "/v1/uploads/", "", "Upload-Length", "5")
 	location, id := made.header.Get("Location"), made.header.Get("Reelflow-Video")

@@ -107,6 +107,7 @@ Error splitting the argument list: Option not found" >&2; exit 1;; esac; exec $R
 
 // Nor does one that calls nothing at all a success.
 func TestIdleFFmpegRejectsNothing(t *testing.T) {
+	t.Parallel()
 	path := clip(t, "clip.mp4", args(picture("320x180", "30", 2), sound(2), h264, "-c:a aac")...)
 	tools := tools(t)
 	info := probe(t, tools, path)
@@ -214,6 +215,7 @@ func TestOtherLimitsRejectNothing(t *testing.T) {
 
 // Where threads are refused, decoders and encoders fail each in its own way.
 func TestLackOfThreadsRejectsNothing(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can become somebody else, and of root no limit of processes is asked")
 	}
@@ -231,6 +233,7 @@ func TestLackOfThreadsRejectsNothing(t *testing.T) {
 }
 
 func TestSelfTest(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	before := childrenTime(t)
 	if err := tools.SelfTest(t.Context()); err != nil {
@@ -286,6 +289,7 @@ func TestSelfTestNamesWhatIsMissing(t *testing.T) {
 }
 
 func TestSelfTestWantsRoom(t *testing.T) {
+	t.Parallel()
 	if err := checkRoom(200<<20, 2); err != nil {
 		t.Errorf("room enough: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 )
 
 func TestCodecs(t *testing.T) {
+	t.Parallel()
 	const stream = " -f mpegts -mpegts_pmt_start_pid 0x1000 -mpegts_start_pid 0x100"
 	for want, made := range map[string][]string{
 		"avc1.64001f":           args(picture("320x180", "25", 1), "-c:v libx264 -pix_fmt yuv420p -profile:v high -level 3.1"+stream),

@@ -55,6 +55,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	path := long(t)
 	info := probe(t, tools, path)
@@ -84,6 +85,7 @@ func TestCancel(t *testing.T) {
 
 // A source that stands still must not hold up a cancel.
 func TestCancelWaitingForSource(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	reading := make(chan struct{}, 100)
@@ -118,6 +120,7 @@ func (s *stuckFile) Close() error { return nil }
 // Broken off is not the end: the error of the source is the error of the call,
 // and never the uploader's fault.
 func TestSourceFails(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	path := long(t)
 	info := probe(t, tools, path)
@@ -168,6 +171,7 @@ func (b *brokenFile) Seek(offset int64, whence int) (int64, error) {
 func (b *brokenFile) Close() error { return nil }
 
 func TestReceiverFails(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	p := produce(t, tools, clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...), 10*time.Second)
 	full := errors.New("store is full")
@@ -188,6 +192,7 @@ func TestReceiverFails(t *testing.T) {
 
 // Pieces that are not what EncodePiece made are our fault, not the uploader's.
 func TestPackageBrokenPiece(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	path := clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...)
 	p := produce(t, tools, path, 2*time.Second)
@@ -272,6 +277,7 @@ func TestProgramIsConfined(t *testing.T) {
 
 // The whole group goes, also what the program started.
 func TestGroupIsKilled(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
@@ -287,6 +293,7 @@ func TestGroupIsKilled(t *testing.T) {
 // The limit on processor time ends what would go on for ever, and is told from
 // a kill by somebody else.
 func TestOverTime(t *testing.T) {
+	t.Parallel()
 	tools := tools(t)
 	path := long(t)
 	info := probe(t, tools, path)

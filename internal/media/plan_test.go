@@ -7,6 +7,7 @@ import (
 )
 
 func TestLadder(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		width, height int
 		want          []string
@@ -38,6 +39,7 @@ func TestLadder(t *testing.T) {
 // Whatever the rate and the length: pieces follow each other without a gap, cover all,
 // and begin at key frames and segments' beginnings.
 func TestPieces(t *testing.T) {
+	t.Parallel()
 	for _, rate := range standardRates() {
 		for _, frames := range []int{2, 59, 150, 299, 300, 301, 449, 450, 900, 18000, 36001} {
 			info := Info{Container: "mp4", OutputRate: rate, Frames: frames, DurationSeconds: rate.Seconds(frames)}
@@ -63,6 +65,7 @@ func TestPieces(t *testing.T) {
 }
 
 func TestOutputRate(t *testing.T) {
+	t.Parallel()
 	none := Rate{}
 	tests := []struct{ average, base, want Rate }{
 		{Rate{30, 1}, Rate{30, 1}, Rate{30, 1}},

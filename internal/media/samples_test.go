@@ -52,6 +52,7 @@ func sampleSounds() map[string]string {
 
 // TestMakeSamples writes samples/ anew.
 func TestMakeSamples(t *testing.T) {
+	t.Parallel()
 	if !*makeSamples {
 		t.Skip("only with -make-samples")
 	}
@@ -156,6 +157,7 @@ func keepSample(t *testing.T, name string, data []byte) {
 
 // Every codec that an upload may have has a sample, which is in that codec.
 func TestSamples(t *testing.T) {
+	t.Parallel()
 	for _, codec := range slices.Concat(videoCodecs(), audioCodecs()) {
 		data, err := readSample(codec)
 		if err != nil || data == nil {

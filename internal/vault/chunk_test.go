@@ -11,6 +11,7 @@ import (
 
 // Every byte comes out of the chunk that it is said to be in, as it was sealed.
 func TestChunksOpenByThemselves(t *testing.T) {
+	t.Parallel()
 	key := testKey()
 	rapid.Check(t, func(t *rapid.T) {
 		plain := plaintext(t)
@@ -42,6 +43,7 @@ func TestChunksOpenByThemselves(t *testing.T) {
 }
 
 func TestChunksThatAreNotThoseAskedForDoNotOpen(t *testing.T) {
+	t.Parallel()
 	key := testKey()
 	plain := noise(2*ChunkSize + 100)
 	sealed := must(key.Seal(object, nil, plain))(t)

@@ -91,6 +91,7 @@ func tear(t *testing.T, d *dying, dir string) {
 }
 
 func TestDyingWhileMaking(t *testing.T) {
+	t.Parallel()
 	for name, neighbours := range map[string]int{"the first key of a bucket": 0, "a further key of a bucket": 1} {
 		t.Run(name, func(t *testing.T) {
 			id := video.NewID()
@@ -124,6 +125,7 @@ func TestDyingWhileMaking(t *testing.T) {
 }
 
 func TestDyingWhileDestroying(t *testing.T) {
+	t.Parallel()
 	id := video.NewID()
 	beside, elsewhere := inBucketOf(id), video.NewID()
 	sealed := map[video.ID][]byte{}
@@ -175,6 +177,7 @@ func TestDyingWhileDestroying(t *testing.T) {
 // Whoever dies while taking a key back leaves it as it was or gone, and a note of
 // it as long as it is there.
 func TestDyingWhileDiscarding(t *testing.T) {
+	t.Parallel()
 	id := video.NewID()
 	beside := inBucketOf(id)
 	var sealed []byte
@@ -213,6 +216,7 @@ func onlyTemporary(entries []fs.DirEntry) bool {
 
 // An intent that nobody comes back to is completed by the next start.
 func TestOpenCompletesIntents(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v := must(Open(dir))(t)
 	var ids []video.ID
@@ -238,6 +242,7 @@ func TestOpenCompletesIntents(t *testing.T) {
 // The end of an intent is not made durable: a power cut may bring it back,
 // beside the record that was promised.
 func TestAnIntentThatCameBack(t *testing.T) {
+	t.Parallel()
 	v := must(Open(t.TempDir()))(t)
 	id := video.NewID()
 	promised := must(v.Destroy(t.Context(), Intent{ID: id, Reason: "deleted"}))(t)
@@ -258,6 +263,7 @@ func TestAnIntentThatCameBack(t *testing.T) {
 }
 
 func TestDyingWhileInitialising(t *testing.T) {
+	t.Parallel()
 	for n := 0; ; n++ {
 		d := dieAt(n)
 		dir := t.TempDir()
@@ -292,6 +298,7 @@ func TestDyingWhileInitialising(t *testing.T) {
 // The heart of the matter: with everything that is there today, whoever holds
 // yesterday's copy learns nothing of a key that was destroyed since.
 func TestOlderCopiesAreUseless(t *testing.T) {
+	t.Parallel()
 	dir, yesterday := t.TempDir(), filepath.Join(t.TempDir(), "copy")
 	v := must(Open(dir))(t)
 	id := video.NewID()
@@ -349,6 +356,7 @@ func reveals(t *testing.T, v *view, dir string, secret []byte) bool {
 }
 
 func TestDamageOfTheVault(t *testing.T) {
+	t.Parallel()
 	for _, file := range []string{"root", "table", "bucket"} {
 		for name, spoil := range map[string]func(path string) error{
 			"changed": func(path string) error { return os.WriteFile(path, noise(2*slotSize), 0o600) },
@@ -376,6 +384,7 @@ func TestDamageOfTheVault(t *testing.T) {
 }
 
 func TestAVaultThatCantBeReached(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "vault")
 	v := must(Open(dir))(t)
 	id := video.NewID()

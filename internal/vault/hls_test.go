@@ -11,6 +11,7 @@ import (
 
 // NIST SP 800-38A, F.2.1: the first block of CBC-AES128.Encrypt.
 func TestSegmentsAreAES128CBC(t *testing.T) {
+	t.Parallel()
 	key, iv := block(t, "2b7e151628aed2a6abf7158809cf4f3c"), block(t, "000102030405060708090a0b0c0d0e0f")
 	plain := block(t, "6bc1bee22e409f96e93d7e117393172a")
 	sealed := vault.EncryptSegment(key, iv, plain[:])

@@ -9,6 +9,7 @@ import (
 // Whenever the process dies, the vault belongs to no installation or to the one, and
 // is given it by whoever comes next.
 func TestDeathWhileItIsGivenAnInstallation(t *testing.T) {
+	t.Parallel()
 	id := string(video.NewID())
 	everyDeath(t, func(*FileVault) {}, func(v *FileVault) error { return v.SetInstallation(t.Context(), id, "") },
 		func(t *testing.T, v *FileVault) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -44,10 +43,6 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
-	}
-	// The tests wait more than they compute.
-	if err := flag.Set("test.parallel", "12"); err != nil {
-		panic(err)
 	}
 	code := m.Run()
 	if err := Postgres.Stop(); err != nil {
@@ -125,6 +120,7 @@ func churn(v Vault, shared video.ID) error {
 // Three processes at a time use one vault and are killed at any moment; in the
 // end it holds exactly what they were promised.
 func TestProcessesThatDie(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v := must(Open(dir))(t)
 	shared := video.NewID()
@@ -213,6 +209,7 @@ func borrow(v Vault, id video.ID) error {
 }
 
 func TestAFrozenBorrowerStopsNobody(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v := must(Open(dir))(t)
 	id := video.NewID()
@@ -234,6 +231,7 @@ func TestAFrozenBorrowerStopsNobody(t *testing.T) {
 }
 
 func TestADeadBorrowerHoldsNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v := must(Open(dir))(t)
 	id := video.NewID()
@@ -252,6 +250,7 @@ func TestADeadBorrowerHoldsNothing(t *testing.T) {
 
 // A writer frozen in its turn makes other writers wait, but no borrower.
 func TestAFrozenWriter(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	v, frozen := must(Open(dir))(t), must(Open(dir))(t)
 	id := video.NewID()

@@ -37,6 +37,7 @@ func noise(size int) []byte {
 }
 
 func TestWhatWasSealedOpens(t *testing.T) {
+	t.Parallel()
 	key := testKey()
 	rapid.Check(t, func(t *rapid.T) {
 		plain := plaintext(t)
@@ -55,6 +56,7 @@ func TestWhatWasSealedOpens(t *testing.T) {
 }
 
 func TestSealAppends(t *testing.T) {
+	t.Parallel()
 	sealed := must(testKey().Seal(object, []byte("before"), []byte("plain")))(t)
 	if string(sealed[:6]) != "before" || string(must(testKey().Open(object, sealed[6:]))(t)) != "plain" {
 		t.Errorf("got %q", sealed)
@@ -62,6 +64,7 @@ func TestSealAppends(t *testing.T) {
 }
 
 func TestSealingTwiceShowsNothing(t *testing.T) {
+	t.Parallel()
 	one, two := must(testKey().Seal(object, nil, noise(100)))(t), must(testKey().Seal(object, nil, noise(100)))(t)
 	if bytes.Equal(one[len(sealMagic):HeaderSize], two[len(sealMagic):HeaderSize]) || bytes.Equal(one[HeaderSize:], two[HeaderSize:]) {
 		t.Error("the same bytes came out twice")
@@ -104,6 +107,7 @@ var damages = map[string]func(t *rapid.T, sealed []byte) []byte{
 }
 
 func TestDamageIsNoticed(t *testing.T) {
+	t.Parallel()
 	key := testKey()
 	for name, damage := range damages {
 		t.Run(name, func(t *testing.T) {
@@ -120,6 +124,7 @@ func TestDamageIsNoticed(t *testing.T) {
 // An attacker with the key of nothing can't make this one, but a writer that
 // errs could: Open is what keeps sizes unambiguous.
 func TestAnEmptyChunkTooMany(t *testing.T) {
+	t.Parallel()
 	key := testKey()
 	header := newHeader()
 	c := must(key.chunks(objectDomain, object, header))(t)
@@ -130,6 +135,7 @@ func TestAnEmptyChunkTooMany(t *testing.T) {
 }
 
 func TestOnlyTheRightNameAndKeyOpen(t *testing.T) {
+	t.Parallel()
 	key, other := testKey(), NewKey([32]byte{1})
 	sealed := must(key.Seal(object, nil, noise(10)))(t)
 	_, err := key.Open(object+"x", sealed)
@@ -149,6 +155,7 @@ func TestOnlyTheRightNameAndKeyOpen(t *testing.T) {
 
 // What was sealed by the first release must open in every later one.
 func TestTheFormatStays(t *testing.T) {
+	t.Parallel()
 	sealed := must(hex.DecodeString(goldenSealed))(t)
 	if plain := must(testKey().Open("v/golden", sealed))(t); string(plain) != "reelflow" {
 		t.Errorf("opened %q", plain)
@@ -165,6 +172,7 @@ const (
 )
 
 func TestTheKeyEndsWithTheLoan(t *testing.T) {
+	t.Parallel()
 	key := testKey()
 	sealed := must(key.Seal(object, nil, noise(3*ChunkSize)))(t)
 	key.secret.void = true
@@ -179,6 +187,7 @@ func TestTheKeyEndsWithTheLoan(t *testing.T) {
 }
 
 func TestPlainSizeRefusesWhatNothingHas(t *testing.T) {
+	t.Parallel()
 	sizes := map[int64]bool{}
 	for plain := range int64(3 * ChunkSize) {
 		sizes[SealedSize(plain)] = true
@@ -192,6 +201,7 @@ func TestPlainSizeRefusesWhatNothingHas(t *testing.T) {
 }
 
 func TestSegmentKeysDiffer(t *testing.T) {
+	t.Parallel()
 	seen := map[[16]byte]string{}
 	for _, rendition := range []string{"1080", "720", "7200"} {
 		for n := range 12 {

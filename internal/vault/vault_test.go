@@ -11,10 +11,12 @@ import (
 )
 
 func TestFileVault(t *testing.T) {
+	t.Parallel()
 	vaulttest.Run(t, func(t *testing.T) vault.Vault { return vaulttest.New(t) })
 }
 
 func TestOpenAt(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "vault")
 	id := video.NewID()
 	for _, address := range []string{dir, "file://" + dir} {

@@ -125,7 +125,7 @@ func TestNoKeyOfAVideoIsTakenBack(t *testing.T) {
 			for id := range s.vault.Tentative(ctx) {
 				s.settleKey(ctx, id)
 			}
-			time.Sleep(5 * time.Millisecond) // or nobody else would get a turn
+			time.Sleep(30 * time.Millisecond) // or nobody else would get a turn
 		}
 	})
 	ids := make([]video.ID, 40)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
@@ -55,12 +56,13 @@ func (h *theatre) get(address string, headers ...string) net.Conn {
 // A reader who stops reading is cut off, and holds nothing any more: neither memory nor
 // one of the downloads.
 func TestAReaderWhoNeverReadsIsCutOff(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.Server.stall = 200 * time.Millisecond
 	f := h.show(video.Public, 1, 16<<20) // more than all buffers between the two take
 	conn := h.get(h.play(f.id, Anyone, "source"))
-	until(t, "the download begins", func() bool { return len(h.downloads) == 1 })
-	until(t, "the download is given up", func() bool { return len(h.downloads) == 0 })
+	until(t, "the download begins", func() bool { return h.downloads.count() == 1 })
+	until(t, "the download is given up", func() bool { return h.downloads.count() == 0 })
 	all, err := io.ReadAll(conn)
 	if len(all) >= len(f.source) {
 		t.Errorf("all %d bytes came (%v)", len(all), err)
@@ -74,6 +76,7 @@ func TestAReaderWhoNeverReadsIsCutOff(t *testing.T) {
 
 // A slow reader who goes on is not cut off.
 func TestASlowReaderIsServed(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.Server.stall = 2 * time.Second
 	f := h.show(video.Public, 0, 24<<20) // more than buffers take
@@ -109,7 +112,7 @@ func TestBodiesThatNobodyReads(t *testing.T) {
 	if body, _ := io.ReadAll(got.Body); got.StatusCode != 503 || !strings.Contains(string(body), `"reason":"slow"`) || !got.Close {
 		t.Errorf("%d %s", got.StatusCode, body)
 	}
-	if took := time.Since(begun); took > 5*bodyTime {
+	if took := time.Since(begun); took > 5*deadlines.BodyTime {
 		t.Errorf("it took %v", took)
 	}
 	conn = h.dial(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", strings.TrimPrefix(f.segments[0], h.url)))
@@ -129,6 +132,7 @@ func TestBodiesThatNobodyReads(t *testing.T) {
 
 // One request with many ranges costs the store what one without costs.
 func TestManyRangesCostOneRead(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1, 300_000)
 	ranges := "bytes=" + strings.Repeat("0-0,9-9,", 3250) + "1-1"
@@ -146,14 +150,15 @@ func TestManyRangesCostOneRead(t *testing.T) {
 
 // Downloads that nobody reads hold next to nothing.
 func TestStalledDownloadsHoldLittle(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 0, 8<<20, 8<<20)
 	before := inUse()
 	const many = 64
-	for range many {
-		h.get(h.play(f.id, Anyone, "source"))
+	for i := range many {
+		h.get(h.play(f.id, Anyone, "source"), fmt.Sprintf("X-Forwarded-For: 192.0.2.%d\r\n", i))
 	}
-	until(t, "all downloads stand", func() bool { return len(h.downloads) == many })
+	until(t, "all downloads stand", func() bool { return h.downloads.count() == many })
 	read := int64(-1)
 	until(t, "nothing more is read", func() bool {
 		last := read
@@ -177,12 +182,13 @@ func inUse() int64 {
 // With as many downloads as there may be the next one is asked to come again, and
 // whoever needs no bytes is served nevertheless.
 func TestTooManyDownloads(t *testing.T) {
+	t.Parallel()
 	h := open(t)
-	h.Server.downloads = make(chan struct{}, 1)
+	h.Server.downloads = newOpenDownloads(1, 1)
 	f := h.show(video.Public, 0, 16<<20)
 	address := h.play(f.id, Anyone, "source")
-	conn := h.get(address)
-	until(t, "the first begins", func() bool { return len(h.downloads) == 1 })
+	conn := h.get(address, "X-Forwarded-For: 192.0.2.1\r\n")
+	until(t, "the first begins", func() bool { return h.downloads.count() == 1 })
 	if got := h.ask("GET", address); got.status != 503 || got.header.Get("Retry-After") == "" {
 		t.Errorf("%d %s", got.status, got.body)
 	}
@@ -193,8 +199,37 @@ func TestTooManyDownloads(t *testing.T) {
 	until(t, "another one may", func() bool { return h.ask("GET", address, "Range", "bytes=0-9").status == 206 })
 }
 
+// One address has its share of the downloads, and leaves the others theirs.
+func TestDownloadsOfOneAddress(t *testing.T) {
+	h := open(t)
+	f := h.show(video.Public, 0, 16<<20)
+	address := h.play(f.id, Anyone, "source")
+	greedy := make([]net.Conn, maxDownloadsEach)
+	for i := range greedy {
+		greedy[i] = h.get(address, "X-Forwarded-For: 192.0.2.1\r\n")
+	}
+	until(t, "it has its share", func() bool { return h.downloads.count() == len(greedy) })
+	if got := h.ask("GET", address, "X-Forwarded-For", "192.0.2.1"); got.status != 429 || got.header.Get("Retry-After") == "" {
+		t.Errorf("one more: %d %s", got.status, got.body)
+	}
+	if got := h.ask("GET", address, "X-Forwarded-For", "192.0.2.2", "Range", "bytes=0-9"); got.status != 206 {
+		t.Errorf("somebody else: %d %s", got.status, got.body)
+	}
+	for _, conn := range greedy {
+		conn.Close()
+	}
+	until(t, "all are over", func() bool { return h.downloads.count() == 0 })
+	if len(h.downloads.of) != 0 {
+		t.Errorf("%v are remembered", h.downloads.of)
+	}
+	if got := h.ask("GET", address, "X-Forwarded-For", "192.0.2.1", "Range", "bytes=0-9"); got.status != 206 {
+		t.Errorf("later: %d %s", got.status, got.body)
+	}
+}
+
 // A deletion ends the longest download.
 func TestADeletionEndsADownload(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 0, slices.Repeat([]int{8 << 20}, 4)...)
 	conn := h.get(h.play(f.id, Anyone, "source"), "Connection: close\r\n")
@@ -214,6 +249,7 @@ func TestADeletionEndsADownload(t *testing.T) {
 
 // Many who ask for the same at once cost the store one read, and the vault one loan.
 func TestTheSameForManyIsReadOnce(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1)
 	h.store.hold.Lock()
@@ -235,6 +271,7 @@ func TestTheSameForManyIsReadOnce(t *testing.T) {
 
 // What somebody reads stays; for the others there is the store.
 func TestWithoutRoomInMemory(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	h.Server.ciphertext = newCiphertext(arenaSize)
 	f := h.show(video.Public, 30)
@@ -281,6 +318,7 @@ func (h *theatre) factsOf(f *film) *packaged {
 
 // What is deleted is shown no more at once, and its memory is free soon.
 func TestADeletionIsHeededAtOnceAndForgotten(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f, other := h.show(video.Public, 1, 10), h.show(video.Public, 1, 10)
 	all := func(f *film) (addresses []string) {
@@ -314,6 +352,7 @@ func TestADeletionIsHeededAtOnceAndForgotten(t *testing.T) {
 
 // The facts of a video are read again once its row has changed.
 func TestFactsFollowTheRow(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1)
 	before := h.ok(h.play(f.id, Anyone, "720p.m3u8"))
@@ -330,6 +369,7 @@ func TestFactsFollowTheRow(t *testing.T) {
 
 // A reviewer's address is good for as long as the review lasts.
 func TestAReviewersAddressEndsWithTheReview(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1)
 	for i, row := range []struct {
@@ -348,6 +388,7 @@ func TestAReviewersAddressEndsWithTheReview(t *testing.T) {
 
 // Requests share a loan, and none of them has the key once Destroy is done.
 func TestLoansAreSharedAndEndWithTheKey(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1)
 	var first, second *sharedLoan

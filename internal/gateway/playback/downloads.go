@@ -6,15 +6,18 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
@@ -23,6 +26,11 @@ const (
 	// maxDownloads is how many a gateway serves at once. Each holds a chunk of a seal and
 	// a connection to the store.
 	maxDownloads = 128
+	// maxDownloadsEach is how many of them one address may have, so that nobody by
+	// themselves keeps the others from theirs.
+	maxDownloadsEach = maxDownloads / 4
+	// downloadRetry is when somebody who has too many is asked to come again.
+	downloadRetry = 10 * time.Second
 	// lookEvery is how soon a download under way notices that its video may not be
 	// watched any more.
 	lookEvery = 500 * time.Millisecond
@@ -41,13 +49,50 @@ func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, at seen) er
 		return err
 	}
 	return s.serve(w, r, representation{file.etag(), file.size, func(ctx context.Context, offset, length int64) (content, error) {
-		select {
-		case s.downloads <- struct{}{}:
-		default:
-			return nil, problem.New(video.Unavailable, "Too many people are downloading at the moment. Please try again in a minute.")
+		done, err := s.downloads.take(origin.From(ctx).Address)
+		if err != nil {
+			return nil, err
 		}
-		return &download{file: file, ctx: ctx, offset: offset, left: length, seen: time.Now()}, nil
+		return &download{file: file, ctx: ctx, offset: offset, left: length, seen: time.Now(), done: done}, nil
 	}})
+}
+
+// openDownloads counts the downloads under way at this gateway.
+type openDownloads struct {
+	most, mostEach int // of all, and of one address
+
+	mu  sync.Mutex
+	all int
+	of  map[string]int // by address
+}
+
+func newOpenDownloads(most, mostEach int) *openDownloads {
+	return &openDownloads{most: most, mostEach: mostEach, of: map[string]int{}}
+}
+
+// take counts one more of an address, until done is called. It fails with RateLimited
+// when the address has as many as it may, and with Unavailable when the gateway has.
+func (o *openDownloads) take(address string) (done func(), err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.of[address] >= o.mostEach:
+		return nil, problem.Limited(fmt.Sprintf("%d downloads from your address are under way already. Wait until one of them is done.", o.mostEach), downloadRetry)
+	case o.all >= o.most:
+		return nil, problem.New(video.Unavailable, "Too many people are downloading at the moment. Please try again in a minute.")
+	}
+	o.all++
+	o.of[address]++
+	return sync.OnceFunc(func() { o.give(address) }), nil
+}
+
+func (o *openDownloads) give(address string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all--
+	if o.of[address]--; o.of[address] == 0 {
+		delete(o.of, address)
+	}
 }
 
 func mustBeAllowed(state catalog.PlaybackState) error {
@@ -134,6 +179,7 @@ type download struct {
 	offset, left int64
 	segment      *sealed
 	seen         time.Time // when it was last looked
+	done         func()    // counts it no longer
 }
 
 func (d *download) next() ([]byte, error) {
@@ -190,5 +236,5 @@ func (d *download) closeSegment() {
 
 func (d *download) close() {
 	d.closeSegment()
-	<-d.file.server.downloads
+	d.done()
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -67,8 +68,8 @@ type Server struct {
 	keys       *keys
 	facts      *facts
 	ciphertext *ciphertext
-	downloads  chan struct{} // holds one for each download under way
-	stall      time.Duration // see stallTime
+	downloads  *openDownloads
+	stall      time.Duration // see deadlines.StallTime
 }
 
 // New makes a Server. It needs Run to forget what was deleted.
@@ -78,8 +79,8 @@ func New(p Parts) *Server {
 	s.keys = &keys{vault: p.Vault, lent: map[video.ID]*sharedLoan{}}
 	s.facts = newFacts(p.Catalog, p.Primary.Name(), factsSize)
 	s.ciphertext = newCiphertext(ciphertextSize)
-	s.downloads = make(chan struct{}, maxDownloads)
-	s.stall = stallTime
+	s.downloads = newOpenDownloads(maxDownloads, maxDownloadsEach)
+	s.stall = deadlines.StallTime
 	return s
 }
 

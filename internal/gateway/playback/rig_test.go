@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
+	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
@@ -95,7 +97,8 @@ func open(t testing.TB) *theatre {
 	})
 	mux := http.NewServeMux()
 	s.Register(mux)
-	server := httptest.NewServer(mux)
+	proxied := origin.Rule{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}} // tests say whom they stand for
+	server := httptest.NewServer(proxied.WithOrigin(mux))
 	t.Cleanup(func() {
 		server.Close()
 		server.Client().CloseIdleConnections()
@@ -105,6 +108,13 @@ func open(t testing.TB) *theatre {
 		}
 	})
 	return &theatre{Server: s, t: t, rows: c, keyring: v, store: store, url: server.URL, http: server}
+}
+
+// count is how many downloads are under way.
+func (o *openDownloads) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all
 }
 
 // settle waits until no loan is shared any more.

@@ -17,6 +17,7 @@ import (
 
 // Everything comes out as it was put in, the second time from memory.
 func TestServing(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 2, 3*vault.ChunkSize+7, 100, vault.ChunkSize)
 	for range 2 {
@@ -47,6 +48,7 @@ func TestServing(t *testing.T) {
 
 // Any part of a download is that part of the file.
 func TestPartsOfADownload(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 0, 9*vault.ChunkSize+7, 100, vault.ChunkSize+1)
 	size := len(f.source)
@@ -70,6 +72,7 @@ func TestPartsOfADownload(t *testing.T) {
 // to us: several ranges, and ranges that can't be read, are as if there were none, and
 // a HEAD has none at all.
 func TestConditionsAsTheStandardLibraryHasThem(t *testing.T) {
+	t.Parallel()
 	content := noise(1000)
 	theirs := func(r *http.Request, etag string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
@@ -129,6 +132,7 @@ func TestConditionsAsTheStandardLibraryHasThem(t *testing.T) {
 // What a viewer has is known without a look into the store, and what is at an address
 // has a tag of its own.
 func TestNothingIsReadForWhatIsKnown(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f, other := h.show(video.Public, 1, 1000), h.show(video.Public, 1, 1000)
 	tags := map[string]bool{}
@@ -159,6 +163,7 @@ func TestNothingIsReadForWhatIsKnown(t *testing.T) {
 // What the store can't give is said, and with the same words whatever it lacks; what
 // is in memory is served meanwhile.
 func TestAStoreThatIsDown(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 2, 1000)
 	h.ok(f.segments[0])
@@ -179,6 +184,7 @@ func TestAStoreThatIsDown(t *testing.T) {
 
 // WebVTT leads each stretch of time to its tile.
 func TestPreviewCues(t *testing.T) {
+	t.Parallel()
 	h := open(t)
 	f := h.show(video.Public, 1)
 	got := string(h.ok(h.play(f.id, Anyone, "previews.vtt")))

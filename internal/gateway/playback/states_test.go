@@ -27,6 +27,7 @@ func (c *slowCatalog) PlaybackState(context.Context, video.ID) (catalog.Playback
 
 // Many share a question, and nobody an answer that is older than their request.
 func TestQuestionsAreSharedButNeverOlderThanTheRequest(t *testing.T) {
+	t.Parallel()
 	c := &slowCatalog{answer: make(chan struct{})}
 	s, id := newStates(c), video.NewID()
 	var wait sync.WaitGroup

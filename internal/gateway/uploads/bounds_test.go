@@ -67,6 +67,7 @@ func isTimeout(err error) bool {
 
 // Bytes that are announced and never come hold no connection, whatever is asked with them.
 func TestBodiesThatNeverCome(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.Silence = time.Second })
 	url, _ := g.create(1000)
 	send := []string{"Content-Length: 1000", "Upload-Offset: 0", "Content-Type: application/offset+octet-stream"}
@@ -139,6 +140,7 @@ func TestBytesThatComeTooSlowly(t *testing.T) {
 
 // Whoever is refused can't make the gateway read on.
 func TestLittleIsReadAfterARefusal(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	url, id := g.create(100_000_000)
 	check(t, g.control(t.Context(), controlOf(id, true)))
@@ -154,6 +156,7 @@ func TestLittleIsReadAfterARefusal(t *testing.T) {
 
 // Pieces of a few bytes are taken so many times, and then no more, however they come.
 func TestSmallPiecesEnd(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.FreeSegments = 5; s.FlushAfter = 50 * time.Millisecond })
 	file := someFile(51, 300_000)
 	url, id := g.create(int64(len(file)))

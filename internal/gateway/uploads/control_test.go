@@ -133,6 +133,7 @@ func TestPauseAtTheLastByte(t *testing.T) {
 }
 
 func TestDraftIsLikePaused(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	file := someFile(21, 1000)
 	url, id := g.create(1000)
@@ -149,6 +150,7 @@ func TestDraftIsLikePaused(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	file := someFile(22, 4_000_000)
 	url, _ := g.create(int64(len(file)))
@@ -164,6 +166,7 @@ func TestCancel(t *testing.T) {
 
 // The URL of a purged upload stays known for good, also to a gateway that never saw it.
 func TestPurged(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	g := r.gateway()
 	url, id := g.create(10)
@@ -182,6 +185,7 @@ func TestPurged(t *testing.T) {
 
 // A client that takes a 410 for a reason to begin anew is stopped once.
 func TestEcho(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	name := metadata("filename", "a.mp4")
 	post := func(length, name string) int {
@@ -206,6 +210,7 @@ func TestEcho(t *testing.T) {
 }
 
 func TestAnotherGatewayTakesOver(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	a, b := r.gateway(), r.gateway()
 	file := someFile(23, 4_000_000)
@@ -231,6 +236,7 @@ func TestAnotherGatewayTakesOver(t *testing.T) {
 }
 
 func TestSecondRequestAtTheSameGateway(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	file := someFile(24, 4_000_000)
 	url, id := g.create(int64(len(file)))

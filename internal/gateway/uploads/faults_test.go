@@ -34,6 +34,7 @@ func (x *trouble) fault(op objectstest.Op, _ string) error {
 }
 
 func TestStoreInTrouble(t *testing.T) {
+	t.Parallel()
 	down := video.Errorf(video.Unavailable, "The store can't be reached.")
 	for name, with := range map[string]error{"down": down, "answers lost": objectstest.AnswerLost(down)} {
 		t.Run(name, func(t *testing.T) {
@@ -141,6 +142,7 @@ func TestHeadWhileTheCatalogIsDown(t *testing.T) {
 
 // Few buffers make segments shorter and clients wait, but nobody for ever.
 func TestManyUploadsInLittleMemory(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	g := r.gateway(func(s *uploads.Settings) { s.Buffers = 2; s.SegmentSize = 512 << 10 })
 	var group sync.WaitGroup

@@ -110,6 +110,7 @@ type echoes struct {
 	mu       sync.Mutex
 	expected map[echo]expectation
 	told     map[string]time.Time // uploads whose 410 was given, and until when no other counts
+	swept    time.Time
 }
 
 type echo struct {
@@ -132,9 +133,12 @@ func (e *echoes) expect(o origin, token string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()
-	maps.DeleteFunc(e.told, func(_ string, until time.Time) bool { return now.After(until) })
-	maps.DeleteFunc(e.expected, func(_ echo, x expectation) bool { return now.After(x.until) })
-	if _, before := e.told[token]; before || len(e.told) >= mostEchoes {
+	if now.Sub(e.swept) > time.Second { // each sweep visits all of them
+		e.swept = now
+		maps.DeleteFunc(e.told, func(_ string, until time.Time) bool { return now.After(until) })
+		maps.DeleteFunc(e.expected, func(_ echo, x expectation) bool { return now.After(x.until) })
+	}
+	if until, before := e.told[token]; before && now.Before(until) || len(e.told) >= mostEchoes {
 		return
 	}
 	e.told[token] = now.Add(echoRest)

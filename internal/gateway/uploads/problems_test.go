@@ -32,6 +32,7 @@ func (g *gateway) problem(a reply) problem.Problem {
 
 // Whether tusd refuses, the gate or the host: it is a problem with code and reason.
 func TestEveryRefusalIsAProblem(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.MaxBytes = 1_000_000 })
 	base := g.url + uploads.Path
 	url, _ := g.create(1000)
@@ -80,6 +81,7 @@ func TestEveryRefusalIsAProblem(t *testing.T) {
 
 // A chunked body that isn't one is the client's fault.
 func TestMalformedBody(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	url, id := g.create(1000)
 	c := g.dial("PATCH", url, "Transfer-Encoding: chunked", "Upload-Offset: 0", "Content-Type: application/offset+octet-stream")
@@ -92,6 +94,7 @@ func TestMalformedBody(t *testing.T) {
 
 // What tusd or the store can't do must not read as the client's fault, nor tell of our insides.
 func TestAFaultOfOurs(t *testing.T) {
+	t.Parallel()
 	x := &trouble{every: 1, with: io.ErrShortWrite}
 	g := newRigOn(t, objectstest.Faulty(objectstest.NewMemory("primary"), x.fault)).gateway()
 	url, _ := g.create(1000)
@@ -103,6 +106,7 @@ func TestAFaultOfOurs(t *testing.T) {
 }
 
 func TestMetadataThatCantBeRead(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	for sent, key := range map[string]string{
 		"title %%%":                               "title",

@@ -21,6 +21,7 @@ import (
 )
 
 func TestUploadInChunks(t *testing.T) {
+	t.Parallel()
 	g := newRealRig(t).gateway()
 	file := someFile(1, 20<<20+17)
 	url, id := g.create(int64(len(file)))
@@ -56,6 +57,7 @@ func TestManySmallPatches(t *testing.T) {
 }
 
 func TestUploadInOnePatch(t *testing.T) {
+	t.Parallel()
 	g := newRealRig(t).gateway()
 	file := someFile(2, 50<<20)
 	url, id := g.create(int64(len(file)))
@@ -66,6 +68,7 @@ func TestUploadInOnePatch(t *testing.T) {
 }
 
 func TestSizesAroundSegments(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.SegmentSize = 300 << 10 })
 	for _, size := range []int{0, 1, 256<<10 - 1, 256 << 10, 300 << 10, 300<<10 + 1, 600 << 10, 1_000_003} {
 		file := someFile(uint64(size), size)
@@ -79,6 +82,7 @@ func TestSizesAroundSegments(t *testing.T) {
 }
 
 func TestCreation(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	url, id := g.create(100, "Upload-Metadata", metadata("filename", "Ägypten 🐪.mp4", "video_id", string(video.NewID())))
 	if strings.Contains(url, string(id)) || !strings.HasPrefix(url, g.url+uploads.Path) {
@@ -102,6 +106,7 @@ func TestCreation(t *testing.T) {
 }
 
 func TestCreationWithUpload(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	file := someFile(3, 100_000)
 	id := video.NewID()
@@ -125,6 +130,7 @@ func TestCreationWithUpload(t *testing.T) {
 }
 
 func TestDeferredLength(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.MaxBytes = 1_000_000 })
 	file := someFile(4, 700_000)
 	url, id := g.create(-1)
@@ -144,6 +150,7 @@ func TestDeferredLength(t *testing.T) {
 }
 
 func TestTooLarge(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.MaxBytes = 1_000_000; s.SegmentSize = 300_000 })
 	for _, length := range []string{"1000001", "99999999999999999999999"} {
 		refused := g.do("POST", g.url+uploads.Path, nil, "Upload-Length", length)
@@ -172,6 +179,7 @@ func TestTooLarge(t *testing.T) {
 func chunked(p []byte) io.Reader { return io.MultiReader(bytes.NewReader(p)) }
 
 func TestOverlongBody(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.SegmentSize = 300_000 })
 	file := someFile(6, 600_000)
 	url, id := g.create(600_000)
@@ -186,6 +194,7 @@ func TestOverlongBody(t *testing.T) {
 }
 
 func TestWrongOffset(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	file := someFile(7, 1000)
 	url, id := g.create(1000)
@@ -197,6 +206,7 @@ func TestWrongOffset(t *testing.T) {
 }
 
 func TestChecksum(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.SegmentSize = 300_000 })
 	file := someFile(8, 1_000_000)
 	s1, s2, s5 := sha1.Sum(file[:100_000]), sha256.Sum256(file[100_000:900_000]), md5.Sum(file[900_000:])
@@ -218,6 +228,7 @@ func TestChecksum(t *testing.T) {
 }
 
 func TestChecksumOfACutBody(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.SegmentSize = 300_000 })
 	file := someFile(9, 1_000_000)
 	whole := sha256.Sum256(file)
@@ -234,6 +245,7 @@ func TestChecksumOfACutBody(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	answer := g.do("OPTIONS", g.url+uploads.Path, nil, "Origin", "https://a.example", "Access-Control-Request-Method", "PATCH")
 	g.expect(answer, http.StatusOK)
@@ -266,6 +278,7 @@ func TestOptions(t *testing.T) {
 }
 
 func TestMethodOverride(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	file := someFile(10, 1000)
 	url, id := g.create(1000)
@@ -282,6 +295,7 @@ func TestMethodOverride(t *testing.T) {
 
 // Requests that nobody should send get an answer of the 400s, and leave nothing.
 func TestBadRequests(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	url, id := g.create(1000)
 	base := g.url + uploads.Path
@@ -321,6 +335,7 @@ func TestBadRequests(t *testing.T) {
 
 // An IETF draft, -05, as the library speaks it.
 func TestDraftProtocol(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	file := someFile(11, 100_000)
 	answer := g.do("POST", g.url+uploads.Path, bytes.NewReader(file), "Tus-Resumable", "", "Upload-Draft-Interop-Version", "6", "Upload-Complete", "?1")

@@ -12,6 +12,7 @@ import (
 
 // Once every byte is stored the URL alone ends nothing: it stands in many logs by then.
 func TestTerminationAfterTheLastByte(t *testing.T) {
+	t.Parallel()
 	g := newRig(t).gateway()
 	url, id := g.create(5)
 	g.expect(g.patch(url, 0, strings.NewReader("hello")), http.StatusNoContent)
