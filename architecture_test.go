@@ -119,7 +119,7 @@ var parts = map[string][]string{
 // support lists the packages that only tests use. One that isn't here is judged
 // like any other, whatever its name ends in.
 var support = []string{
-	"internal/catalog/catalogtest", "internal/commandtest", "internal/devstacktest", "internal/postgrestest",
+	"internal/catalog/catalogtest", "internal/commandtest", "internal/devstacktest", "internal/openapitest", "internal/postgrestest",
 	"internal/objects/objectstest", "internal/vault/vaulttest", "internal/gateway/issuer/issuertest",
 }
 

@@ -81,6 +81,7 @@ func (a *Activities) of(queue string) map[string]any {
 	case video.TransferQueue:
 		return map[string]any{
 			"Import": a.Import, "CopyAhead": a.CopyAhead, "CopyReplica": a.CopyReplica,
+			"MergeUpload":  a.MergeUpload,
 			"PurgeReplica": a.PurgeReplica, "CloseReceipt": a.CloseReceipt,
 		}
 	case video.MediaQueue:

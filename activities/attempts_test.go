@@ -269,12 +269,13 @@ func (d *disturbed) made(file []byte) {
 		d.importing(-1).file = file
 		d.leg("Import", func(ctx context.Context, leg workflows.Leg) error { _, err := d.Import(ctx, leg); return err })
 	} else {
-		d.uploaded(file, 50_000)
+		d.uploaded(file, len(file)/5)
 	}
 	d.leg("CopyAhead", func(ctx context.Context, leg workflows.Leg) error {
 		return d.CopyAhead(ctx, workflows.CopyInput{Leg: leg})
 	})
 	d.leg("SealUpload", func(ctx context.Context, leg workflows.Leg) error { _, err := d.SealUpload(ctx, leg); return err })
+	d.step("MergeUpload", func(ctx context.Context, leg workflows.Leg) error { return d.MergeUpload(ctx, leg) })
 	var plan video.Plan
 	d.leg("Probe", func(ctx context.Context, leg workflows.Leg) error {
 		probed, err := d.Probe(ctx, leg)

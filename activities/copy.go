@@ -82,6 +82,9 @@ func (a *Activities) copyTo(ctx context.Context, leg catalog.Leg, backup objects
 	}
 	replica.State, replica.Objects, replica.Bytes = catalog.ReplicaBehind, len(want), total(want)
 	if whole {
+		if err := a.dropUnused(ctx, leg, backup); err != nil { // it may have been down when segments were merged
+			return a.markUnreachable(ctx, leg, replica, err)
+		}
 		if _, replica.VerifiedAt, err = a.listed(ctx, leg.Video, backup); err != nil {
 			return a.markUnreachable(ctx, leg, replica, err)
 		}

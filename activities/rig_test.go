@@ -67,14 +67,25 @@ func (r *rig) leg(epoch int64) workflows.Leg { return workflows.Leg{ID: r.id, Ep
 // uploaded stores a file as a gateway would, in segments of so many bytes.
 func (r *rig) uploaded(data []byte, size int) {
 	r.t.Helper()
+	var sizes []int64
+	for left := len(data); left > 0; left -= size {
+		sizes = append(sizes, int64(min(left, size)))
+	}
+	r.uploadedIn(data, sizes)
+}
+
+// uploadedIn stores a file in segments of these sizes, in bytes.
+func (r *rig) uploadedIn(data []byte, sizes []int64) {
+	r.t.Helper()
 	epoch, ok, err := r.Catalog.Acquire(r.ctx, r.id, "gateway", time.Minute)
 	if err != nil || !ok {
 		r.t.Fatal("no lease", err)
 	}
 	lease := catalog.Lease{Video: r.id, Holder: "gateway", Epoch: epoch}
 	r.must(r.Catalog.DeclareLength(r.ctx, lease, int64(len(data))))
-	for at := 0; at < len(data); at += size {
-		part := data[at:min(at+size, len(data))]
+	at := int64(0)
+	for _, size := range sizes {
+		part := data[at : at+size]
 		key := manifest.NewKey(r.id, fmt.Sprintf("source/%012d", at), "")
 		var sealed []byte
 		r.must(r.withKey(r.ctx, r.id, func(k vault.Key) (err error) {
@@ -83,12 +94,13 @@ func (r *rig) uploaded(data []byte, size int) {
 		}))
 		sum := sha256.Sum256(sealed)
 		o, err := r.Catalog.IntendSegment(r.ctx, lease, catalog.Object{
-			Store: "primary", Key: key, Offset: int64(at), PlainSize: int64(len(part)), Size: int64(len(sealed)), SHA256: sum[:],
+			Store: "primary", Key: key, Offset: at, PlainSize: int64(len(part)), Size: int64(len(sealed)), SHA256: sum[:],
 		})
 		r.must(err)
 		o.Version, err = r.Stores.Primary.Put(r.ctx, key, sealed, objects.PutOptions{})
 		r.must(err)
 		r.must(r.Catalog.CommitSegment(r.ctx, lease, o, nil))
+		at += size
 	}
 	sum := sha256.Sum256(data)
 	r.must(manifest.FinishUpload(r.ctx, r.Catalog, r.Vault, r.id, sum[:]))

@@ -68,6 +68,7 @@ func TestAnUnknownVideoIsNotEnded(t *testing.T) {
 		"Import":       {video.NotFound, func() error { _, err := r.Import(r.ctx, r.leg(2)); return err }},
 		"CopyAhead":    {video.NotFound, func() error { return r.CopyAhead(r.ctx, workflows.CopyInput{Leg: r.leg(2), Whole: true}) }},
 		"SealUpload":   {video.NotFound, func() error { _, err := r.SealUpload(r.ctx, r.leg(2)); return err }},
+		"MergeUpload":  {video.NotFound, func() error { return r.MergeUpload(r.ctx, r.leg(2)) }},
 		"Probe":        {video.NotFound, func() error { _, err := r.Probe(r.ctx, r.leg(2)); return err }},
 		"EncodePiece":  {video.NotFound, func() error { _, err := r.EncodePiece(r.ctx, workflows.PieceInput{Leg: r.leg(2)}); return err }},
 		"EncodeAudio":  {video.NotFound, func() error { _, err := r.EncodeAudio(r.ctx, r.leg(2)); return err }},

@@ -13,14 +13,15 @@ import (
 // SealUpload closes a finished upload: its manifest must hold every byte, in
 // stretches without a gap. What its author declared must agree with what came.
 func (a *Activities) SealUpload(ctx context.Context, leg workflows.Leg) (workflows.Sealed, error) {
-	u, err := a.Catalog.UploadOf(ctx, leg.ID)
+	u, err := a.finishedUpload(ctx, leg.ID)
 	if err != nil {
 		return workflows.Sealed{}, err
 	}
-	if u.FinishedAt.IsZero() {
-		return workflows.Sealed{}, video.Errorf(video.Unavailable, "The upload is not complete yet.")
+	rows, err := a.sourceRows(ctx, leg.ID)
+	if err != nil {
+		return workflows.Sealed{}, err
 	}
-	stored, err := a.sourceSegments(ctx, leg.ID)
+	stored, err := storedSegments(rows)
 	if err != nil {
 		return workflows.Sealed{}, err
 	}
@@ -35,7 +36,15 @@ func (a *Activities) SealUpload(ctx context.Context, leg workflows.Leg) (workflo
 	if err != nil {
 		return workflows.Sealed{}, err
 	}
-	return workflows.Sealed{Bytes: u.Offset, Segments: len(stored), Rejected: fault}, nil
+	return workflows.Sealed{Bytes: u.Offset, Segments: len(stored), ShortSegments: needMerge(rows, stored), Rejected: fault}, nil
+}
+
+func (a *Activities) finishedUpload(ctx context.Context, id video.ID) (catalog.Upload, error) {
+	u, err := a.Catalog.UploadOf(ctx, id)
+	if err == nil && u.FinishedAt.IsZero() {
+		err = video.Errorf(video.Unavailable, "The upload is not complete yet.")
+	}
+	return u, err
 }
 
 // faultOf says why what came can't be what its author meant to send.
@@ -52,18 +61,29 @@ func (a *Activities) faultOf(ctx context.Context, u catalog.Upload) (*video.Reje
 
 // sourceSegments are the sealed stretches of the upload, in order and without a gap.
 func (a *Activities) sourceSegments(ctx context.Context, id video.ID) ([]catalog.Object, error) {
-	segments, err := a.Catalog.Objects(ctx, id, catalog.Filter{
-		Store: a.Stores.Primary.Name(), Kind: catalog.KindSource, Stored: true,
-	})
+	rows, err := a.sourceRows(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	return storedSegments(rows)
+}
+
+// sourceRows are all that the manifest says of the upload in the primary store, in any state.
+func (a *Activities) sourceRows(ctx context.Context, id video.ID) ([]catalog.Object, error) {
+	return a.Catalog.Objects(ctx, id, catalog.Filter{Store: a.Stores.Primary.Name(), Kind: catalog.KindSource})
+}
+
+func storedSegments(rows []catalog.Object) (stored []catalog.Object, err error) {
 	var end int64
-	for _, s := range segments {
+	for _, s := range rows {
+		if s.State != catalog.ObjectStored {
+			continue
+		}
 		if s.Offset != end {
 			return nil, video.Errorf(video.Internal, "The manifest of the upload has a gap.")
 		}
 		end += s.PlainSize
+		stored = append(stored, s)
 	}
-	return segments, nil
+	return stored, nil
 }

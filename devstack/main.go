@@ -53,6 +53,9 @@ func run(args []string) int {
 		return 0
 	case err != nil:
 		return fail(err)
+	case opts.version:
+		fmt.Println(version())
+		return 0
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

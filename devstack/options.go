@@ -28,6 +28,7 @@ type options struct {
 	freePorts             bool
 	memory                bool
 	stdinParent           bool
+	version               bool // print it, and nothing else
 }
 
 // parse reads the command line and settles every default. Addresses keep port 0 where a free port is wanted.
@@ -44,6 +45,8 @@ func parse(args []string) (options, error) {
 		return o, err
 	case err != nil:
 		return o, refusal{err.Error()}
+	case o.version:
+		return o, nil
 	case f.NArg() > 0:
 		return o, refusal{fmt.Sprintf("%q is no flag", f.Arg(0))}
 	case o.dir == "":
@@ -76,6 +79,7 @@ func (o *options) flags(only *string, storeAddrs *[]string) *flag.FlagSet {
 		"(default 127.0.0.1:9001, 9002, 9003, ...)", func(s string) error { *storeAddrs = append(*storeAddrs, s); return nil })
 	f.BoolVar(&o.memory, "memory", false, "keep Temporal's state in memory only")
 	f.BoolVar(&o.stdinParent, "stdin-parent", false, "stop when standard input ends")
+	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	return f
 }
 

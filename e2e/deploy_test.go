@@ -35,10 +35,9 @@ func TestNoWorkflowMakesProgress(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			l := newStanding(t, s)
-			begun := time.Now()
 			end := s.begin(l)
 			l.deletedAndCanceled()
-			l.otherCommandsSayWhy(s, begun)
+			l.otherCommandsSayWhy(s)
 			end()
 			l.goesOn()
 		})
@@ -228,13 +227,9 @@ func (l *standing) deletedAndCanceled() {
 	}
 }
 
-// otherCommandsSayWhy gives commands that need the workflow. That there is no worker is
-// known once the last poll of one is long past.
-func (l *standing) otherCommandsSayWhy(s standstill, begun time.Time) {
+// otherCommandsSayWhy gives commands that need the workflow.
+func (l *standing) otherCommandsSayWhy(s standstill) {
 	l.t.Helper()
-	if s.reason == "no_worker" {
-		time.Sleep(time.Until(begun.Add(80 * time.Second)))
-	}
 	for _, c := range []struct {
 		user    string
 		command video.Command

@@ -3,9 +3,10 @@
 # (a PostgreSQL server, Chromium and a C compiler as well), and says nothing when
 # all is there.
 #
-#   setup/install.sh run|test|bench
+#   setup/install.sh run|test|bench|compose
 #
-# bench is test, and nginx: what playback is measured beside.
+# bench is test, and nginx: what playback is measured beside. compose is run, and an engine
+# for containers (Debian, Ubuntu).
 set -euo pipefail
 
 # The oldest Node.js that the bundler runs on.
@@ -43,6 +44,13 @@ missing() {
     esac
   fi
   [ "$for" != run ] || return 0
+  if [ "$for" = compose ]; then
+    has dockerd || printf '%s\n' docker.io iptables
+    docker compose version >/dev/null 2>&1 || has docker-compose || echo docker-compose
+    has mmdebstrap || echo mmdebstrap
+    [ -x /usr/bin/busybox ] || echo busybox-static
+    return 0
+  fi
   has_postgres || case $manager in apt) echo postgresql ;; brew) echo postgresql@17 ;; esac
   has_chromium || echo chromium
   can_link_c || printf '%s\n' gcc libc6-dev
@@ -74,7 +82,7 @@ install_with_apt() {
 
 main() {
   local for=${1:-run} manager
-  case $for in run | test | bench) ;; *) echo "usage: setup/install.sh run|test|bench" >&2; exit 2 ;; esac
+  case $for in run | test | bench | compose) ;; *) echo "usage: setup/install.sh run|test|bench|compose" >&2; exit 2 ;; esac
   if has apt-get; then manager=apt; elif has brew; then manager=brew; else manager=none; fi
 
   local -a packages=()

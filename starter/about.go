@@ -1,9 +1,13 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/client"
+	"github.com/reelflow/reelflow/video"
 )
 
 // about is what an author says of a video.
@@ -21,11 +25,19 @@ type about struct {
 	AllowDownload bool          `name:"allow-download" help:"Let people download it."`
 }
 
+// newVideo fails with wrongUse for what can be seen to be wrong before anything is sent.
 func (a about) newVideo(source client.Source) (client.NewVideo, error) {
 	n := client.NewVideo{
 		Title: a.Title, Caption: a.Caption, Hashtags: a.Hashtags, Music: a.Music, Visibility: a.Visibility,
 		Review: a.Review, Reviewers: a.Reviewers, KeepDraft: a.KeepDraft, AllowDownload: a.AllowDownload,
 		Source: source,
+	}
+	visibilities := []string{string(video.Public), string(video.Unlisted), string(video.Private)}
+	if a.Visibility != "" && !slices.Contains(visibilities, a.Visibility) {
+		return n, wrongUse{fmt.Sprintf("--visibility: %q is not one of %s", a.Visibility, strings.Join(visibilities, ", "))}
+	}
+	if a.Delay < 0 {
+		return n, wrongUse{"--delay: it can't be less than nothing"}
 	}
 	if a.PublishAt != "" {
 		at, err := time.Parse(time.RFC3339, a.PublishAt)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 
 	"github.com/reelflow/reelflow/internal/client"
 )
@@ -15,11 +16,14 @@ type importCommand struct {
 // Run prints the id first and follows the video to where upload ends. A worker
 // fetches it: interrupted, this command leaves that to go on.
 func (c *importCommand) Run(s *shell) error {
-	gateway, err := s.gateway()
+	if u, err := url.Parse(c.Address); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return wrongUse{c.Address + " can't be fetched: an address begins with https:// or http://, and a host"}
+	}
+	made, err := c.newVideo(client.Source{URL: c.Address})
 	if err != nil {
 		return err
 	}
-	made, err := c.newVideo(client.Source{URL: c.Address})
+	gateway, err := s.gateway()
 	if err != nil {
 		return err
 	}

@@ -3,10 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/client"
+	"github.com/reelflow/reelflow/video"
 )
 
 type listCommand struct {
@@ -17,6 +20,9 @@ type listCommand struct {
 }
 
 func (c *listCommand) Run(s *shell) error {
+	if stages := listedStages(); c.Stage != "" && !slices.Contains(stages, c.Stage) {
+		return wrongUse{fmt.Sprintf("--stage: %q is no stage; there are %s", c.Stage, strings.Join(stages, ", "))}
+	}
 	gateway, err := s.gateway()
 	if err != nil {
 		return err
@@ -33,6 +39,16 @@ func (c *listCommand) Run(s *shell) error {
 		return err
 	}
 	return table.Flush()
+}
+
+// listedStages are the stages of videos that are there.
+func listedStages() (names []string) {
+	for _, stage := range video.Stages {
+		if stage != video.Purged {
+			names = append(names, string(stage))
+		}
+	}
+	return names
 }
 
 // each shows the caller's own videos, newest first; all of them where limit is 0,

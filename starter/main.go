@@ -56,10 +56,7 @@ type commandLine struct {
 }
 
 // clientOnly is a command that only talks to a gateway.
-type clientOnly struct{}
-
-// UsesGatewayOnly makes clientOnly a config.Client.
-func (clientOnly) UsesGatewayOnly() {}
+type clientOnly = config.ClientOnly
 
 // shell is what every command gets.
 type shell struct {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +25,14 @@ import (
 )
 
 type serveCommand struct{}
+
+// Uses implements config.Chooser.
+func (serveCommand) Uses(setting string) bool {
+	return !slices.Contains([]string{"url", "token", "ui-addr", "scratch", "audit-settle", "role"}, setting)
+}
+
+// UsesTemporal implements config.Chooser.
+func (serveCommand) UsesTemporal() bool { return true }
 
 // Run serves until it is told to stop. Requests under way have a moment to end;
 // an upload that doesn't keeps every byte stored and goes on elsewhere.

@@ -28,6 +28,9 @@ func (c *uploadCommand) Run(s *shell) error {
 		return err
 	}
 	defer file.Close() // only read
+	if _, err := c.newVideo(client.Source{}); err != nil {
+		return err // before anything is sent
+	}
 	gateway, err := s.gateway()
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/alecthomas/kong"
 
@@ -21,6 +22,19 @@ type commandLine struct {
 	config.Config `embed:""`
 	Version       kong.VersionFlag `name:"version" help:"Print the version and exit."`
 }
+
+// notOurs are the settings of gateways and of the command line.
+var notOurs = []string{
+	"http-addr", "url", "public-url", "trusted-proxies", "drain", "tls-cert-file", "tls-key-file", "ui-addr", "token",
+	"max-open-uploads", "quota-bytes", "rate-creates", "rate-commands", "rate-reads",
+	"auth", "dev-anywhere", "oidc-audience", "oidc-client-id", "oidc-client-secret-file", "oidc-scopes", "oidc-name-claim", "operator-claim",
+}
+
+// Uses implements config.Chooser.
+func (*commandLine) Uses(setting string) bool { return !slices.Contains(notOurs, setting) }
+
+// UsesTemporal implements config.Chooser.
+func (*commandLine) UsesTemporal() bool { return true }
 
 func main() {
 	var cli commandLine

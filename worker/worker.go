@@ -163,7 +163,11 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 
 // stop hands back what doesn't end in time.
 func (w *Worker) stop() {
-	defer time.AfterFunc(finishTimeout, w.cancelWork).Stop()
+	handBack := func() {
+		w.log.Info("handing back the work under way")
+		w.cancelWork()
+	}
+	defer time.AfterFunc(finishTimeout, handBack).Stop()
 	var all sync.WaitGroup
 	for _, each := range w.workers {
 		all.Go(each.Stop)
@@ -195,7 +199,7 @@ func (w *Worker) Close() error {
 func width(role string) int {
 	switch role {
 	case "media":
-		return runtime.NumCPU()
+		return runtime.GOMAXPROCS(0) // also where a container has less than the machine
 	case "transfer":
 		return 16 // bound by the network and by the buffers of a copy
 	default:

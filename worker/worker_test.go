@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -176,5 +177,13 @@ func TestAWorkerWaitsForTemporal(t *testing.T) {
 	}
 	if strings.Count(log.String(), "waiting for Temporal") != 1 {
 		t.Errorf("it did not say once that it waits:\n%s", log.String())
+	}
+}
+
+// In a container with half of the machine's cores, half as many encoders run side by side.
+func TestMediaTakesAJobForEachCoreThatItHas(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	if jobs := width("media"); jobs != 3 {
+		t.Errorf("%d jobs on 3 cores", jobs)
 	}
 }

@@ -41,6 +41,8 @@ type Activities interface {
 	// SealUpload checks that the manifest holds every byte of the upload, and
 	// closes it.
 	SealUpload(context.Context, Leg) (Sealed, error)
+	// MergeUpload makes few segments of an upload that lies in many short ones.
+	MergeUpload(context.Context, Leg) error
 	// Probe looks at what was uploaded and plans the work, or says why it is refused.
 	Probe(context.Context, Leg) (Probed, error)
 	// EncodePiece encodes one piece in every rendition.
@@ -147,6 +149,8 @@ type Sealed struct {
 	Bytes    int64            `json:"bytes"`
 	Segments int              `json:"segments"`
 	Rejected *video.Rejection `json:"rejected,omitempty"`
+	// ShortSegments says that the upload lies in many short segments, to be merged.
+	ShortSegments bool `json:"short_segments,omitempty"`
 }
 
 // Probed is the outcome of looking at the media: a plan, or a rejection.

@@ -98,6 +98,42 @@ func TestPauseStopsAndResumeGoesOn(t *testing.T) {
 	}
 }
 
+// Short segments are merged before anything reads the upload, and only where there are
+// any; a pause stops that, too, and the next leg asks anew whether there are any.
+func TestShortSegmentsAreMergedFirst(t *testing.T) {
+	f := newFilm(t)
+	f.world.short, f.world.held["MergeUpload"] = true, true
+	var paused *answer
+	var pause func()
+	pause = func() {
+		if f.world.busy("MergeUpload") == 0 {
+			f.at(5*time.Millisecond, pause)
+			return
+		}
+		paused = f.update(video.Pause)
+		f.at(40*time.Millisecond, func() {
+			f.world.mu.Lock()
+			f.world.held["MergeUpload"] = false
+			f.world.mu.Unlock()
+			f.update(video.Resume)
+		})
+	}
+	f.at(5*time.Millisecond, pause)
+	f.run()
+	if !paused.done || paused.refusal != nil || !paused.status.Paused {
+		t.Errorf("pause: %+v", paused)
+	}
+	want := []string{"SealUpload", "MergeUpload", "SealUpload", "MergeUpload", "Probe"}
+	if got := f.world.did; len(got) < 8 || !slices.Equal(slices.DeleteFunc(slices.Clone(got), func(what string) bool { return !slices.Contains(want, what) }), want) {
+		t.Errorf("did %v, want %v", got, want)
+	}
+	ordinary := newFilm(t)
+	ordinary.run()
+	if n := ordinary.world.count("MergeUpload"); n != 0 {
+		t.Errorf("an ordinary upload was merged %d times", n)
+	}
+}
+
 func TestUploadNobodyGoesOnWithExpires(t *testing.T) {
 	f := newFilm(t)
 	f.in.Policy.UploadIdle = time.Hour

@@ -24,7 +24,7 @@ type limits struct {
 // its time is over, and a pause is promised within alive and ten seconds.
 const alive = 10 * time.Second
 
-// table holds the limits of every activity. Media work and imports that keep
+// table holds the limits of every activity. Media work, imports and merging that keep
 // failing come back to the workflow, which says so; everything else is tried for as long as
 // it takes, or as patiently does.
 //
@@ -41,6 +41,7 @@ var table = map[string]limits{
 	"PurgeReplica": {queue: video.TransferQueue, once: time.Hour, heartbeat: alive, priority: 1},
 	"CloseReceipt": {queue: video.TransferQueue, once: 10 * time.Minute, heartbeat: alive, priority: 1},
 	"Import":       {queue: video.TransferQueue, once: 6 * time.Hour, heartbeat: alive, attempts: 6, priority: 3},
+	"MergeUpload":  {queue: video.TransferQueue, once: time.Hour, heartbeat: alive, attempts: 5, priority: 2},
 	"CopyReplica":  {queue: video.TransferQueue, once: time.Hour, heartbeat: alive, priority: 2},
 	"CopyAhead":    {queue: video.TransferQueue, once: time.Hour, heartbeat: alive, attempts: 1, priority: 4},
 	"Probe":        {queue: video.MediaQueue, once: 5 * time.Minute, heartbeat: alive, attempts: 5, priority: 2},

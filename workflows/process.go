@@ -26,7 +26,10 @@ func (l *life) seal(ctx workflow.Context, leg Leg) error {
 	if err := l.run(ctx, "SealUpload", "seal the upload", leg, &sealed); err != nil {
 		return err
 	}
-	return l.accept(sealed.Rejected)
+	if err := l.accept(sealed.Rejected); err != nil || !sealed.ShortSegments {
+		return err
+	}
+	return l.run(ctx, "MergeUpload", "merge the short segments of the upload", leg, nil)
 }
 
 func (l *life) probe(ctx workflow.Context, leg Leg) error {

@@ -142,6 +142,7 @@ func (ws *worlds) register(w worker.ActivityRegistry) {
 		"ReadControl":  func(c context.Context, in Leg) (ControlRow, error) { return ws.of(in.ID).ReadControl(c, in) },
 		"CheckUpload":  func(c context.Context, in CheckInput) (UploadState, error) { return ws.of(in.ID).CheckUpload(c, in) },
 		"SealUpload":   func(c context.Context, in Leg) (Sealed, error) { return ws.of(in.ID).SealUpload(c, in) },
+		"MergeUpload":  func(c context.Context, in Leg) error { return ws.of(in.ID).MergeUpload(c, in) },
 		"Probe":        func(c context.Context, in Leg) (Probed, error) { return ws.of(in.ID).Probe(c, in) },
 		"EncodePiece":  func(c context.Context, in PieceInput) (Probed, error) { return ws.of(in.ID).EncodePiece(c, in) },
 		"EncodeAudio":  func(c context.Context, in Leg) (Probed, error) { return ws.of(in.ID).EncodeAudio(c, in) },

@@ -45,6 +45,7 @@ type world struct {
 	plan     video.Plan
 	rejected *video.Rejection
 	refused  *video.Rejection // by Import
+	short    bool             // the upload lies in many short segments
 	idle     UploadState
 	purged   map[string]bool
 }
@@ -264,8 +265,10 @@ func (w *world) Import(ctx context.Context, leg Leg) (Imported, error) {
 }
 
 func (w *world) SealUpload(ctx context.Context, leg Leg) (Sealed, error) {
-	return Sealed{}, w.do(ctx, "SealUpload", leg)
+	return Sealed{ShortSegments: w.short}, w.do(ctx, "SealUpload", leg)
 }
+
+func (w *world) MergeUpload(ctx context.Context, leg Leg) error { return w.do(ctx, "MergeUpload", leg) }
 
 func (w *world) Probe(ctx context.Context, leg Leg) (Probed, error) {
 	return Probed{Plan: w.plan, Rejected: w.rejected}, w.do(ctx, "Probe", leg)
@@ -361,7 +364,7 @@ func newFilm(t *testing.T) *film {
 		}
 	})
 	for name, run := range map[string]any{
-		"Control": w.Control, "ReadControl": w.ReadControl, "CheckUpload": w.CheckUpload, "Import": w.Import, "SealUpload": w.SealUpload, "Probe": w.Probe,
+		"Control": w.Control, "ReadControl": w.ReadControl, "CheckUpload": w.CheckUpload, "Import": w.Import, "SealUpload": w.SealUpload, "MergeUpload": w.MergeUpload, "Probe": w.Probe,
 		"EncodePiece": w.EncodePiece, "EncodeAudio": w.EncodeAudio, "Package": w.Package, "CopyAhead": w.CopyAhead, "CopyReplica": w.CopyReplica,
 		"Publish": w.Publish, "Hide": w.Hide, "DestroyKey": w.DestroyKey, "PurgeReplica": w.PurgeReplica, "CloseReceipt": w.CloseReceipt,
 	} {

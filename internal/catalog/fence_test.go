@@ -90,6 +90,7 @@ func (b *bench) everyWrite(t *testing.T, leg catalog.Leg) map[string]error {
 	_, purge := b.BeginPurge(ctx, leg, "a")
 	return map[string]error{
 		"enter": b.Enter(ctx, leg, nil), "enter alone": exclusive, "intend": intend,
+		"merge":   b.CommitMerged(ctx, leg, written(catalog.Object{ID: 1}, "late")),
 		"commit":  b.Commit(ctx, leg, written(catalog.Object{ID: 1}, "late")),
 		"project": b.Project(ctx, leg, nil), "begin to drop": b.BeginDrop(ctx, leg, []int64{1}), "drop": b.Drop(ctx, leg, []int64{1}),
 		"replica": b.SetReplica(ctx, leg, catalog.Replica{Store: "a"}), "purge": purge, "found after": b.FoundAfter(ctx, leg, "a", video.Counts{}),

@@ -98,6 +98,22 @@ func (o Object) intended(id video.ID, epoch int64) Object {
 // not, because the row may have been written: after NotFound, too, which an older
 // or another catalog answers.
 func (c *Catalog) Commit(ctx context.Context, leg Leg, o Object) error {
+	return c.commit(ctx, leg, o, func(*gorm.DB, Object) error { return nil })
+}
+
+// CommitMerged is Commit for a segment of an upload in place of those that hold its bytes
+// by now: in the same transaction they, and their copies in other stores, become
+// dropping. So at any moment the stored segments hold every byte once. It fails as Commit
+// does, and with Conflict unless it holds exactly what whole segments of its store hold.
+func (c *Catalog) CommitMerged(ctx context.Context, leg Leg, o Object) error {
+	return c.commit(ctx, leg, o, func(tx *gorm.DB, intent Object) error {
+		intent.PlainSize = o.PlainSize
+		return intent.dropCovered(tx)
+	})
+}
+
+// commit stores the object if the leg may, after what else is to happen in the transaction.
+func (c *Catalog) commit(ctx context.Context, leg Leg, o Object, first func(tx *gorm.DB, intent Object) error) error {
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		row, err := lockControl(tx, leg.Video)
 		if err != nil {
@@ -116,8 +132,30 @@ func (c *Catalog) Commit(ctx context.Context, leg Leg, o Object) error {
 		if intent.Epoch != leg.Epoch {
 			return errFenced()
 		}
+		if err := first(tx, intent); err != nil {
+			return err
+		}
 		return intent.store(tx, o)
 	})
+}
+
+// dropCovered makes dropping what is stored, in any store, of the stretch of the upload that o
+// covers. Stored segments have no gap, so by the sum of their sizes they end where o ends.
+func (o Object) dropCovered(tx *gorm.DB) error {
+	rows := func() *gorm.DB {
+		return tx.Model(&Object{}).Where("video = ? AND kind = ? AND state = ? AND start >= ? AND start < ?",
+			o.Video, KindSource, ObjectStored, o.Offset, o.Offset+o.PlainSize)
+	}
+	var covered struct{ First, Bytes int64 }
+	err := rows().Where("store = ?", o.Store).
+		Select("COALESCE(MIN(start), -1) AS first, CAST(COALESCE(SUM(plain_size), 0) AS BIGINT) AS bytes").Scan(&covered).Error
+	if err != nil {
+		return err
+	}
+	if o.Kind != KindSource || covered.First != o.Offset || covered.Bytes != o.PlainSize {
+		return video.Errorf(video.Conflict, "The upload is not stored in segments that this one covers.")
+	}
+	return rows().Update("state", ObjectDropping).Error
 }
 
 // intentOf finds an object's row; without one, whatever was written must go.

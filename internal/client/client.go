@@ -44,6 +44,13 @@ func New(address, token string) (*Client, error) {
 	return &Client{base: base, token: token, http: &http.Client{Transport: transport}}, nil
 }
 
+// Through has every request sent by what wrap makes of the client's transport, such as
+// one that looks at the answers. It must be called before the first request.
+func (c *Client) Through(wrap func(http.RoundTripper) http.RoundTripper) *Client {
+	c.http.Transport = wrap(c.http.Transport)
+	return c
+}
+
 // answerTimeout bounds a call without a long body. A command is answered once it
 // has taken hold, which may take as long as a frozen worker is believed in.
 const answerTimeout = time.Minute

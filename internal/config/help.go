@@ -7,12 +7,25 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Client is a command that only talks to a gateway: of the settings it uses those that
-// say where that is and who asks.
-type Client interface{ UsesGatewayOnly() }
+// Chooser is a command, or a program without commands, that uses some of the settings
+// alone, by the names of their flags; its help shows no others.
+type Chooser interface {
+	Uses(setting string) bool
+	UsesTemporal() bool
+}
 
-// clientSettings are what such a command uses.
+// clientSettings are what a command uses that only talks to a gateway: where that is, and
+// who asks.
 var clientSettings = []string{"url", "token"}
+
+// ClientOnly is embedded in such commands.
+type ClientOnly struct{}
+
+// Uses implements Chooser.
+func (ClientOnly) Uses(setting string) bool { return slices.Contains(clientSettings, setting) }
+
+// UsesTemporal implements Chooser.
+func (ClientOnly) UsesTemporal() bool { return false }
 
 // alsoSettings stands below the settings of programs that use Temporal.
 const alsoSettings = `
@@ -29,24 +42,32 @@ Any REELFLOW_X can be given as a file that holds it, by REELFLOW_X_FILE.
 
 // printHelp shows a command's own flags and the settings that it uses.
 func printHelp(options kong.HelpOptions, ctx *kong.Context) error {
-	only := false
-	if selected := ctx.Selected(); selected != nil && selected.Target.CanAddr() {
-		_, only = selected.Target.Addr().Interface().(Client)
+	selected := ctx.Selected()
+	if selected == nil {
+		selected = ctx.Model.Node
 	}
-	if only {
+	also := alsoSettings + anyFile
+	if chooser, ok := target(selected).(Chooser); ok {
 		for _, flag := range ctx.Model.Flags {
-			if len(flag.Tag.Envs) > 0 && !slices.Contains(clientSettings, flag.Name) {
+			if len(flag.Tag.Envs) > 0 && !chooser.Uses(flag.Name) {
 				flag.Hidden = true
 			}
+		}
+		if !chooser.UsesTemporal() {
+			also = anyFile
 		}
 	}
 	if err := kong.DefaultHelpPrinter(options, ctx); err != nil {
 		return err
 	}
-	also := anyFile
-	if !only {
-		also = alsoSettings + anyFile
-	}
 	_, err := fmt.Fprint(ctx.Stdout, also)
 	return err
+}
+
+// target is the struct that a node of the command line was made of; nil if there is none.
+func target(n *kong.Node) any {
+	if !n.Target.CanAddr() {
+		return nil
+	}
+	return n.Target.Addr().Interface()
 }

@@ -32,12 +32,13 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 		"bearer":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of the issuer's; in development mode dev:<name>"},
 		"session": {Type: "apiKey", In: "cookie", Name: people.SessionCookie, Description: "From /signin; " + people.SecurePrefix + people.SessionCookie + " where the gateway is reached by TLS"},
 	}
-	g.api = huma.NewAPI(config, translated{humago.NewAdapter(mux, "")})
+	g.api = huma.NewAPI(config, translated{humago.NewAdapter(mux, ""), g.errors})
 	g.registerVideos()
 	g.registerStreams()
 	g.registerCommands()
 	g.registerLists()
 	g.registerReceipts()
+	mux.HandleFunc("GET /v1/receipts/key", g.errors.Handle(noReceiptKey))
 	g.describeUploads()
 	describeAnswers(g.api.OpenAPI())
 	g.registerOpenAPI(mux)
@@ -266,6 +267,12 @@ type Receipt struct {
 	JWS *string `json:"jws" doc:"The same, signed; null while receipts are not signed"`
 	video.Receipt
 	ClosedAt time.Time `json:"closed_at"`
+}
+
+// noReceiptKey answers where the keys of signed receipts are to be: "key" is not the id of
+// a video.
+func noReceiptKey(http.ResponseWriter, *http.Request) error {
+	return video.Errorf(video.NotFound, "Receipts are not signed yet, so there is no key to check them by.")
 }
 
 type receiptAnswer struct{ Body Receipt }

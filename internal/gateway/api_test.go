@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -100,7 +101,13 @@ func TestBadRequests(t *testing.T) {
 		`{"publish_delay":-1}`:                               {video.Invalid, "publish_delay"},
 		`{"hashtags":["two words"]}`:                         {video.Invalid, "hashtags"},
 		`{"reviewers":["a/b"]}`:                              {video.Invalid, "reviewers"},
-		`{"title":"\u0007"}`:                                 {video.Invalid, "title"},
+		`{"title":"\u0007"}`:                                 {video.Invalid, "a control character (U+0007)"},
+		`{"title":"two\nlines"}`:                             {video.Invalid, `"title" is not valid: it must not contain a line break`},
+		`{"title":"two\u2028lines"}`:                         {video.Invalid, "a line break"},
+		`{"music":"a\u0085b"}`:                               {video.Invalid, "music"},
+		`{"caption":"\u0000"}`:                               {video.Invalid, "caption"},
+		`{"publish_at":"1970-01-01T00:00:00Z"}`:              {video.Invalid, "publish_at"},
+		`{"reviewers":["ben"],"review":false}`:               {video.Invalid, "review"},
 		`{"source":{"url":"ftp://example.org/"}}`:            {video.Invalid, "https://"},
 		`{"source":{"url":"http://127.1/"}}`:                 {video.Invalid, "four decimal numbers"},
 		`{"source":{"url":"http://10.0.0.1/a"}}`:             {video.Invalid, "public hosts"},
@@ -116,6 +123,14 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%.60s: %q does not say %q", body, p.Detail, want.says)
 		}
 	}
+	for _, turning := range []rune("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") {
+		for _, field := range []string{"title", "caption", "music"} {
+			p := s.refusal(s.request("owner", "POST", "/v1/videos", fmt.Sprintf(`{%q:"gpj%cexe"}`, field, turning)), video.Invalid)
+			if !strings.Contains(p.Detail, field) || !strings.Contains(p.Detail, fmt.Sprintf("%U", turning)) {
+				t.Errorf("%s with %U: %s", field, turning, p.Detail)
+			}
+		}
+	}
 	if got := s.request("owner", "GET", "/v1/me/videos", ""); string(got.body) != `{"videos":[],"next_cursor":null}`+"\n" {
 		t.Errorf("something was left behind: %s", got.body)
 	}
@@ -128,6 +143,67 @@ func TestBadRequests(t *testing.T) {
 	s.refusal(s.request("owner", "GET", "/v1/nothing", ""), video.NotFound)
 	if got := s.request("owner", "PUT", "/v1/videos", "{}"); got.status != 405 || got.header.Get("Allow") == "" {
 		t.Errorf("PUT: %d %v", got.status, got.header)
+	}
+}
+
+// What is no mistake is taken: text of any language, lines in a caption, a time that has
+// just passed, and reviewers by themselves.
+func TestWhatAuthorsMaySay(t *testing.T) {
+	s := newSite(t)
+	v := s.made("owner", fmt.Sprintf(`{"title":"مرحبا \u200fשלום 👩‍👩‍👧","caption":"one\r\n\ttwo\u2028three","publish_at":%q,"reviewers":["ben"]}`,
+		time.Now().Add(-23*time.Hour).Format(time.RFC3339)))
+	if !v.Review || v.Caption != "one\r\n\ttwo\u2028three" {
+		t.Errorf("%+v", v)
+	}
+	if v := s.made("owner", `{"review":false}`); v.Review {
+		t.Error("reviewed though nobody asked for it")
+	}
+}
+
+// A parameter that no operation has would be passed over in silence.
+func TestUnknownQueryParameters(t *testing.T) {
+	s := newSite(t)
+	id := string(s.in(video.Uploading, "public"))
+	for _, row := range []struct{ method, address, name, takes string }{
+		{"GET", "/v1/me/videos?stages=draft", "stages", "takes cursor, limit, stage."},
+		{"GET", "/v1/me/videos?limit=5&Limit=5", "Limit", "takes cursor, limit, stage."},
+		{"GET", "/v1/videos/" + id + "?fields=id", "fields", "takes none."},
+		{"GET", "/v1/videos/" + id + "/events?id=" + id, "id", "takes none."},
+		{"GET", "/v1/events?id=" + id + "&since=1", "since", "takes id."},
+		{"POST", "/v1/videos?title=x", "title", "takes none."},
+		{"POST", "/v1/videos/" + id + "/cancel?keep_draft=true", "keep_draft", "takes none."},
+		{"DELETE", "/v1/videos/" + id + "?force", "force", "takes none."},
+		{"GET", "/v1/receipts/" + id + "?" + strings.Repeat("x", 100), strings.Repeat("x", longestWord) + "…", "takes none."},
+	} {
+		p := s.refusal(s.request("owner", row.method, row.address, map[bool]string{true: "{}"}[row.method == "POST"]), video.Invalid)
+		if !strings.Contains(p.Detail, strconv.Quote(row.name)) || !strings.HasSuffix(p.Detail, row.takes) || len(p.Errors) != 1 || p.Errors[0].Location != "query."+row.name {
+			t.Errorf("%s %s: %+v", row.method, row.address, p)
+		}
+	}
+	s.refusal(s.request("owner", "GET", "/v1/me/videos?stage=%zz", ""), video.Invalid)
+	if v := s.video(s.request("owner", "GET", "/v1/videos/"+id, ""), 200); v.Stage != video.Uploading || v.Ending != nil {
+		t.Errorf("a command that was refused has been obeyed: %+v", v)
+	}
+	for _, fine := range []string{"/watch/" + id + "?from=mail", "/?a=b"} { // links gain parameters on their way
+		if got := s.request("owner", "GET", fine, ""); got.status != 200 {
+			t.Errorf("%s: %d", fine, got.status)
+		}
+	}
+}
+
+// An answer has one Cache-Control: of two, some caches heed the first.
+func TestOneCacheControl(t *testing.T) {
+	s := newSite(t)
+	id := string(s.in(video.Published, "public"))
+	for _, row := range [][2]string{
+		{"GET", "/v1/videos/" + id}, {"GET", "/v1/videos/none"}, {"GET", "/v1/videos/" + id + "?a=b"}, {"GET", "/v1/me/videos?limit=x"},
+		{"POST", "/v1/videos/" + id + "/pause"}, {"POST", "/v1/videos/" + id + "/dance"}, {"GET", "/v1/nothing"}, {"PUT", "/v1/videos"},
+		{"GET", "/v1/receipts/key"}, {"POST", "/v1/uploads/"}, {"HEAD", "/v1/uploads/none"}, {"GET", "/v1/events?id=" + id}, {"GET", "/watch/none"},
+	} {
+		got := s.request("owner", row[0], row[1], "")
+		if all := got.header.Values("Cache-Control"); len(all) != 1 || all[0] != "no-store" {
+			t.Errorf("%s %s: %d with Cache-Control %q", row[0], row[1], got.status, all)
+		}
 	}
 }
 

@@ -41,7 +41,6 @@ func fields[T any](of map[string]T) []string {
 // Go's client says everything that the document lets a program say of a new video,
 // and nothing else; so does what it sends with a command.
 func TestTheClientSaysWhatTheDocumentDescribes(t *testing.T) {
-	t.Parallel()
 	s := newSite(t)
 	schemas := s.schemas()
 	now := time.Now()
@@ -72,7 +71,6 @@ func TestTheClientSaysWhatTheDocumentDescribes(t *testing.T) {
 
 // What the gateway answers is what the client reads, and what the document describes.
 func TestTheClientReadsWhatTheDocumentDescribes(t *testing.T) {
-	t.Parallel()
 	s := newSite(t)
 	me, err := client.New(s.url, "dev:owner")
 	if err != nil {
@@ -104,8 +102,8 @@ func TestTheClientReadsWhatTheDocumentDescribes(t *testing.T) {
 			t.Errorf("the client doesn't know all of it: %v", err)
 		}
 	}
-	for command, request := range map[video.Command]video.CommandBody{video.Pause: {}, video.Cancel: {KeepDraft: true}} {
-		v, err := me.Command(t.Context(), made.ID, command, request)
+	for _, command := range []video.Command{video.Pause, video.Cancel} { // a draft can't be paused
+		v, err := me.Command(t.Context(), made.ID, command, video.CommandBody{KeepDraft: command == video.Cancel})
 		if err != nil || v.ID != made.ID {
 			t.Errorf("%s: %s, %v", command, v.Raw, err)
 		}

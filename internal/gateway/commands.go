@@ -118,10 +118,15 @@ func (g *Gateway) unknownCommand(r *http.Request) error {
 
 const longestWord = 40 // characters of what somebody sent, to be repeated to them
 
-func noCommand(word string, possible []video.Command) error {
+func shortened(word string) string {
 	if letters := []rune(word); len(letters) > longestWord {
-		word = string(letters[:longestWord]) + "…"
+		return string(letters[:longestWord]) + "…"
 	}
+	return word
+}
+
+func noCommand(word string, possible []video.Command) error {
+	word = shortened(word)
 	var names []string
 	for _, c := range possible {
 		if c != video.Delete { // a method, not an address

@@ -2,51 +2,30 @@ package gateway
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/reelflow/reelflow/internal/gateway/problem"
+	"github.com/reelflow/reelflow/internal/openapitest"
 )
 
 // document is /openapi.json, by which every answer that a test of this package gets is
-// judged. It is the same for every gateway, and an answer may have no more than it says.
+// judged. It is the same for every gateway.
 var document struct {
 	sync.Once
-	schemas    map[string]any
-	operations []described
-}
-
-type described struct {
-	method  string
-	path    *regexp.Regexp
-	literal bool
-	answers map[string]any
+	*openapitest.Document
 }
 
 func (s *site) describes() {
 	document.Do(func() {
 		text, err := json.Marshal(s.api.OpenAPI())
-		var all struct {
-			Paths      map[string]map[string]map[string]any
-			Components struct{ Schemas map[string]any }
-		}
-		if err != nil || json.Unmarshal(text, &all) != nil {
+		if err != nil {
 			s.t.Fatal(err)
 		}
-		document.schemas = all.Components.Schemas
-		for path, item := range all.Paths {
-			pattern := regexp.MustCompile(`\\\{\w+\\\}`).ReplaceAllString(regexp.QuoteMeta(path), "[^/]+")
-			for method, op := range item {
-				answers, _ := op["responses"].(map[string]any)
-				document.operations = append(document.operations, described{strings.ToUpper(method), regexp.MustCompile("^" + pattern + "$"), !strings.Contains(path, "{"), answers})
-			}
+		if document.Document, err = openapitest.Parse(text); err != nil {
+			s.t.Fatal(err)
 		}
 	})
 }
@@ -54,155 +33,15 @@ func (s *site) describes() {
 // conforms judges an answer.
 func conforms(t *testing.T, r *http.Request, got answer) {
 	t.Helper()
-	contentType := got.header.Get("Content-Type")
-	if r.Method == http.MethodHead || document.schemas == nil {
+	if document.Document == nil {
 		return
 	}
-	if contentType == problem.MediaType {
-		judge(t, r, "#/components/schemas/Problem", got.body)
-		return
-	}
-	i := slices.IndexFunc(document.operations, func(d described) bool {
-		return d.method == r.Method && d.path.MatchString(r.URL.Path) && (d.literal || !strings.HasPrefix(r.URL.Path, "/v1/me/"))
+	err := document.Check(openapitest.Answer{
+		Method: r.Method, Path: r.URL.Path, Status: got.status, ContentType: got.header.Get("Content-Type"), Body: got.body,
 	})
-	if i < 0 || got.status >= 400 {
-		return // the document is about the API
-	}
-	described, ok := document.operations[i].answers[strconv.Itoa(got.status)].(map[string]any)
-	if !ok {
-		t.Errorf("%s %s: the document knows no answer %d", r.Method, r.URL.Path, got.status)
-		return
-	}
-	content, _ := described["content"].(map[string]any)
-	media, _ := content[contentType].(map[string]any)
-	if (media == nil) != (contentType == "" || len(got.body) == 0) && contentType != "text/event-stream" {
-		t.Errorf("%s %s: the document knows no answer %d of type %q", r.Method, r.URL.Path, got.status, contentType)
-	}
-	if contentType == "application/json" && media != nil {
-		schema, _ := media["schema"].(map[string]any)
-		ref, _ := schema["$ref"].(string)
-		judge(t, r, ref, got.body)
-	}
-}
-
-func judge(t *testing.T, r *http.Request, ref string, body []byte) {
-	t.Helper()
-	var value any
-	err := json.Unmarshal(body, &value)
-	if err == nil {
-		err = fits(value, map[string]any{"$ref": ref}, "answer")
-	}
 	if err != nil {
-		t.Errorf("%s %s: %v\n%s", r.Method, r.URL.Path, err, body)
+		t.Error(err)
 	}
-}
-
-// fits says where a value is not as a schema has it (JSON Schema 2020-12, as far as the
-// document uses it). Properties that it doesn't name are refused.
-func fits(value any, schema map[string]any, at string) error {
-	if ref, ok := schema["$ref"].(string); ok {
-		named, ok := document.schemas[ref[strings.LastIndex(ref, "/")+1:]].(map[string]any)
-		if !ok {
-			return fmt.Errorf("%s: %s leads nowhere", at, ref)
-		}
-		return fits(value, named, at)
-	}
-	if choices, ok := schema["oneOf"].([]any); ok {
-		return fitsOne(value, choices, at)
-	}
-	if !slices.Contains(typesOf(schema["type"]), typeOfJSON(value)) {
-		return fmt.Errorf("%s is %v, not %v", at, value, schema["type"])
-	}
-	if enum, ok := schema["enum"].([]any); ok && !slices.Contains(enum, value) {
-		return fmt.Errorf("%s is %v, not one of %v", at, value, enum)
-	}
-	switch value := value.(type) {
-	case string:
-		if _, err := time.Parse(time.RFC3339, value); schema["format"] == "date-time" && err != nil {
-			return fmt.Errorf("%s: %w", at, err)
-		}
-	case []any:
-		items, _ := schema["items"].(map[string]any)
-		for i, item := range value {
-			if err := fits(item, items, fmt.Sprintf("%s[%d]", at, i)); err != nil {
-				return err
-			}
-		}
-	case map[string]any:
-		return fitsObject(value, schema, at)
-	}
-	return nil
-}
-
-func fitsOne(value any, choices []any, at string) error {
-	var why []error
-	for _, choice := range choices {
-		one, _ := choice.(map[string]any)
-		err := fits(value, one, at)
-		if err == nil {
-			return nil
-		}
-		why = append(why, err)
-	}
-	return fmt.Errorf("%s fits none: %v", at, why)
-}
-
-func fitsObject(value, schema map[string]any, at string) error {
-	properties, _ := schema["properties"].(map[string]any)
-	required, _ := schema["required"].([]any)
-	for _, name := range required {
-		if _, there := value[name.(string)]; !there {
-			return fmt.Errorf("%s has no %v", at, name)
-		}
-	}
-	for name, one := range value {
-		property, ok := properties[name].(map[string]any)
-		if !ok {
-			return fmt.Errorf("%s has a %s that the document doesn't name", at, name)
-		}
-		if err := fits(one, property, at+"."+name); err != nil {
-			return err
-		}
-	}
-	if schema["additionalProperties"] == false {
-		return fmt.Errorf("%s can't gain fields", at)
-	}
-	return nil
-}
-
-func typesOf(said any) (types []string) {
-	switch said := said.(type) {
-	case string:
-		types = []string{said}
-	case []any:
-		for _, one := range said {
-			types = append(types, fmt.Sprint(one))
-		}
-	}
-	if slices.Contains(types, "number") {
-		types = append(types, "integer")
-	}
-	return types
-}
-
-func typeOfJSON(value any) string {
-	switch value := value.(type) {
-	case nil:
-		return "null"
-	case string:
-		return "string"
-	case bool:
-		return "boolean"
-	case []any:
-		return "array"
-	case map[string]any:
-		return "object"
-	case float64:
-		if value == float64(int64(value)) {
-			return "integer"
-		}
-	}
-	return "number"
 }
 
 // A judge who lets everything pass would be none.
@@ -222,15 +61,14 @@ func TestConformanceNotices(t *testing.T) {
 		if err := json.Unmarshal(text, &value); err != nil {
 			t.Fatal(err)
 		}
-		ref := map[string]any{"$ref": "#/components/schemas/Video"}
-		if err := fits(value, ref, "answer"); err != nil {
+		if err := document.Fits("Video", value); err != nil {
 			t.Fatal(err)
 		}
 		value[name] = spoil
-		if fits(value, ref, "answer") == nil {
+		if document.Fits("Video", value) == nil {
 			t.Errorf("%s may be %v", name, spoil)
 		}
-		if delete(value, name); name != "extra" && fits(value, ref, "answer") == nil {
+		if delete(value, name); name != "extra" && document.Fits("Video", value) == nil {
 			t.Errorf("%s may be missing", name)
 		}
 	}

@@ -35,14 +35,14 @@ hold        uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfon 
 release     uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfon   nnfon   nnfon   ggfcg   ggggg  nnnnn nnnnn
 delete      ufoof  ufoof   nnoon   nnoon   nnoof   nnoon   nnoon  nnoon   nnoon   nnoon   nnoon   ggoog   ggggg  nnnnn nnnnn
 receipt     nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   ooooo  nnnnn nnnnn
-anyone's    ooooo  ooooo   ggggg   ggggg   ggggg   ggggg   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
+anyone's    ooooo  ooooo   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ggggg   ggggg  nnnnn nnnnn
 insider's   ooooo  ooooo   ooooo   ggggg   ooooo   ooooo   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
-reviewer's  ooooo  ooooo   ggggg   ggggg   ooooo   ggggg   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
+reviewer's  ooooo  ooooo   nnnnn   nnnnn   ooooo   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ggggg   ggggg  nnnnn nnnnn
 forged      uuuuu  uuuuu   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ggggg   ggggg  nnnnn nnnnn
 segment     ooooo  ooooo   ooooo   nnnnn   ooooo   ooooo   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ggggg   ggggg  nnnnn nnnnn
 head        .....  .....   .....   ooooo   .....   .....   ooooo  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
 send        .....  .....   .....   ooooo   .....   .....   lllll  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
-terminate   .....  .....   .....   ooooo   .....   .....   ooooo  ooooo   ooooo   ooooo   ooooo   ooooo   ooooo  nnnnn nnnnn
+terminate   ffcff  ffcff   ffcff   ooooo   ffoff   ffoff   ooooo  ooooo   ffoff   ffoff   ffoff   ffoff   ooooo  nnnnn nnnnn
 announced   .....  .....   .....   unonn   .....   .....   unonn  ungnn   ungnn   ungnn   ungnn   ungnn   ugggg  unnnn unnnn
 go on       swwww  swwww   snwwn   snown   snwww   snwwn   snwwn  snwwn   snwwn   snwwn   snwwn   sgwwg   sgggg  snnnn snnnn
 my list     u-o--  u-o--   u-o--   u-o--   u-o--   u-o--   u-o--  u-o--   u-o--   u-o--   u-o--   u-o--   u----  u---- u----
@@ -82,6 +82,9 @@ func (s *site) situation(column string, packaged bool) situation {
 	at := situation{id: string(v.ID), upload: *v.Upload.URL, segment: "none.ts"}
 	if packaged {
 		at.segment = s.pack(v.ID)
+	}
+	if stage != video.Uploading && stage != video.Draft && stage != video.Canceled {
+		s.tus("", "PATCH", at.upload, strings.Repeat("x", 1000), "Upload-Offset", "0")
 	}
 	s.tus("", "HEAD", at.upload, "") // what was known once is known to be gone
 	s.move(v.ID, stage)
@@ -212,7 +215,8 @@ func listQuestions() (all []asked) {
 var openRoutes = map[string][2]int{
 	"GET /openapi.json": {200, 200}, "GET /openapi-3.0.json": {200, 200}, "GET /openapi.yaml": {200, 200}, "GET /openapi-3.0.yaml": {200, 200},
 	"GET /healthz": {200, 200}, "GET /readyz": {200, 200}, "GET /assets/page.css": {200, 200}, "GET /assets/none": {404, 404},
-	"GET /": {200, 200}, "GET /docs": {200, 200}, "GET /signin": {200, 200}, "GET /signin/callback": {404, 404},
+	"GET /v1/receipts/key": {404, 404}, // no receipt is signed yet
+	"GET /":                {200, 200}, "GET /docs": {200, 200}, "GET /signin": {200, 200}, "GET /signin/callback": {404, 404},
 	"GET /v1/events": {400, 400}, "POST /v1/videos": {401, 201}, "POST /v1/uploads": {412, 412}, // without a word of tus
 	"OPTIONS /v1/uploads": {200, 200}, "OPTIONS /v1/uploads/{$}": {200, 200}, "OPTIONS /v1/uploads/{token}": {200, 200},
 	"POST /signout": {403, 403}, // from no page of ours

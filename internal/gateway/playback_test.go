@@ -157,13 +157,13 @@ func TestADeletionEndsPlaying(t *testing.T) {
 	s := newSite(t)
 	id := s.in(video.Published, "public")
 	s.packaged(id)
-	for _, viewer := range []string{"", "owner"} {
+	for viewer, code := range map[string]video.Code{"": video.NotFound, "owner": video.Gone} {
 		p := s.play(viewer, id)
 		media := beside(t, p.HLS, "720p.m3u8")
 		it := items(t, string(s.ok(media)), media)[1]
 		defer func() {
 			for _, address := range []string{p.HLS, media, it.key, p.Poster} {
-				s.refusal(s.request("", "GET", address, ""), video.Gone)
+				s.refusal(s.request("", "GET", address, ""), code)
 			}
 			s.refusal(s.request("", "GET", it.segment, ""), video.NotFound) // which no token leads to
 		}()
@@ -194,7 +194,7 @@ func TestTokens(t *testing.T) {
 		s.refusal(s.request("", "GET", wrong, ""), video.Unauthenticated)
 	}
 	// A token of the public's dies with the video's being public.
-	s.refusal(s.request("", "GET", "/play/"+string(id)+"/"+s.players.Token(id, playback.Anyone, time.Now().Add(time.Hour))+"/master.m3u8", ""), video.Gone)
+	s.refusal(s.request("", "GET", "/play/"+string(id)+"/"+s.players.Token(id, playback.Anyone, time.Now().Add(time.Hour))+"/master.m3u8", ""), video.NotFound)
 	s.refusal(s.request("", "GET", strings.Replace(p.HLS, "master", "none", 1), ""), video.NotFound)
 }
 

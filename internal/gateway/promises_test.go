@@ -77,7 +77,7 @@ func TestDeleteWhateverStateTheWorkflowIsIn(t *testing.T) {
 				}
 			}
 			for _, path := range []string{p.HLS, p.Poster, strings.Replace(p.HLS, "master", "720p", 1)} {
-				s.refusalStatus("", path, 410)
+				s.refusalStatus("", path, 404) // as at the video's own address
 			}
 			s.refusal(s.request("owner", "GET", of+"/playback", ""), video.Gone)
 			if got := s.request("", "GET", "/v1/users/owner/videos", ""); strings.Contains(string(got.body), string(id)) {

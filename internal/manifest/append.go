@@ -3,7 +3,6 @@ package manifest
 import (
 	"context"
 	"encoding"
-	"fmt"
 	"hash"
 	"sync"
 	"time"
@@ -138,7 +137,7 @@ func (a *Appender) seal(seg *segment, plain []byte, offset int64) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	key := NewKey(id, fmt.Sprintf("source/%012d", offset), "")
+	key := segmentKey(id, offset)
 	seg.write = write{
 		Writer: a.Writer, right: byLease{a.Lease, state}, store: a.Primary,
 		object:  catalog.Object{Video: id, Key: key, Kind: catalog.KindSource, Offset: offset, PlainSize: seg.size},

@@ -21,6 +21,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -71,6 +72,28 @@ func (w *Writer) PutSealed(ctx context.Context, leg catalog.Leg, o catalog.Objec
 	return w.Put(ctx, leg, o, sealed)
 }
 
+// PutMerged seals plain, which several segments of the upload hold from offset on, and puts
+// it as one segment in their place: they become dropping, in every store, and are the caller's to
+// delete. Plain is at most SegmentSize bytes, and sealed in place if it has the room. It fails
+// as catalog.CommitMerged does.
+func (w *Writer) PutMerged(ctx context.Context, leg catalog.Leg, offset int64, plain []byte) error {
+	o := catalog.Object{Video: leg.Video, Key: segmentKey(leg.Video, offset), Kind: catalog.KindSource, Offset: offset, PlainSize: int64(len(plain))}
+	loan, err := w.Vault.Lend(ctx, leg.Video)
+	if err != nil {
+		return vault.Missing(err)
+	}
+	sealed, err := loan.Key().Seal(o.Key, plain[:0], plain)
+	loan.Release()
+	if err != nil {
+		return err
+	}
+	return (&write{Writer: w, right: byMerger{byLeg(leg)}, store: w.Primary, object: o}).run(ctx, sealed)
+}
+
+func segmentKey(id video.ID, offset int64) string {
+	return NewKey(id, fmt.Sprintf("source/%012d", offset), "")
+}
+
 // Copy writes an object of the primary store to another one, under the same key: o is
 // its row, and body has been compared with the row's hash.
 func (w *Writer) Copy(ctx context.Context, leg catalog.Leg, to objects.Store, o catalog.Object, body []byte) error {
@@ -100,16 +123,27 @@ func (r byLeg) intend(ctx context.Context, c *catalog.Catalog, o catalog.Object)
 	return rows[0], nil
 }
 
-// commit settles whether an object that lies in its store counts, also when the work
-// is told to stop in the middle of it: else the object would stay until the purge.
 func (r byLeg) commit(ctx context.Context, c *catalog.Catalog, o catalog.Object) error {
-	err := c.Commit(ctx, catalog.Leg(r), o)
+	return settle(ctx, func(ctx context.Context) error { return c.Commit(ctx, catalog.Leg(r), o) })
+}
+
+// byMerger is the right of a leg to a segment in place of others.
+type byMerger struct{ byLeg }
+
+func (r byMerger) commit(ctx context.Context, c *catalog.Catalog, o catalog.Object) error {
+	return settle(ctx, func(ctx context.Context) error { return c.CommitMerged(ctx, catalog.Leg(r.byLeg), o) })
+}
+
+// settle finds out whether an object that lies in its store counts, also when the work
+// is told to stop in the middle of it: else the object would stay until the purge.
+func settle(ctx context.Context, commit func(context.Context) error) error {
+	err := commit(ctx)
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), settleWait)
 	defer done()
-	return c.Commit(ctx, catalog.Leg(r), o)
+	return commit(ctx)
 }
 
 type byLease struct {
@@ -211,7 +245,7 @@ func (w *write) takeBack(ctx context.Context, why error) {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wait)
 		defer cancel()
-		if err := w.remove(ctx); err != nil {
+		if err := Remove(ctx, w.store, w.object, w.answered); err != nil {
 			w.Log.Warn("an object that doesn't count was left behind for the purge",
 				"video", w.object.Video, "store", w.store.Name(), "key", w.object.Key, "error", err)
 		}
@@ -223,18 +257,18 @@ func (w *write) takeBack(ctx context.Context, why error) {
 	}
 }
 
-// remove deletes the object. When the answer to its put was lost nobody knows the
-// version, so it is looked for.
-func (w *write) remove(ctx context.Context) error {
-	err := w.store.Delete(ctx, w.object.Key, w.object.Version)
-	if err != nil || w.answered {
+// Remove deletes an object from a store. Where its version isn't known, because the answer to
+// its put was lost, every version of its key goes.
+func Remove(ctx context.Context, store objects.Store, o catalog.Object, versionKnown bool) error {
+	err := store.Delete(ctx, o.Key, o.Version)
+	if err != nil || versionKnown {
 		return err
 	}
-	_, err = w.store.Inventory(ctx, w.object.Key, func(e objects.Entry) error {
+	_, err = store.Inventory(ctx, o.Key, func(e objects.Entry) error {
 		if e.Kind != objects.Version {
 			return nil
 		}
-		return w.store.Delete(ctx, e.Key, e.Version)
+		return store.Delete(ctx, e.Key, e.Version)
 	})
 	return err
 }

@@ -160,7 +160,7 @@ func inParallel(names []string, prove func(name string) error) map[string]error 
 	failures := map[string]error{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	slots := make(chan struct{}, runtime.NumCPU())
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	for _, name := range names {
 		all.Go(func() {
 			slots <- struct{}{}

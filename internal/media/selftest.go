@@ -51,7 +51,8 @@ func oneOf(failures []error, advice string) error {
 }
 
 // roomPerJob is the scratch space that one job may need: a piece in all
-// renditions. As many jobs run at once as there are cores.
+// renditions. As many jobs run at once as there are cores for this process: a container may
+// have less than the machine.
 const roomPerJob = 100 << 20
 
 func (t *Tools) mustHaveRoom() error {
@@ -59,7 +60,7 @@ func (t *Tools) mustHaveRoom() error {
 	if !known {
 		return nil
 	}
-	return checkRoom(free, runtime.NumCPU())
+	return checkRoom(free, runtime.GOMAXPROCS(0))
 }
 
 func checkRoom(free int64, cores int) error {

@@ -45,7 +45,7 @@ func Find() (*Tools, error) {
 	}
 	// More threads than that cost memory and quality and win little: further
 	// cores help with further pieces.
-	threads := min(8, runtime.NumCPU())
+	threads := min(8, runtime.GOMAXPROCS(0))
 	return &Tools{FFmpeg: paths[0], FFprobe: paths[1], Threads: threads, Runner: defaultRunner()}, nil
 }
 

@@ -9,15 +9,15 @@ import (
 
 // NewVideo is what its author says of a video before sending it.
 type NewVideo struct {
-	Title         string     `json:"title,omitempty" maxLength:"200"`
-	Caption       string     `json:"caption,omitempty" maxLength:"4000"`
+	Title         string     `json:"title,omitempty" maxLength:"200" doc:"One line, without control characters and characters that turn the direction of the text"`
+	Caption       string     `json:"caption,omitempty" maxLength:"4000" doc:"As the title, but of any number of lines"`
 	Hashtags      []string   `json:"hashtags,omitempty" maxItems:"50" doc:"With or without the #"`
 	Music         string     `json:"music,omitempty" maxLength:"200"`
 	Visibility    string     `json:"visibility,omitempty" enum:"public,unlisted,private" default:"public"`
-	PublishAt     *time.Time `json:"publish_at,omitempty" doc:"Not before this time"`
+	PublishAt     *time.Time `json:"publish_at,omitempty" doc:"Not before this time; at most a day ago"`
 	PublishDelay  *Delay     `json:"publish_delay,omitempty" doc:"Least time between upload and publication: a duration such as 10m, or seconds"`
-	Review        bool       `json:"review,omitempty" doc:"Somebody has to approve it first"`
-	Reviewers     []string   `json:"reviewers,omitempty" maxItems:"50" doc:"Who may; implies review"`
+	Review        *bool      `json:"review,omitempty" doc:"Somebody has to approve it first"`
+	Reviewers     []string   `json:"reviewers,omitempty" maxItems:"50" doc:"Who may; implies review, and false beside it is refused"`
 	KeepDraft     bool       `json:"keep_draft,omitempty" doc:"A cancel keeps it as a draft"`
 	AllowDownload bool       `json:"allow_download,omitempty" doc:"Viewers may take the file as it was uploaded, with all that a camera has written into it, such as the place"`
 	Protect       bool       `json:"protect,omitempty" doc:"Once deleted, re-uploads are to be caught: can't be asked for yet"`

@@ -133,7 +133,11 @@ func (s *Server) withToken(serve tokenHandler) handler {
 		if err != nil {
 			return err
 		}
-		if at.class.watches(at.State, at.Visibility) != nil {
+		access := at.class.access(at.State, at.Visibility)
+		if access.Sees != nil {
+			return access.Sees // as at the video's own address
+		}
+		if access.Watches != nil {
 			return noMore()
 		}
 		return serve(w, r, at)
@@ -142,10 +146,13 @@ func (s *Server) withToken(serve tokenHandler) handler {
 
 func noMore() error { return video.Errorf(video.Gone, "This video can't be watched any more.") }
 
-// watches says why a class of people may not watch a video, or nil.
-func (c Class) watches(s video.State, v video.Visibility) error {
-	return video.Facts{State: s, Visibility: v, Roles: c.roles()}.Access().Watches
+// access is what a class of people may do with a video.
+func (c Class) access(s video.State, v video.Visibility) video.Access {
+	return video.Facts{State: s, Visibility: v, Roles: c.roles()}.Access()
 }
+
+// watches says why a class of people may not watch a video, or nil.
+func (c Class) watches(s video.State, v video.Visibility) error { return c.access(s, v).Watches }
 
 // mustBeWatched fails when not even those may watch a video who may most: that is asked
 // where an address shows no class, because only who watches has seen it.

@@ -87,12 +87,14 @@ func TestPauseKeepsEveryByteThatHasCome(t *testing.T) {
 	g := newRigOn(t, objectstest.Faulty(objectstest.NewMemory("primary"), slow)).gateway(small)
 	file := someFile(27, 2_000_000)
 	url, id := g.create(int64(len(file)))
+	before := g.taken.Load()
 	s := g.send(url, 0)
 	const sent = 1_000_000
 	if _, err := s.Write(file[:sent]); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(150 * time.Millisecond) // for the bytes to arrive, not to be stored
+	eventually(t, 30*time.Second, "the bytes arrive", func() bool { return g.taken.Load()-before >= sent })
+	time.Sleep(150 * time.Millisecond) // for the server to pass on the last of them; not for them to be stored
 	began := time.Now()
 	check(t, g.control(t.Context(), controlOf(id, true)))
 	g.expect(<-s.answer, http.StatusLocked)

@@ -2,6 +2,7 @@ package uploads_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/objects/objectstest"
+	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -138,6 +140,50 @@ func TestHeadWhileTheCatalogIsDown(t *testing.T) {
 	}
 	other.expect(other.head(url), http.StatusLocked)
 	g.expect(g.patch(url, 400, bytes.NewReader(file[400:])), http.StatusServiceUnavailable)
+}
+
+// downVault is a vault that lends no keys while it is down.
+type downVault struct {
+	vault.Vault
+	down atomic.Bool
+}
+
+func (v *downVault) Lend(ctx context.Context, id video.ID) (*vault.Loan, error) {
+	if v.down.Load() {
+		return nil, video.Errorf(video.Unavailable, "The key vault can't be reached.")
+	}
+	return v.Vault.Lend(ctx, id)
+}
+
+// How far an upload is needs no key: HEAD is right while the vault is down, at a gateway
+// that has never heard of the upload, too, and whoever asks. Bytes are refused for the moment.
+func TestTheVaultIsDown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	v := &downVault{Vault: r.vault}
+	r.vault = v
+	g, other := r.gateway(), r.gateway()
+	file := someFile(34, 1000)
+	url, id := g.create(1000)
+	g.expect(g.patch(url, 0, bytes.NewReader(file[:400])), http.StatusNoContent)
+	v.down.Store(true)
+	for _, at := range []*gateway{g, other} {
+		here := at.url + strings.TrimPrefix(url, g.url)
+		for _, who := range []string{"Bearer dev:me", "Bearer nonsense", ""} {
+			head := at.do("HEAD", here, nil, "Authorization", who)
+			at.expect(head, http.StatusOK)
+			if head.offset(t) != 400 {
+				t.Errorf("%q is told of %d bytes", who, head.offset(t))
+			}
+		}
+		refused := at.patch(here, 400, bytes.NewReader(file[400:]))
+		if p := at.problem(refused); refused.status != 503 || p.Code != video.Unavailable || refused.header.Get("Retry-After") == "" {
+			t.Errorf("%d %+v", refused.status, p)
+		}
+	}
+	v.down.Store(false)
+	other.expect(other.patch(other.url+strings.TrimPrefix(url, g.url), 400, bytes.NewReader(file[400:])), http.StatusNoContent)
+	g.verifyFinished(id, file)
 }
 
 // Few buffers make segments shorter and clients wait, but nobody for ever.

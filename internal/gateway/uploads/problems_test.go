@@ -30,7 +30,8 @@ func (g *gateway) problem(a reply) problem.Problem {
 	return p
 }
 
-// Whether tusd refuses, the gate or the host: it is a problem with code and reason.
+// Whether tusd refuses, the gate or the host: it is a problem with code and reason, and pages
+// of other sites can read it.
 func TestEveryRefusalIsAProblem(t *testing.T) {
 	t.Parallel()
 	g := newRig(t).gateway(func(s *uploads.Settings) { s.MaxBytes = 1_000_000 })
@@ -72,7 +73,10 @@ func TestEveryRefusalIsAProblem(t *testing.T) {
 		{"DELETE", url, []string{"Tus-Resumable", ""}, 412, video.Invalid, "tus_version"},
 		{"DELETE", url + "?after=never", nil, 400, video.Invalid, ""},
 	} {
-		a := g.do(bad.method, bad.url, strings.NewReader("x"), bad.headers...)
+		a := g.do(bad.method, bad.url, strings.NewReader("x"), append(bad.headers, "Origin", "https://a.example")...)
+		if a.header.Get("Access-Control-Allow-Origin") != "https://a.example" || !strings.Contains(a.header.Get("Access-Control-Expose-Headers"), "Retry-After") {
+			t.Errorf("%s %v: %d can't be read by pages: %v", bad.method, bad.headers, a.status, a.header)
+		}
 		if p := g.problem(a); a.status != bad.status || p.Code != bad.code || p.Reason != bad.reason {
 			t.Errorf("%s %v: %d %+v, want %d %s %q", bad.method, bad.headers, a.status, p, bad.status, bad.code, bad.reason)
 		}

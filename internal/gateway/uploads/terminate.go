@@ -1,6 +1,7 @@
 package uploads
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"sync"
@@ -14,7 +15,9 @@ import (
 
 // terminate is tus's termination: it cancels the video. It needs no lease: the workflow
 // fences whoever has it. The URL alone is enough while the upload goes on; once every
-// byte is stored it can be in many logs, and only the owner may. Repeating it is a success.
+// byte is stored it can be in many logs, and only the owner may, whatever has become of the
+// video; but of one that was canceled or erased nothing is left to protect. Repeating it is
+// a success.
 func (c *call) terminate() error {
 	if c.r.Header.Get("Tus-Resumable") != "1.0.0" && c.r.Header.Get(draftHeader) == "" {
 		return handler.ErrUnsupportedVersion
@@ -24,8 +27,8 @@ func (c *call) terminate() error {
 		return err
 	}
 	err = c.find()
-	if err == nil && complete(c.upload) {
-		err = c.server.host.MayCancel(c.r, c.upload.Video)
+	if err == nil || errors.Is(err, errGone) {
+		err = cmp.Or(c.mayCancel(), err)
 	}
 	switch {
 	case err != nil:
@@ -40,6 +43,15 @@ func (c *call) terminate() error {
 	c.answer.Header().Set("Tus-Resumable", "1.0.0")
 	c.answer.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// mayCancel asks the host where the URL alone is not enough.
+func (c *call) mayCancel() error {
+	u := c.upload
+	if u.Video == "" || !complete(u) || u.Ending == video.ByCancellation {
+		return nil // of an erased one no more is known than that
+	}
+	return c.server.host.MayCancel(c.r, u.Video)
 }
 
 func (s *Server) cancel(c *call) error {
