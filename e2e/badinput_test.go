@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/reelflow/reelflow/internal/client"
 	"github.com/reelflow/reelflow/internal/stack"
 	"github.com/reelflow/reelflow/video"
 )
@@ -177,8 +176,7 @@ func TestWrongStoreCredentials(t *testing.T) {
 		t.Errorf("/readyz says %s, %v", answer, err)
 	}
 	v, u := r.announce(me, clip(t, 6, 270, false))
-	bad, err := client.New(ready, "dev:me")
-	r.must(err)
+	bad := r.connect(ready, "dev:me")
 	half := *u
 	half.Client, half.URL, half.Patience = bad, strings.Replace(u.URL, r.URLs[0], ready, 1), 3*time.Second
 	if err := half.Run(r.ctx); video.CodeOf(err) != video.Unavailable {

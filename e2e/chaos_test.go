@@ -185,8 +185,7 @@ func (i *insider) crowd(size scale, seed uint64, lines map[string]*line) []*pers
 			bytes = []int64{0, size.largest}[n]
 		}
 		name := fmt.Sprint("person-", n)
-		c, err := client.New(lines[fmt.Sprint("gateway-", n%3)].url(), "dev:"+name)
-		i.must(err)
+		c := i.connect(lines[fmt.Sprint("gateway-", n%3)].url(), "dev:"+name)
 		p := &person{insider: i, client: c, name: name, file: newSynthetic(short, bytes, uint64(n)), cancel: 2}
 		p.rate = max(p.file.size/int64(size.sending.Seconds()), 10_000)
 		switch fate := chance.IntN(10); {

@@ -42,6 +42,7 @@ func newLossy(t testing.TB, to string, lose func(request *http.Request, before i
 	}
 	l := &lossy{lost: map[string]int{}, lose: lose}
 	proxy := &httputil.ReverseProxy{
+		Transport: judged.over(http.DefaultTransport),
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host // which is signed, in S3
@@ -156,8 +157,7 @@ func (i *insider) sendTo(address string, f file) video.ID {
 	if address != i.URLs[0] {
 		user = "lost"
 	}
-	c, err := client.New(address, "dev:"+user)
-	i.must(err)
+	c := i.connect(address, "dev:"+user)
 	v, err := c.Create(i.ctx, client.NewVideo{Title: "A clip", AllowDownload: true, Source: client.Source{Size: f.size, SHA256: f.sha256}})
 	i.must(err)
 	content, err := os.Open(f.path)

@@ -48,9 +48,7 @@ func TestManualOnTheRealGateway(t *testing.T) {
 				return err
 			}
 			env.Defer(func() { server.CloseClientConnections(); server.Close() })
-			if seen.gateway, err = client.New(r.URLs[0], token); err != nil {
-				return err
-			}
+			seen.gateway = r.connect(r.URLs[0], token)
 			env.Values[onlookerKey{}] = seen
 			env.Setenv("REELFLOW_URL", server.URL)
 			env.Setenv("REELFLOW_TOKEN", token)
@@ -84,6 +82,7 @@ func (o *onlooker) between(gateway string) (*httptest.Server, error) {
 	}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	proxy.FlushInterval = -1
+	proxy.Transport = judged.over(http.DefaultTransport) // what the command line is answered
 	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
 	proxy.ModifyResponse = func(answer *http.Response) error {
 		if strings.HasPrefix(answer.Header.Get("Content-Type"), "text/event-stream") {

@@ -31,6 +31,7 @@ func newMiddleBox(t *testing.T, gateway string) *middleBox {
 		t.Fatal(err)
 	}
 	proxy := &httputil.ReverseProxy{
+		Transport: judged.over(http.DefaultTransport), // what the pages and the command line are answered
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
 			r.Out.Host = r.In.Host // the gateway compares it with where the page says that it comes from

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,6 +78,7 @@ func see(t *testing.T, s *stack.Stack) *rig {
 		}
 	})
 	r.database = "sqlite://" + filepath.Join(r.dir, "catalog.db")
+	r.judgeAnswers()
 	for _, store := range s.Stores {
 		opened, err := objects.Open(store.URL)
 		if err != nil {
@@ -133,11 +135,15 @@ func (r *rig) as(user string) *client.Client { return r.asAt(user, 0) }
 
 func (r *rig) asAt(user string, gateway int) *client.Client {
 	r.t.Helper()
-	c, err := client.New(r.URLs[gateway], "dev:"+user)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return c
+	return r.connect(r.URLs[gateway], "dev:"+user)
+}
+
+// connect makes a client of a gateway, or of what stands before one. Its answers are judged.
+func (r *rig) connect(address, token string) *client.Client {
+	r.t.Helper()
+	c, err := client.New(address, token)
+	r.must(err)
+	return c.Through(judged.over)
 }
 
 // must fails the test at an error.
@@ -276,7 +282,8 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	clips.dir = dir
-	code := m.Run()
+	http.DefaultClient.Transport = judged.over(http.DefaultTransport)
+	code := max(m.Run(), judged.sum())
 	if common.Stack != nil {
 		if err := common.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, err)

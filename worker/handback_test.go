@@ -143,11 +143,12 @@ func (r *running) encodes(t *testing.T) bool {
 	return len(entries) > 0
 }
 
-// pendingEncode waits until the encoding is pending and fits, for a minute at most.
+// pendingEncode waits until the encoding is pending and fits, for three minutes at most: much less
+// than until a dead worker's heartbeat is missed.
 func pendingEncode(t *testing.T, temporal client.Client, id string, fits func(*workflowpb.PendingActivityInfo) bool) *workflowpb.PendingActivityInfo {
 	t.Helper()
 	var last any
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		d, err := temporal.DescribeWorkflowExecution(t.Context(), id, "")
 		must(t, err)
 		last = d
@@ -164,8 +165,8 @@ func pendingEncode(t *testing.T, temporal client.Client, id string, fits func(*w
 // A worker that is told to stop in the middle of an encoding hands it back and leaves
 // nothing behind; another one goes on long before anybody would take the first for dead.
 func TestAStoppedWorkerHandsItsEncodingBack(t *testing.T) {
-	file := longClip(t)
 	s := devstacktest.Start(t)
+	file := longClip(t)
 	t.Setenv("TEMPORAL_ADDRESS", s.Temporal)
 	t.Setenv("TEMPORAL_CONFIG_FILE", os.DevNull)
 	args := []string{"--data-dir", t.TempDir(), "--primary", s.Store(t, devstacktest.Primary).URL,

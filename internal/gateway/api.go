@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	_ "embed" // the guide
 	"net/http"
 	"reflect"
 	"strings"
@@ -22,12 +23,18 @@ import (
 // A list is never null, in either direction.
 func init() { huma.DefaultArrayNullable = false }
 
+// guide introduces the API, in Markdown: how to sign in, what errors look like, how an
+// upload goes. It is the description in /openapi.json, and stands on /docs.
+//
+//go:embed guide.md
+var guide string
+
 // registerAPI registers every operation of the HTTP API with mux.
 func (g *Gateway) registerAPI(mux *routeTable) {
 	config := huma.DefaultConfig("reelflow", "1.0.0")
 	config.CreateHooks, config.Transformers = nil, []huma.Transformer{translate} // no $schema links
 	config.DocsPath, config.SchemasPath, config.OpenAPIPath = "", "", ""         // its pages load from other hosts
-	config.Info.Description = "The whole life of short videos. Errors are application/problem+json (RFC 9457) with a code."
+	config.Info.Description = guide
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer":  {Type: "http", Scheme: "bearer", BearerFormat: "JWT", Description: "A token of the issuer's; in development mode dev:<name>"},
 		"session": {Type: "apiKey", In: "cookie", Name: people.SessionCookie, Description: "From /signin; " + people.SecurePrefix + people.SessionCookie + " where the gateway is reached by TLS"},

@@ -91,7 +91,7 @@ func TestOpenAPISecurity(t *testing.T) {
 			}
 		}
 	}
-	at := s.situation("public", true)
+	at := s.situation("public", true, true)
 	for route, anybody := range optional {
 		method, path, _ := strings.Cut(route, " ")
 		path = strings.NewReplacer("{id}", at.id, "{user}", "owner", "/v1/uploads/{token}", at.upload).Replace(path)

@@ -62,10 +62,15 @@ func connect(ctx context.Context, address string, tracer pgx.QueryTracer) (*pgxp
 	return pool, nil
 }
 
-// migrate brings the tables of one kind, tree or root, up to date.
+// migrate brings the tables of one kind, tree or root, up to date. Where they are it takes
+// no lock.
 func migrate(ctx context.Context, pool *pgxpool.Pool, kind string) error {
 	files, err := fs.Sub(migrations, "migrations/"+kind)
 	if err != nil {
+		return err
+	}
+	done, err := isMigrated(ctx, pool, files, kind)
+	if err != nil || done {
 		return err
 	}
 	conn, err := pool.Acquire(ctx)
@@ -73,10 +78,15 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, kind string) error {
 		return databaseFault(err)
 	}
 	defer conn.Release()
-	// The lock is of the session: it ends with the process.
-	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+	// The lock is of the session: it ends with the process. Another's migration may take long.
+	_, err = conn.Exec(ctx, "SET lock_timeout = 0")
+	if err == nil {
+		_, err = conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock))
+	}
+	if err != nil {
 		return databaseFault(err)
 	}
+	defer conn.Exec(context.WithoutCancel(ctx), sessionSettings)                                       // else only this connection waits longer
 	defer conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrationLock)) // else it ends with the connection
 	db := stdlib.OpenDBFromPool(pool)
 	defer db.Close() // not the pool
@@ -87,6 +97,20 @@ func migrate(ctx context.Context, pool *pgxpool.Pool, kind string) error {
 	}
 	_, err = provider.Up(ctx)
 	return databaseFault(err)
+}
+
+// isMigrated reports whether as many migrations were done as there are files.
+func isMigrated(ctx context.Context, pool *pgxpool.Pool, files fs.FS, kind string) (done bool, err error) {
+	names, err := fs.Glob(files, "*.sql")
+	if err != nil {
+		return false, err
+	}
+	table := "vault_" + kind + "_version"
+	err = pool.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&done)
+	if err == nil && done {
+		err = pool.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) >= $1 FROM "+table, len(names)).Scan(&done)
+	}
+	return done, databaseFault(err)
 }
 
 // databaseFault gives an error of the database its code. What PostgreSQL says of values

@@ -34,6 +34,10 @@ func filesWith(t *testing.T, dir string, secret []byte) (found []string) {
 // which an old root can be found: not the table's, and none of the write-ahead log,
 // segments included that are kept to be used again.
 func TestPostgresForgetsTheRoot(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a server of its own, and some hundred megabytes of its log")
+	}
+	t.Parallel()
 	var server postgrestest.Cluster
 	t.Cleanup(func() { must(0, server.Stop())(t) })
 	const rotation = 4 * time.Second

@@ -98,16 +98,23 @@ func (v *PostgresVault) keepHeeding(ctx context.Context) {
 		case <-v.heeder.bell:
 		case <-tick.C:
 		}
-		if err := v.heed(ctx); err != nil && ctx.Err() == nil {
+		if err := v.heedWithin(ctx, heedPatience); err != nil && ctx.Err() == nil {
 			v.log.Warn("the vault can't be told that this process is alive; without that it lends no keys", "error", databaseFault(err))
 		}
 	}
 }
 
+// heedPatience is how long the background waits for the database before it begins anew.
+const heedPatience = 10 * time.Second
+
+func (v *PostgresVault) heedWithin(ctx context.Context, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return v.heed(ctx)
+}
+
 // heed takes note of the losses since it last did, and says so in the row of this process.
 func (v *PostgresVault) heed(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, MaxLoan)
-	defer cancel()
 	select {
 	case v.heeder.turn <- struct{}{}:
 		defer func() { <-v.heeder.turn }()

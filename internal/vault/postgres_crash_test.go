@@ -28,6 +28,14 @@ type death struct {
 	died string // the statement that it died before
 }
 
+// stride is from one death to the next that is looked at: in short, some will do.
+func stride() int {
+	if testing.Short() {
+		return 5
+	}
+	return 1
+}
+
 func (d *death) before(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -111,7 +119,7 @@ func (r *rig) keep(id video.ID) {
 // after each death, with a vault that was open all along, as it is and after what
 // opening one does.
 func (r *rig) everyDeath(op func(ctx context.Context, id video.ID) error, prepare func(id video.ID), check func(t *testing.T, v *PostgresVault, id video.ID)) {
-	for n := 0; ; n++ {
+	for n := 0; ; n += stride() {
 		for _, reopen := range []bool{false, true} {
 			id := video.NewID()
 			prepare(id)
@@ -250,7 +258,7 @@ func TestPostgresDeathWhileOpening(t *testing.T) {
 	openTest(t, Settings{Address: address}).Close() // migrations are a transaction each, and not looked at here
 	db := must(connect(t.Context(), address, nil))(t)
 	defer db.Close()
-	for n := 0; ; n++ {
+	for n := 0; ; n += stride() {
 		must(db.Exec(t.Context(), "DELETE FROM vault_head; DELETE FROM vault_nodes; DELETE FROM vault_roots"))(t)
 		d := &death{from: "INSERT INTO vault_head", n: n}
 		v, err := OpenPostgres(context.WithValue(t.Context(), mortal{}, true), Settings{Address: address, tracer: d})

@@ -77,6 +77,9 @@ func TestAFrozenBorrowerFromPostgresStopsNobody(t *testing.T) {
 // Processes that use one vault are killed while they do; in the end it holds exactly what
 // they were promised.
 func TestProcessesThatDieOnPostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds of work")
+	}
 	t.Parallel()
 	address := Postgres.Schema(t)
 	v := openTest(t, Settings{Address: address})
@@ -109,6 +112,9 @@ func TestProcessesThatDieOnPostgres(t *testing.T) {
 // vault goes on by itself.
 func TestAPostgresThatIsDown(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("needs a server of its own")
+	}
 	var server postgrestest.Cluster
 	t.Cleanup(func() { must(0, server.Stop())(t) })
 	v := openTest(t, Settings{Address: server.Schema(t)})

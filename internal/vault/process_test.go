@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -44,10 +43,6 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
-	}
-	// The tests wait more than they compute.
-	if err := flag.Set("test.parallel", "12"); err != nil {
-		panic(err)
 	}
 	code := m.Run()
 	if err := Postgres.Stop(); err != nil {

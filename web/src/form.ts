@@ -212,6 +212,8 @@ function clearInvalid(field: HTMLElement): void {
   else field.removeAttribute("aria-describedby");
 }
 
-const titleOf = (file: File) => file.name.replace(/\.[^.]*$/, "").replaceAll("_", " ").slice(0, 200);
+/** A file's name without its ending, and without the characters that no title may have. */
+const titleOf = (file: File) =>
+  file.name.replace(/\.[^.]*$/, "").replace(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, "").replaceAll("_", " ").slice(0, 200);
 
 const words = (text: string) => text.split(/[\s,]+/).filter((w) => w !== "" && w !== "#");

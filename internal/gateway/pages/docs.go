@@ -21,7 +21,7 @@ type described struct {
 type field struct{ Name, In, Type, Text string }
 
 func describe(api *huma.OpenAPI) view {
-	v := view{Title: "The API", Text: api.Info.Description}
+	v := view{Title: "The API", Guide: blocksOf(api.Info.Description)}
 	for path, item := range api.Paths {
 		for method, op := range map[string]*huma.Operation{
 			http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPatch: item.Patch,

@@ -112,6 +112,7 @@ type view struct {
 	Mine       []entry
 	Filters    []filter
 	More       string
+	Guide      []block
 	Operations []described
 	Types      []described
 }
