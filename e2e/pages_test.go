@@ -215,6 +215,7 @@ func opensSecondWindow(a *author) {
 	a.paceUploads(-1)
 	for _, w := range []*author{a, second} {
 		w.published(id)
+		w.excuse("423 (Locked)") // what one had under way when the other took over
 		w.complained()
 	}
 	a.keepsNothing()

@@ -232,8 +232,7 @@ func TestLackOfThreadsRejectsNothing(t *testing.T) {
 	}
 }
 
-func TestSelfTest(t *testing.T) {
-	t.Parallel()
+func TestSelfTest(t *testing.T) { // alone: it measures the whole process
 	tools := tools(t)
 	before := childrenTime(t)
 	if err := tools.SelfTest(t.Context()); err != nil {

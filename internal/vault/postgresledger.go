@@ -197,14 +197,11 @@ func (v *PostgresVault) Restore(ctx context.Context, lost Record) error {
 		return err
 	}
 	err = v.transaction(ctx, func(tx pgx.Tx) error {
-		path, _, err := v.readPath(ctx, tx, h)
+		has, _, err := v.hasKey(ctx, tx, h)
 		if err != nil {
 			return err
 		}
-		defer path.forget()
-		var key [32]byte
-		defer clear(key[:])
-		if path.find(h, &key) || lost.KeyDestroyedAt.IsZero() {
+		if has || lost.KeyDestroyedAt.IsZero() {
 			lost.KeyDestroyedAt, lost.RootForgottenAt = time.Time{}, time.Time{}
 		}
 		fresh, err := insertRecord(ctx, tx, lost)

@@ -111,19 +111,15 @@ func (v *PostgresVault) mustBeDiscardable(ctx context.Context, tx pgx.Tx, h idHa
 	if err != nil {
 		return err
 	}
-	path, s, err := v.readPath(ctx, tx, h)
-	if err != nil {
-		return err
-	}
-	defer path.forget()
-	var key [32]byte
-	defer clear(key[:])
+	has, begun, err := v.hasKey(ctx, tx, h)
 	switch {
-	case s.begun:
+	case err != nil:
+		return err
+	case begun:
 		return gone()
 	case !excluded:
 		return unavailable(errors.New("it took too long to see whether the key is used"))
-	case !noted && path.find(h, &key):
+	case !noted && has:
 		return video.Errorf(video.Conflict, "The key of this video was confirmed.")
 	}
 	return nil

@@ -61,6 +61,18 @@ func (v *PostgresVault) readPath(ctx context.Context, q queryer, h idHash) (node
 	}
 }
 
+// hasKey reports whether there is a key, and whether its destruction has begun.
+func (v *PostgresVault) hasKey(ctx context.Context, q queryer, h idHash) (has, begun bool, err error) {
+	path, s, err := v.readPath(ctx, q, h)
+	if err != nil {
+		return false, false, err
+	}
+	defer path.forget()
+	var key [32]byte
+	defer clear(key[:])
+	return path.find(h, &key), s.begun, nil
+}
+
 // Make implements Vault.
 func (v *PostgresVault) Make(ctx context.Context, id video.ID) error {
 	for {

@@ -2,10 +2,12 @@ package vault
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -65,6 +67,26 @@ func TestRootHomes(t *testing.T) {
 		_, err := openRootHome(t.Context(), Settings{Root: bad}, treeID{})
 		wantCode(t, err, video.Invalid)
 	}
+}
+
+// Who is told that nothing can be found any more must not be told so because somebody else
+// is at it, who may have begun too early.
+func TestForgettingWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	s := Settings{Root: Postgres.Schema(t)}
+	home := must(openPostgresRoots(t.Context(), s, treeID{1}))(t)
+	defer home.close()
+	another := must(home.pool.Acquire(t.Context()))(t)
+	defer another.Release()
+	must(another.Exec(t.Context(), "SELECT pg_advisory_lock($1)", int64(forgetLock)))(t)
+	if done := must(home.tryForget(t.Context()))(t); done {
+		t.Error("two are at it at once")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	wantCode(t, home.forget(ctx), video.Unavailable)
+	must(another.Exec(t.Context(), "SELECT pg_advisory_unlock($1)", int64(forgetLock)))(t)
+	must(0, home.forget(t.Context()))(t)
 }
 
 // The same server may be the home of the roots of several trees.

@@ -152,19 +152,34 @@ func (r *postgresRoots) forgetWhatIsOwed(ctx context.Context) error {
 	if err != nil || !due {
 		return databaseFault(err)
 	}
-	return r.forget(ctx)
+	_, err = r.tryForget(ctx)
+	return err
 }
 
-// forget implements rootHome. While another process is at it this does nothing.
+// forget implements rootHome. Another process that is at it may have begun before what is to be
+// forgotten was dropped: so it is waited for, and then all is done once more.
 func (r *postgresRoots) forget(ctx context.Context) error {
+	for {
+		done, err := r.tryForget(ctx)
+		if err != nil || done {
+			return err
+		}
+		if err := pause(ctx, time.Second/10); err != nil {
+			return unavailable(err)
+		}
+	}
+}
+
+// tryForget forgets unless another process is at it.
+func (r *postgresRoots) tryForget(ctx context.Context) (done bool, err error) {
 	conn, err := r.pool.Acquire(ctx)
 	if err != nil {
-		return databaseFault(err)
+		return false, databaseFault(err)
 	}
 	defer conn.Release()
 	var mine bool
 	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(forgetLock)).Scan(&mine); err != nil || !mine {
-		return databaseFault(err)
+		return false, databaseFault(err)
 	}
 	defer conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(forgetLock)) // else it ends with the connection
 	begun, err := r.rewrite(ctx, conn)
@@ -174,7 +189,7 @@ func (r *postgresRoots) forget(ctx context.Context) error {
 	if err == nil {
 		_, err = conn.Exec(ctx, `UPDATE vault_root_home SET forgot_at = $1, owed_since = CASE WHEN dropped_at >= $1 THEN $1::timestamptz END`, begun)
 	}
-	return databaseFault(err)
+	return err == nil, databaseFault(err)
 }
 
 // rewrite puts the roots that are there into a new file, and returns a moment after which

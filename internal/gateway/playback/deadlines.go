@@ -4,9 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
-	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -16,25 +14,20 @@ const bodySize = 64 << 10
 
 type handler func(http.ResponseWriter, *http.Request) error
 
-// withDeadlines bounds how long a request may keep its goroutine and connection: a
-// body that doesn't come is refused, and a reader who stops reading is cut off.
-func (s *Server) withDeadlines(serve handler) handler {
+// withoutBody reads what a request has sent although nobody asked, as long as the gateway
+// waits for a body; one that is too large, or doesn't come, is refused.
+func withoutBody(serve handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		paced := deadlines.NewWriter(w, s.stall)
-		paced.Extend()
 		if r.ContentLength != 0 {
-			if err := dropBody(paced, r); err != nil {
+			if err := dropBody(w, r); err != nil {
 				return err
 			}
 		}
-		return serve(paced, r)
+		return serve(w, r)
 	}
 }
 
-// dropBody reads what a request has sent although nobody asked.
 func dropBody(w http.ResponseWriter, r *http.Request) error {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(deadlines.BodyTime)) // who knows none is no client
 	n, err := io.CopyN(io.Discard, r.Body, bodySize+1)
 	switch {
 	case n > bodySize:
@@ -44,6 +37,5 @@ func dropBody(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Connection", "close")
 		return video.Errorf(video.Unavailable, "The body of this request came too slowly; this address needs none.").For("slow").Because(err)
 	}
-	_ = control.SetReadDeadline(time.Time{}) // what comes next is the connection's next request, at any time
 	return nil
 }

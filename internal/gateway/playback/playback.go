@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
-	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/vault"
@@ -69,7 +68,6 @@ type Server struct {
 	facts      *facts
 	ciphertext *ciphertext
 	downloads  *openDownloads
-	stall      time.Duration // see deadlines.StallTime
 }
 
 // New makes a Server. It needs Run to forget what was deleted.
@@ -80,7 +78,6 @@ func New(p Parts) *Server {
 	s.facts = newFacts(p.Catalog, p.Primary.Name(), factsSize)
 	s.ciphertext = newCiphertext(ciphertextSize)
 	s.downloads = newOpenDownloads(maxDownloads, maxDownloadsEach)
-	s.stall = deadlines.StallTime
 	return s
 }
 
@@ -91,7 +88,7 @@ type Mux interface {
 
 // Register registers what players fetch.
 func (s *Server) Register(mux Mux) {
-	mux.HandleFunc("GET /media/{id}/{rendition}/{name}", s.errors.Handle(s.withDeadlines(s.serveSegment)))
+	mux.HandleFunc("GET /media/{id}/{rendition}/{name}", s.errors.Handle(withoutBody(s.serveSegment)))
 	for pattern, serve := range map[string]tokenHandler{
 		"{playlist}":          s.servePlaylist,
 		"previews.vtt":        s.serveCues,
@@ -100,7 +97,7 @@ func (s *Server) Register(mux Mux) {
 		"preview/{name}":      s.servePreview,
 		"source":              s.serveSource,
 	} {
-		mux.HandleFunc("GET /play/{id}/{token}/"+pattern, s.errors.Handle(s.withDeadlines(s.withToken(serve))))
+		mux.HandleFunc("GET /play/{id}/{token}/"+pattern, s.errors.Handle(withoutBody(s.withToken(serve))))
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/catalog/catalogtest"
+	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/gateway/origin"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -33,6 +34,7 @@ import (
 // real listener.
 type theatre struct {
 	*Server
+	bounds  *deadlines.Bounds // of every request
 	t       testing.TB
 	rows    *catalog.Catalog
 	keyring vault.Vault
@@ -98,7 +100,8 @@ func open(t testing.TB) *theatre {
 	mux := http.NewServeMux()
 	s.Register(mux)
 	proxied := origin.Rule{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}} // tests say whom they stand for
-	server := httptest.NewServer(proxied.WithOrigin(mux))
+	bounds := deadlines.Usual()
+	server := httptest.NewServer(bounds.On(proxied.WithOrigin(mux)))
 	t.Cleanup(func() {
 		server.Close()
 		server.Client().CloseIdleConnections()
@@ -107,7 +110,7 @@ func open(t testing.TB) *theatre {
 			t.Error(err)
 		}
 	})
-	return &theatre{Server: s, t: t, rows: c, keyring: v, store: store, url: server.URL, http: server}
+	return &theatre{Server: s, bounds: bounds, t: t, rows: c, keyring: v, store: store, url: server.URL, http: server}
 }
 
 // count is how many downloads are under way.
