@@ -32,7 +32,7 @@ demo: setup build
 
 # Tests wait more than they work (check's, which need no server, in four packages at once),
 # and lint has vetted them.
-unit := go test -vet=off $(race_detector) -shuffle=on -parallel 4 -timeout 20m
+unit := go test -vet=off $(race_detector) -ldflags=-w -shuffle=on -parallel 4 -timeout 20m
 
 # All that CI runs.
 test: setup-test lint build race $(clients)
