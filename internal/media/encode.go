@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -28,9 +29,12 @@ const AudioName = "audio"
 // this machine can decode its own sample at that moment: a rejection destroys the
 // upload, so a failed encode alone is not enough. What may be the machine's
 // fault is Unavailable.
-func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []video.Rendition, piece Piece, sink Sink) error {
+func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []video.Rendition, piece Piece, sink Sink) (err error) {
+	defer func(begun time.Time) {
+		t.worked("encode", info.OutputRate.Seconds(piece.Frames), begun, err)
+	}(time.Now())
 	encode := encoding{info: info, ladder: ladder, piece: piece, threads: t.Threads, seek: piece.First > 0}
-	err := t.encodePiece(ctx, src, encode, sink)
+	err = t.encodePiece(ctx, src, encode, sink)
 	if !suspicious(err) {
 		return err
 	}
@@ -190,11 +194,14 @@ func (e encoding) output(i int, r video.Rendition) []string {
 // EncodeAudio encodes the sound whole, as long as the picture: AAC, stereo, 128
 // kbit/s, beginning at the picture's first frame, in an MP4 for the sink. It
 // must not be called for a video without sound. Errors are those of EncodePiece.
-func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, sink Sink) error {
+func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, sink Sink) (err error) {
 	if !info.HasAudio {
 		return video.Errorf(video.Internal, "This video has no sound.")
 	}
-	err := t.encodeAudio(ctx, src, info, sink)
+	defer func(begun time.Time) {
+		t.worked("audio", info.OutputRate.Seconds(info.Frames), begun, err)
+	}(time.Now())
+	err = t.encodeAudio(ctx, src, info, sink)
 	if !suspicious(err) {
 		return err
 	}
