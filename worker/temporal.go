@@ -15,16 +15,18 @@ import (
 
 	"github.com/reelflow/reelflow/activities"
 	"github.com/reelflow/reelflow/internal/config"
+	"github.com/reelflow/reelflow/internal/telemetry"
 	"github.com/reelflow/reelflow/video"
 )
 
 // dial connects to Temporal and waits for as long as it isn't there. The
 // worker's identity goes into every history: it names no machine and no person.
-func dial(ctx context.Context, c *config.Config, log *slog.Logger) (_ client.Client, namespace, address string, err error) {
+func dial(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *telemetry.Health, log *slog.Logger) (_ client.Client, namespace, address string, err error) {
 	options, err := config.Temporal(slog.New(activities.Quiet(log.Handler())))
 	if err != nil {
 		return nil, "", "", err
 	}
+	options.MetricsHandler = m.Temporal()
 	options.Identity = fmt.Sprintf("%s-%06x", c.Role, rand.Uint32()>>8)
 	for attempt := 0; ; attempt++ {
 		trying, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -37,6 +39,7 @@ func dial(ctx context.Context, c *config.Config, log *slog.Logger) (_ client.Cli
 		if refused(err) {
 			return nil, "", "", fmt.Errorf("temporal at %s: %w", options.HostPort, err)
 		}
+		h.Waiting(video.Errorf(video.Unavailable, "Temporal can't be reached.").Because(err))
 		if attempt%10 == 0 {
 			log.Warn("waiting for Temporal", "address", options.HostPort, "error", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -29,9 +30,12 @@ const AudioName = "audio"
 // data, while this machine can decode its own sample: a rejection destroys the upload,
 // so a failed encode alone is not enough. What may be the machine's fault is
 // Unavailable.
-func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []video.Rendition, piece Piece, lost func(Loss) error, sink Sink) error {
+func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []video.Rendition, piece Piece, lost func(Loss) error, sink Sink) (err error) {
+	defer func(begun time.Time) {
+		t.worked("encode", info.OutputRate.Seconds(piece.Frames), begun, err)
+	}(time.Now())
 	encode := encoding{info: info, ladder: ladder, piece: piece, threads: t.Threads, seek: piece.First > 0, lost: lost}
-	err := t.encodePiece(ctx, src, encode, sink)
+	err = t.encodePiece(ctx, src, encode, sink)
 	// Entering the source in the middle may be what failed.
 	if suspicious(err) && encode.seek {
 		encode.seek = false
@@ -247,11 +251,14 @@ func (e encoding) output(i int, r video.Rendition) []string {
 // kbit/s, beginning at the picture's first frame, in an MP4 for the sink. It
 // must not be called for a video without sound. Where next to nothing of it can be decoded
 // it makes silence, and tells lost. Errors are those of EncodePiece.
-func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, lost func(Loss) error, sink Sink) error {
+func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, lost func(Loss) error, sink Sink) (err error) {
 	if !info.HasAudio {
 		return video.Errorf(video.Internal, "This video has no sound.")
 	}
-	err := t.encodeAudio(ctx, src, info, lost, sink)
+	defer func(begun time.Time) {
+		t.worked("audio", info.OutputRate.Seconds(info.Frames), begun, err)
+	}(time.Now())
+	err = t.encodeAudio(ctx, src, info, lost, sink)
 	if !suspicious(err) {
 		return err
 	}

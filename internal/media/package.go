@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Package joins the pieces of one rendition in order, as EncodePiece made them,
@@ -15,13 +16,16 @@ import (
 // begin at the same frames. Not more than one is held at a time: Package
 // waits for emit, whose error it returns as it is. Inputs of ours that turn out to be
 // broken are Internal.
-func (t *Tools) Package(ctx context.Context, info Info, pieces []Source, audio Source, emit func(Segment) error) error {
+func (t *Tools) Package(ctx context.Context, info Info, pieces []Source, audio Source, emit func(Segment) error) (err error) {
+	defer func(begun time.Time) {
+		t.worked("package", info.OutputRate.Seconds(info.Frames), begun, err)
+	}(time.Now())
 	cut := &cutter{rate: info.OutputRate, emit: emit}
 	inputs := joined(pieces)
 	if audio != nil {
 		inputs[audioInput] = audio
 	}
-	err := t.Runner.Run(ctx, Job{
+	err = t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
 		Inputs:  inputs,
 		Args:    func(base string) []string { return packageArgs(base, audio != nil) },

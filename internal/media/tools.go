@@ -25,6 +25,25 @@ type Tools struct {
 	MaxDuration time.Duration
 
 	Runner Runner
+
+	// Worked, unless nil, is told of each piece, sound and package that was asked for,
+	// from any goroutine. It must not wait.
+	Worked func(Work)
+}
+
+// Work is a part of a video that ffmpeg was to make something of.
+type Work struct {
+	Kind  string        // encode, audio or package
+	Media time.Duration // of the video or sound that goes into it
+	Took  time.Duration
+	Err   error // nil if it was made
+}
+
+// worked tells of a part that is done; begun is when it was asked for.
+func (t *Tools) worked(kind string, seconds float64, begun time.Time, err error) {
+	if t.Worked != nil {
+		t.Worked(Work{Kind: kind, Media: time.Duration(seconds * float64(time.Second)), Took: time.Since(begun), Err: err})
+	}
 }
 
 // Find looks for ffmpeg 5.1 or newer and its ffprobe in PATH and gives them
