@@ -64,6 +64,7 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 	if err != nil {
 		return nil, err
 	}
+	as := newIdentity(c.Role)
 	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Log: log, Settling: c.AuditSettle, Policy: c.Policy()}
 	if takes(c.Role, "transfer") {
 		a.Fetch = fetch.New(fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes})
@@ -72,8 +73,9 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 		if a.Media, err = tools(ctx, c, log); err != nil {
 			return nil, err
 		}
+		a.Process = activities.Process{ID: as, Release: config.Version() + ", " + a.Media.Version}
 	}
-	if w.temporal, w.namespace, w.address, err = dial(ctx, c, log); err != nil {
+	if w.temporal, w.namespace, w.address, err = dial(ctx, c, as, log); err != nil {
 		return nil, err
 	}
 	a.Temporal = w.temporal

@@ -68,8 +68,11 @@ var addresses = regexp.MustCompile(`https?://127\.0\.0\.1:\d+/\w+/`)
 // how names the program and the way in which it ended.
 func (e *ExitError) how() string {
 	program := filepath.Base(e.Program)
-	if e.OverTime {
+	switch {
+	case e.OverTime:
 		return program + ": used up its processor time"
+	case e.crashed(): // by one signal or another: what was written over is chance
+		return program + ": crashed"
 	}
 	return program + ": " + e.ending()
 }

@@ -29,8 +29,8 @@ func TestBreakdown(t *testing.T) {
 		code   video.Code
 	}{
 		"gives up":           {onUpload(saying(3, "http://127.0.0.1:4711/Xyz/source: Conversion failed!")), "ffmpeg: exit status 3", video.Internal},
-		"crashes":            {onUpload("echo Conversion failed! >&2; kill -SEGV $$"), "ffmpeg: segmentation fault", video.Unavailable},
-		"crashes in a shell": {onUpload("echo Conversion failed! >&2; exit 134"), "ffmpeg: exit status 134", video.Unavailable},
+		"crashes":            {onUpload("echo Conversion failed! >&2; kill -SEGV $$"), "ffmpeg: crashed", video.Unavailable},
+		"crashes in a shell": {onUpload("echo Conversion failed! >&2; exit 134"), "ffmpeg: crashed", video.Unavailable},
 		"aborts for memory":  {onUpload("echo std::bad_alloc >&2; kill -ABRT $$"), "", video.Unavailable},
 		"is killed":          {onUpload("kill -KILL $$"), "", video.Unavailable},
 		"has no space":       {onUpload(saying(1, "No space left on device")), "", video.Unavailable},
@@ -58,7 +58,7 @@ func TestProbeBreaksDown(t *testing.T) {
 	t.Parallel()
 	path := clip(t, "clip.mp4", args(picture("320x180", "30", 2), sound(2), h264, "-c:a aac")...)
 	for script, exit := range map[string]string{
-		"kill -SEGV $$":         "ffprobe: segmentation fault",
+		"kill -SEGV $$":         "ffprobe: crashed",
 		`echo '{"streams": 7}'`: "ffprobe: prints what can't be read",
 		`case "$*" in *packet=*) exec sh -c 'while :; do :; done';; esac; exec $REAL "$@"`: "ffprobe: used up its processor time",
 	} {
