@@ -71,12 +71,9 @@ func (t *Tools) Probe(ctx context.Context, src Source) (Info, error) {
 }
 
 func (t *Tools) probe(ctx context.Context, src Source, magic []byte) (Info, error) {
-	var locks protected
-	if looksLike(magic) == "mp4" {
-		var err error
-		if locks, err = protection(ctx, src); err != nil {
-			return Info{}, err
-		}
+	locks, err := protection(ctx, src, looksLike(magic))
+	if err != nil {
+		return Info{}, err
 	}
 	if locks.picture {
 		return Info{}, reject(Unsupported, nil, protectedMessage)
@@ -84,6 +81,15 @@ func (t *Tools) probe(ctx context.Context, src Source, magic []byte) (Info, erro
 	found, err := t.headers(ctx, src)
 	if err != nil {
 		return Info{}, unreadable(err, magic)
+	}
+	if container(found.Format.Name) == transport {
+		marked, err := scrambled(ctx, src)
+		if err != nil {
+			return Info{}, err
+		}
+		if locks = found.transportLocks(marked); locks.picture {
+			return Info{}, reject(Unsupported, nil, protectedMessage)
+		}
 	}
 	packets, err := t.walkPackets(ctx, src)
 	if err != nil {
@@ -156,7 +162,7 @@ func headerArgs(url string) []string {
 		"-v", "error", "-protocol_whitelist", protocols, "-format_whitelist", formats,
 		"-print_format", "json", "-show_entries",
 		"format=format_name,start_time,duration" +
-			":stream=index,codec_type,codec_name,codec_tag_string,width,height,sample_aspect_ratio,field_order" +
+			":stream=index,id,codec_type,codec_name,codec_tag_string,width,height,sample_aspect_ratio,field_order" +
 			",avg_frame_rate,r_frame_rate,start_time,duration,nb_frames,channels" +
 			":stream_disposition=default,attached_pic,still_image,timed_thumbnails" +
 			":stream_side_data=rotation",
