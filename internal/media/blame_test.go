@@ -153,7 +153,11 @@ func TestLackOfMemoryRejectsNothing(t *testing.T) {
 	infos := map[string]Info{phone: probe(t, tools(t), phone), camera: probe(t, tools(t), camera)}
 	least := leastMemory(t)
 	failed := false
-	for more := -2; more < 60; more += 7 { // in MB; the first steps are those where anything may happen
+	step := 7
+	if testing.Short() {
+		step = 30
+	}
+	for more := -2; more < 60; more += step { // in MB; the first steps are those where anything may happen
 		for path, info := range infos {
 			tools := tools(t)
 			limit := "ulimit -v " + strconv.Itoa(least+more<<10) + `; exec $REAL "$@"`
@@ -264,7 +268,7 @@ func childrenTime(t *testing.T) time.Duration {
 func TestSelfTestNamesWhatIsMissing(t *testing.T) {
 	const unknown = "echo \"Unknown encoder\" >&2; exit 1;; esac; exec $REAL \"$@\""
 	all := slices.Sorted(slices.Values(slices.Concat(videoCodecs(), audioCodecs())))
-	for name, test := range map[string]struct{ program, script, want string }{
+	for name, test := range some(map[string]struct{ program, script, want string }{
 		"decoders":   {"ffmpeg", withoutDecoderOf("hevc", "av1", "amr_nb"), "This ffmpeg can't decode amr_nb, av1, hevc. "},
 		"encoder":    {"ffmpeg", "case \"$*\" in *libx264*) " + unknown, "This ffmpeg can't make H.264 and AAC in MP4. "},
 		"sound":      {"ffmpeg", "case \"$*\" in *\"-c:a aac\"*) " + unknown, "This ffmpeg can't make H.264 and AAC in MP4. "},
@@ -272,7 +276,7 @@ func TestSelfTestNamesWhatIsMissing(t *testing.T) {
 		"pictures":   {"ffmpeg", "case \"$*\" in *image2pipe*) " + unknown, "This ffmpeg can't make JPEG pictures. "},
 		"containers": {"ffprobe", "exit 1", "This ffprobe can't read avi, flv, matroska, mp4, mpeg, mpegts files. "},
 		"everything": {"ffmpeg", "exit 1", "This ffmpeg can't decode " + strings.Join(all, ", ") + ". This ffprobe can't read mpeg, mpegts files. This ffmpeg can't make H.264 and AAC in MP4, JPEG pictures. "},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tools := tools(t)

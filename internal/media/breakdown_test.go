@@ -23,7 +23,7 @@ func TestBreakdown(t *testing.T) {
 	t.Parallel()
 	path := clip(t, "clip.mp4", args(picture("320x180", "30", 2), sound(2), h264, "-c:a aac")...)
 	info := probe(t, tools(t), path)
-	for name, c := range map[string]struct {
+	for name, c := range some(map[string]struct {
 		script string
 		exit   string // empty: none
 		code   video.Code
@@ -35,7 +35,7 @@ func TestBreakdown(t *testing.T) {
 		"is killed":          {onUpload("kill -KILL $$"), "", video.Unavailable},
 		"has no space":       {onUpload(saying(1, "No space left on device")), "", video.Unavailable},
 		"lacks an encoder":   {onUpload(saying(1, "Unknown encoder 'x'")), "", video.Unavailable},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tools := tools(t)

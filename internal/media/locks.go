@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
-	"slices"
 	"strconv"
 )
 
@@ -206,17 +205,23 @@ func transportPackets(data []byte) (all [][]byte) {
 }
 
 // encryptedTypes are the types of streams whose samples are encrypted in the way of HLS
-// (SAMPLE-AES, FairPlay), as ffprobe writes them.
-var encryptedTypes = []string{"[219][0][0][0]", "[207][0][0][0]", "[193][0][0][0]", "[194][0][0][0]"}
+// (SAMPLE-AES, FairPlay), as ffprobe writes them, and what they hold.
+var encryptedTypes = map[string]string{
+	"[219][0][0][0]": "video", "[207][0][0][0]": "audio", "[193][0][0][0]": "audio", "[194][0][0][0]": "audio",
+}
 
 // transportLocks tells which kinds of streams of a transport stream are all encrypted.
 func (p *probed) transportLocks(scrambled map[int]bool) protected {
 	open, locked := map[string]bool{}, map[string]bool{}
 	for _, s := range p.Streams {
 		id, err := strconv.ParseInt(s.ID, 0, 32)
-		if err == nil && scrambled[int(id)] || slices.Contains(encryptedTypes, s.Tag) {
+		kind, encrypted := encryptedTypes[s.Tag]
+		switch {
+		case encrypted:
+			locked[kind] = true
+		case err == nil && scrambled[int(id)]:
 			locked[s.Type] = true
-		} else {
+		default:
 			open[s.Type] = true
 		}
 	}

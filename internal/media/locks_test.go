@@ -91,7 +91,7 @@ func TestProtected(t *testing.T) {
 	}
 	mkv := read(t, clip(t, "clip.mkv", source(small, "-c:a aac")...))
 	mp4 := read(t, clip(t, "clip.mp4", source(small, "-c:a aac")...))
-	for name, c := range map[string]struct {
+	for name, c := range some(map[string]struct {
 		data  []byte
 		sound bool // alone
 	}{
@@ -104,7 +104,7 @@ func TestProtected(t *testing.T) {
 		"scrambled sound":   {data: scrambledTS(t, ts, soundPID), sound: true},
 		"sound in Matroska": {data: encryptedMatroska(t, mkv, 1), sound: true},
 		"FairPlay's sound":  {data: bytes.Replace(mp4, []byte("mp4a\x00\x00"), []byte("drms\x00\x00"), 1), sound: true},
-	} {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			info, err := tools(t).Probe(t.Context(), inMemory(c.data))

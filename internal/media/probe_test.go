@@ -97,7 +97,7 @@ func TestProbeRejects(t *testing.T) {
 		"too small":              {read(t, clip(t, "tiny.mp4", args(picture("64x8", "10", 2), h264)...)), Unsupported},
 		"picture of a rare kind": {read(t, clip(t, "rare.mkv", args(picture("64x64", "10", 2), "-c:v rawvideo")...)), Unsupported},
 	}
-	for name, test := range tests {
+	for name, test := range some(tests) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tools := tools(t)
@@ -125,10 +125,10 @@ func TestPlaylistFetchesNothing(t *testing.T) {
 	}))
 	defer neighbour.Close()
 	sink := func(string, io.ReadSeeker, int64) error { return errors.New("something came out") }
-	for _, list := range []string{
-		"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n" + neighbour.URL + "/clip.mp4\n#EXT-X-ENDLIST\n",
-		"ffconcat version 1.0\nfile '" + neighbour.URL + "/clip.mp4'\n",
-	} {
+	for _, list := range some(map[string]string{
+		"playlist":      "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n" + neighbour.URL + "/clip.mp4\n#EXT-X-ENDLIST\n",
+		"list of files": "ffconcat version 1.0\nfile '" + neighbour.URL + "/clip.mp4'\n",
+	}) {
 		list := inMemory([]byte(list))
 		_, err := tools.Probe(t.Context(), list)
 		wantRejection(t, err, NotAVideo)

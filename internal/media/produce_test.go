@@ -82,7 +82,7 @@ func productions(t *testing.T) map[string]production {
 // What is served is judged by its bytes: all segments of all renditions, one
 // after the other, must hold every frame, evenly, and the sound beside it.
 func TestProduce(t *testing.T) {
-	for name, test := range productions(t) {
+	for name, test := range some(productions(t)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tools := tools(t)

@@ -16,41 +16,43 @@ const (
 )
 
 // inSyncFiles are such files, whose picture and sound begin, end and count time in
-// different ways.
-func inSyncFiles(t *testing.T) map[string]string {
-	both := func(name string, parts ...any) string {
-		return clip(t, name, args(append([]any{flashes, beeps}, parts...)...)...)
+// different ways, by their ending and the arguments that make them.
+func inSyncFiles(t *testing.T) map[string]func() string {
+	both := func(name string, parts ...any) func() string {
+		return func() string { return clip(t, name, args(append([]any{flashes, beeps}, parts...)...)...) }
 	}
 	const bframes = h264 + " -bf 2 "
+	const soundLater = "-filter_complex [1:a]atrim=0.513[a] -map 0:v -map [a]"
+	const pictureLater = "-filter_complex [0:v]trim=0.4[v] -map [v] -map 1:a"
+	const vfr = "-vf select='not(between(n,30,60)*mod(n,3))' -fps_mode vfr " // every third frame for a while
 	long := both("sync.mp4", bframes, "-g 125 -c:a aac")
-	vfr := "-vf select='not(between(n,30,60)*mod(n,3))' -fps_mode vfr " // every third frame for a while
-	return map[string]string{
-		"mp4, priming in an edit list":    long,
-		"mp4, cut by an edit list":        clip(t, "cut.mp4", "-ss", "0.5", "-i", long, "-c", "copy"),
-		"mp4, edit list ignored by muxer": clip(t, "noedit.mp4", "-i", long, "-c", "copy", "-use_editlist", "0"),
-		"mp4, varying rate":               both("vfr.mp4", vfr, bframes, "-c:a aac"),
-		"mp4, picture later":              clip(t, "late.mp4", args("-itsoffset 0.6", flashes, "-itsoffset 0.6", beeps, "-filter_complex [1:a]atrim=0.013[a];[0:v]trim=1[v] -map [v] -map [a]", bframes, "-c:a aac")...),
-		"mp4 in fragments, sound later":   both("frag.mp4", "-filter_complex [1:a]atrim=0.513[a] -map 0:v -map [a]", bframes, "-c:a aac -movflags frag_keyframe+empty_moov+default_base_moof"),
-		"mov, PCM":                        both("pcm.mov", bframes, "-c:a pcm_s16le"),
-		"matroska, varying rate, opus":    both("vfr.mkv", vfr, bframes, "-ar 48000 -c:a libopus"),
-		"matroska, begins late, MP3":      both("late.mkv", bframes, "-c:a libmp3lame -output_ts_offset 7"),
-		"webm, vorbis, picture later":     clip(t, "late.webm", args(flashes, beeps, "-filter_complex [0:v]trim=0.4[v] -map [v] -map 1:a", vp8, "-c:a libvorbis")...),
-		"transport stream, AAC":           both("sync.ts", bframes, "-c:a aac"),
-		"transport stream, sound later":   both("late.ts", "-filter_complex [1:a]atrim=0.513[a] -map 0:v -map [a]", bframes, "-c:a mp2"),
-		"transport stream, picture later": both("early.ts", "-filter_complex [0:v]trim=0.4[v] -map [v] -map 1:a", bframes, "-c:a mp2"),
-		"program stream":                  both("sync.mpg", "-c:v mpeg2video -c:a mp2 -f vob"),
-		"avi":                             both("sync.avi", "-c:v mpeg4 -c:a libmp3lame"),
-		"flash":                           both("sync.flv", bframes, "-c:a aac"),
+	return map[string]func() string{
+		"mp4, priming in an edit list": long,
+		"mp4, cut by an edit list":     func() string { return clip(t, "cut.mp4", "-ss", "0.5", "-i", long(), "-c", "copy") },
+		"mp4, without an edit list":    func() string { return clip(t, "noedit.mp4", "-i", long(), "-c", "copy", "-use_editlist", "0") },
+		"mp4, varying rate":            both("vfr.mp4", vfr, bframes, "-c:a aac"),
+		"mp4, picture later":           both("late.mp4", pictureLater, bframes, "-c:a aac"),
+		"mp4 in fragments":             both("frag.mp4", soundLater, bframes, "-c:a aac -movflags frag_keyframe+empty_moov+default_base_moof"),
+		"mov, PCM":                     both("pcm.mov", bframes, "-c:a pcm_s16le"),
+		"matroska, varying rate, opus": both("vfr.mkv", vfr, bframes, "-ar 48000 -c:a libopus"),
+		"matroska, begins late, MP3":   both("late.mkv", bframes, "-c:a libmp3lame -output_ts_offset 7"),
+		"webm, vorbis, picture later":  both("late.webm", pictureLater, vp8, "-c:a libvorbis"),
+		"transport stream":             both("sync.ts", bframes, "-c:a aac"),
+		"transport, sound later":       both("late.ts", soundLater, bframes, "-c:a mp2"),
+		"transport, picture later":     both("early.ts", pictureLater, bframes, "-c:a mp2"),
+		"program stream":               both("sync.mpg", "-c:v mpeg2video -c:a mp2 -f vob"),
+		"avi":                          both("sync.avi", "-c:v mpeg4 -c:a libmp3lame"),
+		"flash":                        both("sync.flv", bframes, "-c:a aac"),
 	}
 }
 
 // Picture and sound stay together, from start to end, whichever begins first.
 func TestInSync(t *testing.T) {
-	for name, path := range inSyncFiles(t) {
+	for name, made := range some(inSyncFiles(t)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tools := tools(t)
-			p := produce(t, tools, path, 2*time.Second)
+			p := produce(t, tools, made(), 2*time.Second)
 			seen := run(t, "ffmpeg", "-v", "error", "-i", p.whole(t, tools, p.ladder[0].Name),
 				"-vf", "blackdetect=d=0.1,metadata=print:key=lavfi.black_end:file=-",
 				"-af", "silencedetect=n=-30dB:d=0.1,ametadata=print:key=lavfi.silence_end:file=-", "-f", "null", "-")
