@@ -104,6 +104,8 @@ func TestPurgeOfAwkwardStores(t *testing.T) {
 		"legal hold on an object":               namesALegalHold,
 		"more than is held in memory":           purgesPageByPage,
 		"more than is held in memory, no lists": purgesPageByPageWithoutVersions,
+		"probe":                                 probes,
+		"probe of one that can't be purged":     probesAStoreThatCannotBePurged,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -433,4 +435,64 @@ func purgesPageByPageWithoutVersions(t *testing.T, server devstacktest.Store) {
 	prefix := video.NewID().Prefix()
 	store.HoldInMemory(7)
 	mustPurge(t, store, prefix, fillLarge(t, store, prefix, 20))
+}
+
+// A probe leaves nothing, clears up after another one, and finds out what there is to know.
+func probes(t *testing.T, server devstacktest.Store) {
+	server.URL = newBucket(t, server)
+	var batches atomic.Int32
+	store := open(t, before(t, server, func(w http.ResponseWriter, r *http.Request) bool {
+		return isBatch(r) && batches.Add(1) > 0 && refuse(w, r, 501, "NotImplemented")
+	}))
+	put(t, store, "ledger/probe/left-by-another")
+	for range 2 {
+		if err := objects.Probe(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := batches.Load(); n != 1 {
+		t.Errorf("%d batches were sent, want the first alone", n)
+	}
+	if found := inventory(t, store, "ledger/"); !found.Empty() {
+		t.Errorf("left: %+v", found)
+	}
+	var group errgroup.Group
+	for range 4 {
+		group.Go(func() error { return objects.Probe(t.Context(), store) })
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func probesAStoreThatCannotBePurged(t *testing.T, server devstacktest.Store) {
+	locked, client, bucket := lockable(t, server)
+	_, err := client.PutObjectLockConfiguration(t.Context(), &s3.PutObjectLockConfigurationInput{
+		Bucket: bucket, ObjectLockConfiguration: &types.ObjectLockConfiguration{
+			ObjectLockEnabled: types.ObjectLockEnabledEnabled,
+			Rule:              &types.ObjectLockRule{DefaultRetention: &types.DefaultRetention{Mode: types.ObjectLockRetentionModeCompliance, Days: aws.Int32(1)}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		refusal, ok := objects.Probe(t.Context(), locked).(*video.Error)
+		if !ok || refusal.Reason != video.ReasonObjectLock || time.Until(refusal.RetryAt) < 23*time.Hour {
+			t.Errorf("a locked bucket: %v", refusal)
+		}
+	}
+	if found := inventory(t, locked, "ledger/"); found.Versions != 1 {
+		t.Errorf("three probes left %+v", found)
+	}
+	blind := open(t, before(t, server, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet {
+			return false
+		}
+		_, _ = io.WriteString(w, "<Result><IsTruncated>false</IsTruncated></Result>")
+		return true
+	}))
+	if err := objects.Probe(t.Context(), blind); video.CodeOf(err) != video.Internal {
+		t.Errorf("a store that lists nothing: %v", err)
+	}
 }

@@ -119,6 +119,7 @@ func (s *S3) lockOn(ctx context.Context, entries []Entry) (*lock, error) {
 	var mu sync.Mutex
 	var all lock
 	free := false
+	usual := s.usualRetention(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(singleDeletes)
 	for _, e := range entries {
@@ -126,6 +127,9 @@ func (s *S3) lockOn(ctx context.Context, entries []Entry) (*lock, error) {
 			of, err := s.lockOf(ctx, e)
 			mu.Lock()
 			defer mu.Unlock()
+			if of == (lock{}) && e.Kind == Version {
+				of = usual(e.Modified)
+			}
 			if of.until.After(all.until) {
 				all.until = of.until
 			}
@@ -140,6 +144,27 @@ func (s *S3) lockOn(ctx context.Context, entries []Entry) (*lock, error) {
 	return &all, nil
 }
 
+// usualRetention returns the lock, by the bucket's default, of what was put at a moment:
+// some stores go by that without showing it with the object.
+func (s *S3) usualRetention(ctx context.Context) func(put time.Time) lock {
+	out, err := s.client.GetObjectLockConfiguration(ctx, &s3.GetObjectLockConfigurationInput{Bucket: &s.bucket}, patient)
+	if err != nil || out.ObjectLockConfiguration == nil || out.ObjectLockConfiguration.Rule == nil || out.ObjectLockConfiguration.Rule.DefaultRetention == nil {
+		return func(time.Time) lock { return lock{} }
+	}
+	usual := out.ObjectLockConfiguration.Rule.DefaultRetention
+	return func(put time.Time) lock {
+		return notOver(put.AddDate(int(aws.ToInt32(usual.Years)), 0, int(aws.ToInt32(usual.Days))))
+	}
+}
+
+// notOver is the lock of a retention, zero once it is over.
+func notOver(until time.Time) lock {
+	if until.Before(time.Now().Add(-clockSkew)) {
+		return lock{}
+	}
+	return lock{until: until}
+}
+
 // lockOf is zero for what is under no lock, and where the store doesn't tell.
 func (s *S3) lockOf(ctx context.Context, e Entry) (lock, error) {
 	if e.Kind != Version {
@@ -149,9 +174,7 @@ func (s *S3) lockOf(ctx context.Context, e Entry) (lock, error) {
 	if err != nil {
 		return lock{}, ctx.Err()
 	}
-	l := lock{held: out.ObjectLockLegalHoldStatus == types.ObjectLockLegalHoldStatusOn}
-	if until := aws.ToTime(out.ObjectLockRetainUntilDate); until.After(time.Now().Add(-clockSkew)) {
-		l.until = until
-	}
+	l := notOver(aws.ToTime(out.ObjectLockRetainUntilDate))
+	l.held = out.ObjectLockLegalHoldStatus == types.ObjectLockLegalHoldStatusOn
 	return l, nil
 }
