@@ -43,6 +43,7 @@ type Worker struct {
 	failed     chan error         // told of a worker that can't go on
 
 	installation *identity.Installation
+	purges       []objects.Store // those that it may have to purge
 }
 
 // open connects to everything that the role needs, and waits for Temporal where
@@ -81,6 +82,9 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 		return nil, err
 	}
 	a.Stores, a.Identity = w.installation.Stores(), w.installation
+	if takes(c.Role, "transfer") {
+		w.purges = a.Stores.All()
+	}
 	// Only a ledger that belongs here may bury anything.
 	if _, err := ledger.Apply(ctx, w.vault, w.catalog); err != nil {
 		return nil, err
@@ -147,9 +151,12 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 	}
 	ready()
 	watching, stopWatching := context.WithCancel(ctx)
-	defer stopWatching()
 	mismatch := make(chan error, 1)
 	go func() { mismatch <- w.installation.Wait(watching) }()
+	var probing sync.WaitGroup
+	probing.Go(func() { w.probe(watching) })
+	defer probing.Wait()
+	defer stopWatching()
 	var err error
 	select {
 	case <-ctx.Done():
