@@ -46,7 +46,11 @@ func (c *codedInbound) ExecuteActivity(ctx context.Context, in *interceptor.Exec
 		log.Debug("activity interrupted", "as", told)
 		return nil, told
 	}
-	log.Warn("activity failed")
+	if _, back := errors.AsType[*handedBack](err); back {
+		log.Info("activity handed back")
+	} else {
+		log.Warn("activity failed")
+	}
 	return nil, failure(err)
 }
 
@@ -80,6 +84,9 @@ func failure(err error) error {
 		options.Details = []any{coded.Place, coded.Reason, coded.RetryAt}
 		// A lock is waited for in the workflow, which says until when.
 		options.NonRetryable = options.NonRetryable || coded.Reason == video.ReasonObjectLock
+	}
+	if back, ok := errors.AsType[*handedBack](err); ok {
+		options.NextRetryDelay, options.Category = back.after, temporal.ApplicationErrorCategoryBenign
 	}
 	return temporal.NewApplicationErrorWithOptions(coded.Detail, string(coded.Code), options)
 }
