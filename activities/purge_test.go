@@ -44,7 +44,7 @@ func TestFailuresOfPurgesTellWhy(t *testing.T) {
 func TestPurgeOfALockedReplica(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.uploaded(clip(t), 100_000)
+	r.uploaded(make([]byte, 3000), 1000)
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	var locked atomic.Bool
 	locked.Store(true)

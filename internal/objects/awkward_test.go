@@ -169,7 +169,7 @@ func purgesWhenBatchesStop(t *testing.T, server devstacktest.Store) {
 	store := open(t, before(t, server, func(w http.ResponseWriter, r *http.Request) bool {
 		return isBatch(r) && batches.Add(1) > 1 && refuse(w, r, 400, "MissingContentMD5")
 	}))
-	store.HoldInMemory(20)
+	store.HoldInMemory(20, 1000)
 	prefix := video.NewID().Prefix()
 	mustPurge(t, store, prefix, fillLarge(t, open(t, server.URL), prefix, 40))
 	if n := batches.Load(); n != 2 {
@@ -415,9 +415,9 @@ func fillLarge(t testing.TB, store objects.Store, prefix string, n int) objects.
 }
 
 func purgesPageByPage(t *testing.T, server devstacktest.Store) {
-	for _, entries := range []int{1, 2, 7, 50} {
+	for entries, page := range map[int]int32{1: 1000, 7: 5, 20: 10, 50: 1000} {
 		store, prefix := open(t, server.URL), video.NewID().Prefix()
-		store.HoldInMemory(entries)
+		store.HoldInMemory(entries, page)
 		want := withEveryForm(t, server, prefix)
 		more := fillLarge(t, store, prefix, 20)
 		want.Objects, want.Versions = more.Objects, more.Versions
@@ -433,7 +433,7 @@ func purgesPageByPageWithoutVersions(t *testing.T, server devstacktest.Store) {
 		return r.URL.Query().Has("versions") && refuse(w, r, 501, "NotImplemented")
 	}))
 	prefix := video.NewID().Prefix()
-	store.HoldInMemory(7)
+	store.HoldInMemory(7, 3)
 	mustPurge(t, store, prefix, fillLarge(t, store, prefix, 20))
 }
 

@@ -53,7 +53,7 @@ func under(prefix string, visit func(Entry) error) func(Entry) error {
 // listVersions visits the entries in the order of their keys.
 func (s *S3) listVersions(ctx context.Context, prefix string, visit func(Entry) error) error {
 	visit = under(prefix, visit)
-	pages := s3.NewListObjectVersionsPaginator(s.client, &s3.ListObjectVersionsInput{Bucket: &s.bucket, Prefix: optional(prefix)})
+	pages := s3.NewListObjectVersionsPaginator(s.client, &s3.ListObjectVersionsInput{Bucket: &s.bucket, Prefix: optional(prefix), MaxKeys: s.page})
 	var at progress
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx, patient)
@@ -96,7 +96,7 @@ func versionsOf(page *s3.ListObjectVersionsOutput) []Entry {
 
 func (s *S3) listObjects(ctx context.Context, prefix string, visit func(Entry) error) error {
 	visit = under(prefix, visit)
-	pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: optional(prefix)})
+	pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: optional(prefix), MaxKeys: s.page})
 	var at progress
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx, patient)

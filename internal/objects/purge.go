@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// purgeKeeps is how many entries of a listing a purge holds in memory, about a MiB. What is
+	// purgeKeeps is how many entries of a listing a purge holds in memory, some MiB. What is
 	// longer is listed once more, and removed page by page meanwhile.
-	purgeKeeps = 3000
+	purgeKeeps = 10_000
 	// purgeStalls is how many listings in a row may show no progress.
 	purgeStalls = 3
 	purgePause  = 200 * time.Millisecond

@@ -44,7 +44,8 @@ func toDelete(version string) *string {
 type S3 struct {
 	name, bucket string
 	client       *s3.Client
-	keeps        int // entries that a purge holds in memory
+	keeps        int    // entries that a purge holds in memory
+	page         *int32 // entries of a page of a listing; nil for as many as the store gives
 
 	batchRefused atomic.Int64 // when it last refused DeleteObjects, in Unix nanoseconds
 }
