@@ -181,7 +181,7 @@ func TestReappearances(t *testing.T) {
 		found := []video.Counts{{Objects: 2, Versions: 3, DeleteMarkers: 4, Multiparts: 5}, {Multiparts: 1}, {Versions: 7}}
 		must(t, b.Reappeared(ctx, hash, "backup-a", found[0]))
 		must(t, b.Reappeared(ctx, hash, "backup-a", found[2])) // what was not erased yet is found once more
-		time.Sleep(2 * time.Millisecond) // they are told apart by the millisecond
+		time.Sleep(2 * time.Millisecond)                       // they are told apart by the millisecond
 		must(t, b.Reappeared(ctx, hash, "backup-b", found[1]))
 		for range 2 {
 			must(t, b.ErasedAgain(ctx, hash, "backup-a"))
