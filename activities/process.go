@@ -3,9 +3,9 @@ package activities
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/manifest"
@@ -77,9 +77,12 @@ func (a *Activities) Probe(ctx context.Context, in workflows.Leg) (workflows.Pro
 		if err != nil {
 			return workflows.Probed{}, err
 		}
+		if err := a.mustNotHandBack(ctx, in.ID, probeWork); err != nil {
+			return workflows.Probed{}, err
+		}
 		info, err := a.Media.Probe(ctx, source)
 		if err != nil {
-			return rejected(err)
+			return a.concluded(ctx, mediaWork{id: in.ID, name: probeWork}, err)
 		}
 		found = a.planned(info, in.Epoch)
 	}
@@ -93,7 +96,11 @@ func (a *Activities) Probe(ctx context.Context, in workflows.Leg) (workflows.Pro
 		} else {
 			v.Media = facts
 		}
-		v.Warnings = warnings(found.Info)
+		told := warnings(found.Info)
+		if begun { // what was found missing by the work that stays
+			told = joined(told, v.Warnings)
+		}
+		v.Warnings = told
 		v.Unit, v.Total = "segments", int64(len(found.Pieces))
 	})
 	return workflows.Probed{Plan: found.plan()}, err
@@ -122,19 +129,31 @@ func described(i media.Info) video.Media {
 }
 
 func warnings(i media.Info) []string {
+	all := i.Faults.Warnings(i)
 	if side := min(i.Width, i.Height); side < recommendedSide {
-		return []string{fmt.Sprintf("The short side has %d pixels; at least %d are recommended.", side, recommendedSide)}
+		all = append(all, fmt.Sprintf("The short side has %d pixels; at least %d are recommended.", side, recommendedSide))
 	}
-	return nil
+	return all
 }
 
-// rejected turns the media package's verdict into a result: it is no failure of
-// the activity. Every other error stays one.
-func rejected(err error) (workflows.Probed, error) {
-	if r, ok := errors.AsType[*media.Rejection](err); ok {
-		return workflows.Probed{Rejected: &video.Rejection{Code: string(r.Code), Message: r.Message}}, nil
+// joined adds those sentences that aren't there yet.
+func joined(all, more []string) []string {
+	for _, sentence := range more {
+		if !slices.Contains(all, sentence) {
+			all = append(all, sentence)
+		}
 	}
-	return workflows.Probed{}, err
+	return all
+}
+
+// warn writes down what is missing in a piece before the piece itself is stored: an
+// attempt that finds it stored doesn't look again.
+func (a *Activities) warn(ctx context.Context, j job) func(media.Loss) error {
+	return func(loss media.Loss) error {
+		return a.Catalog.Project(ctx, j.leg, func(v *catalog.Video) {
+			v.Warnings = joined(v.Warnings, loss.Warnings(j.found.Info))
+		})
+	}
 }
 
 // job is what every media activity after the probe begins with.
@@ -147,9 +166,12 @@ type job struct {
 	shown  []video.Rendition
 }
 
-func (a *Activities) begin(ctx context.Context, in workflows.Leg) (job, error) {
+func (a *Activities) begin(ctx context.Context, in workflows.Leg, work string) (job, error) {
 	leg := fence(in)
 	if err := a.Catalog.Enter(ctx, leg, nil); err != nil {
+		return job{}, err
+	}
+	if err := a.mustNotHandBack(ctx, in.ID, work); err != nil {
 		return job{}, err
 	}
 	return a.job(ctx, leg)
@@ -196,7 +218,8 @@ func find(all []catalog.Object, rendition string, index int) (catalog.Object, bo
 // already.
 func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (workflows.Probed, error) {
 	defer heart(ctx)()
-	j, err := a.begin(ctx, in.Leg)
+	work := pieceWork(in.Piece)
+	j, err := a.begin(ctx, in.Leg, work)
 	if err != nil {
 		return workflows.Probed{}, err
 	}
@@ -205,7 +228,7 @@ func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (
 		return workflows.Probed{}, video.Errorf(video.Internal, "The plan has no piece %d.", in.Piece)
 	}
 	if !encoded(ofKind(j.made, catalog.KindPiece), ladder, in.Piece) {
-		err = j.tools.EncodePiece(ctx, j.source, j.found.Info, ladder, pieces[in.Piece], func(rendition string, file io.ReadSeeker, size int64) error {
+		err = j.tools.EncodePiece(ctx, j.source, j.found.Info, ladder, pieces[in.Piece], a.warn(ctx, j), func(rendition string, file io.ReadSeeker, size int64) error {
 			return a.keep(ctx, j.leg, catalog.Object{
 				Key:  manifest.NewKey(in.ID, fmt.Sprintf("piece/%s/%d", rendition, in.Piece), ".mp4"),
 				Kind: catalog.KindPiece, Rendition: rendition, Index: in.Piece,
@@ -213,7 +236,7 @@ func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (
 		})
 	}
 	if err != nil {
-		return rejected(err)
+		return a.concluded(ctx, mediaWork{in.ID, work, j.found.Info}, err)
 	}
 	return workflows.Probed{}, a.countPieces(ctx, j.leg, ladder[0].Name)
 }
@@ -252,18 +275,21 @@ func (a *Activities) countPieces(ctx context.Context, leg catalog.Leg, rendition
 	return a.Catalog.Project(ctx, leg, func(v *catalog.Video) { v.Done = max(v.Done, int64(len(done))) })
 }
 
-// EncodeAudio encodes the sound, unless the manifest has it already.
+// EncodeAudio encodes the sound, unless the manifest has it already. Sound that breaks the
+// encoder is no end of the video: it is published silent.
 func (a *Activities) EncodeAudio(ctx context.Context, in workflows.Leg) (workflows.Probed, error) {
 	defer heart(ctx)()
-	j, err := a.begin(ctx, in)
+	j, err := a.begin(ctx, in, audioWork)
 	if err != nil || len(ofKind(j.made, catalog.KindAudio)) > 0 {
 		return workflows.Probed{}, err
 	}
-	err = j.tools.EncodeAudio(ctx, j.source, j.found.Info, func(_ string, file io.ReadSeeker, size int64) error {
+	keep := func(_ string, file io.ReadSeeker, _ int64) error {
 		return a.keep(ctx, j.leg, catalog.Object{Key: manifest.NewKey(in.ID, "audio/whole", ".mp4"), Kind: catalog.KindAudio}, file)
-	})
-	if err != nil {
-		return rejected(err)
 	}
-	return workflows.Probed{}, nil
+	err = j.tools.EncodeAudio(ctx, j.source, j.found.Info, a.warn(ctx, j), keep)
+	broken, err := a.brokenByUpload(ctx, mediaWork{in.ID, audioWork, j.found.Info}, err)
+	if broken {
+		err = j.tools.Silence(ctx, j.found.Info, a.warn(ctx, j), keep)
+	}
+	return workflows.Probed{}, err
 }

@@ -19,15 +19,18 @@ import (
 	"github.com/reelflow/reelflow/video"
 )
 
-// dial connects to Temporal and waits for as long as it isn't there. The
-// worker's identity goes into every history: it names no machine and no person.
-func dial(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *telemetry.Health, log *slog.Logger) (_ client.Client, namespace, address string, err error) {
+// newIdentity names this process from its start to its end. It goes into every history, so
+// it names no machine and no person.
+func newIdentity(role string) string { return fmt.Sprintf("%s-%06x", role, rand.Uint32()>>8) }
+
+// dial connects to Temporal under an identity and waits for as long as it isn't there.
+func dial(ctx context.Context, c *config.Config, as string, m *telemetry.Metrics, h *telemetry.Health, log *slog.Logger) (_ client.Client, namespace, address string, err error) {
 	options, err := config.Temporal(slog.New(activities.Quiet(log.Handler())))
 	if err != nil {
 		return nil, "", "", err
 	}
 	options.MetricsHandler = m.Temporal()
-	options.Identity = fmt.Sprintf("%s-%06x", c.Role, rand.Uint32()>>8)
+	options.Identity = as
 	for attempt := 0; ; attempt++ {
 		trying, cancel := context.WithTimeout(ctx, 5*time.Second)
 		temporal, err := client.DialContext(trying, options)

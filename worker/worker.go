@@ -69,6 +69,7 @@ func open(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *teleme
 		return nil, err
 	}
 	stores = w.metrics.Stores(stores)
+	as := newIdentity(c.Role)
 	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Log: log, Settling: c.AuditSettle, Policy: c.Policy()}
 	if takes(c.Role, "transfer") {
 		a.Fetch = fetch.New(fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes})
@@ -78,8 +79,9 @@ func open(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *teleme
 			return nil, err
 		}
 		a.Media.Worked = w.metrics.Worked
+		a.Process = activities.Process{ID: as, Release: config.Version() + ", " + a.Media.Version}
 	}
-	if w.temporal, w.namespace, w.address, err = dial(ctx, c, w.metrics, w.health, log); err != nil {
+	if w.temporal, w.namespace, w.address, err = dial(ctx, c, as, w.metrics, w.health, log); err != nil {
 		return nil, err
 	}
 	a.Temporal = w.temporal

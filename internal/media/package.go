@@ -15,7 +15,7 @@ import (
 // there, and the gaps at the joints are like all others. Segments of different renditions
 // begin at the same frames. Not more than one is held at a time: Package
 // waits for emit, whose error it returns as it is. Inputs of ours that turn out to be
-// broken are Internal.
+// broken are a *Breakdown.
 func (t *Tools) Package(ctx context.Context, info Info, pieces []Source, audio Source, emit func(Segment) error) (err error) {
 	defer func(begun time.Time) {
 		t.worked("package", info.OutputRate.Seconds(info.Frames), begun, err)
@@ -32,10 +32,7 @@ func (t *Tools) Package(ctx context.Context, info Info, pieces []Source, audio S
 		Stdout:  cut,
 		Collect: func(*os.Root) error { return cut.finish() },
 	})
-	if suspicious(err) {
-		return internal(err)
-	}
-	return err
+	return breakdown(err)
 }
 
 // joined lists the pieces for ffmpeg's concat demuxer, which resolves the

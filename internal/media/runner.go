@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -33,9 +34,15 @@ type Job struct {
 	Program string            // absolute path
 	Inputs  map[string]Source // by name, served to this program alone
 
+	Files map[string][]byte // by name, written into the scratch directory first
+
 	// Args builds the arguments. base is the URL, ending in a slash, to which
 	// the names of inputs are appended; the working directory is the scratch.
 	Args func(base string) []string
+
+	// Stdin is what the program reads; nil is nothing. An error of Read is the job's
+	// result, unless the program fails by itself.
+	Stdin io.Reader
 
 	// Stdout takes what the program prints; nil drops it. An error of Write
 	// ends the job and is its result.
@@ -50,15 +57,17 @@ type Job struct {
 	Collect func(dir *os.Root) error
 }
 
+// defaultRunner ends a program that computes without end, before its activity's hour is over:
+// so it is known what has failed.
 func defaultRunner() Runner {
-	return Runner{Scratch: defaultScratch(), CPU: 2 * time.Hour, Memory: 4 << 30, File: 1 << 30}
+	return Runner{Scratch: defaultScratch(), CPU: 50 * time.Minute, Memory: 4 << 30, File: 1 << 30}
 }
 
 // Run runs the job to its end. When ctx ends it kills the program, waits until
 // nothing of the job is left and returns ctx.Err(). Other errors are, in this
 // order: those of Inputs, Stdout and Collect as they are, *ExitError if the
-// program failed by itself, else Unavailable for faults of this machine, which
-// wraps an *ExitError if the program got as far as to end.
+// program failed by itself, a *Breakdown if it crashed, else Unavailable for faults of this
+// machine; both wrap an *ExitError if the program got as far as to end.
 func (r *Runner) Run(ctx context.Context, job Job) (err error) {
 	dir, err := newScratch(r.Scratch)
 	if err != nil {
@@ -70,6 +79,11 @@ func (r *Runner) Run(ctx context.Context, job Job) (err error) {
 		}
 	}()
 
+	for name, data := range job.Files {
+		if err := os.WriteFile(filepath.Join(dir.path, name), data, 0o600); err != nil {
+			return unavailable(err)
+		}
+	}
 	inner, fail := context.WithCancelCause(ctx)
 	inputs, err := serve(inner, fail, job.Inputs)
 	if err != nil {
@@ -98,6 +112,7 @@ func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job 
 	cmd := exec.CommandContext(ctx, job.Program, job.Args(base)...)
 	cmd.Dir = dir
 	cmd.Env = environment()
+	cmd.Stdin = job.Stdin
 	cmd.Stderr = &stderr
 	if job.Stderr != nil {
 		cmd.Stderr = io.MultiWriter(&stderr, job.Stderr)
@@ -121,7 +136,10 @@ func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job 
 	err := cmd.Wait()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		failure := r.exitError(job.Program, exit, stderr.String())
-		if failure.machineFault() {
+		switch {
+		case failure.crashed():
+			return brokenDown(failure.how(), failure, video.Unavailable)
+		case failure.machineFault():
 			return unavailable(failure)
 		}
 		return failure

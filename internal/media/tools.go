@@ -16,6 +16,7 @@ import (
 // Tools is safe for concurrent use as long as nobody changes it.
 type Tools struct {
 	FFmpeg, FFprobe string // absolute paths
+	Version         string // of ffmpeg, as it tells
 
 	// Threads is how many threads one job may use for decoding, filtering and
 	// each encoder, at least 1. Set 1 where as many jobs as cores run side by side.
@@ -50,14 +51,14 @@ func (t *Tools) worked(kind string, seconds float64, begun time.Time, err error)
 // default limits and a scratch directory in memory where there is one. It fails
 // with Unavailable, saying how to install them. What they can do is SelfTest's to tell.
 func Find() (*Tools, error) {
-	var paths [2]string
+	var paths, versions [2]string
 	for i, name := range []string{"ffmpeg", "ffprobe"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			return nil, video.Errorf(video.Unavailable,
 				"%s is not installed. On Debian and Ubuntu: apt-get install ffmpeg. On macOS: brew install ffmpeg.", name).Because(err)
 		}
-		if err := mustBeNew(name, path); err != nil {
+		if versions[i], err = mustBeNew(name, path); err != nil {
 			return nil, err
 		}
 		paths[i] = path
@@ -65,12 +66,12 @@ func Find() (*Tools, error) {
 	// More threads than that cost memory and quality and win little: further
 	// cores help with further pieces.
 	threads := min(8, runtime.GOMAXPROCS(0))
-	return &Tools{FFmpeg: paths[0], FFprobe: paths[1], Threads: threads, Runner: defaultRunner()}, nil
+	return &Tools{FFmpeg: paths[0], FFprobe: paths[1], Version: versions[0], Threads: threads, Runner: defaultRunner()}, nil
 }
 
-// mustBeNew asks a program for its version. Builds from between two versions
-// have no number, and pass.
-func mustBeNew(name, path string) error {
+// mustBeNew asks a program for its version, and returns its first words. Builds from between two
+// versions have no number, and pass.
+func mustBeNew(name, path string) (version string, err error) {
 	const oldestMajor, oldestMinor = 5, 1
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -78,18 +79,19 @@ func mustBeNew(name, path string) error {
 	cmd.Env = environment()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return video.Errorf(video.Unavailable, "%s can't be run here. %s", name, howToInstall).Because(fmt.Errorf("%s: %w: %s", path, err, out))
+		return "", video.Errorf(video.Unavailable, "%s can't be run here. %s", name, howToInstall).Because(fmt.Errorf("%s: %w: %s", path, err, out))
 	}
-	major, minor, known := version(string(out))
+	version, _, _ = strings.Cut(string(out), " Copyright")
+	major, minor, known := versionNumber(version)
 	if known && (major < oldestMajor || major == oldestMajor && minor < oldestMinor) {
-		return video.Errorf(video.Unavailable, "%s is version %d.%d, which is too old. %s", name, major, minor, howToInstall).
+		return "", video.Errorf(video.Unavailable, "%s is version %d.%d, which is too old. %s", name, major, minor, howToInstall).
 			Because(fmt.Errorf("%s", path))
 	}
-	return nil
+	return version, nil
 }
 
-// version reads "ffmpeg version 5.1.9-0+deb12u1 Copyright …", or n5.1, as some build it.
-func version(line string) (major, minor int, known bool) {
+// versionNumber reads "ffmpeg version 5.1.9-0+deb12u1 Copyright …", or n5.1, as some build it.
+func versionNumber(line string) (major, minor int, known bool) {
 	_, number, _ := strings.Cut(line, " version ")
 	n, err := fmt.Sscanf(strings.TrimPrefix(number, "n"), "%d.%d", &major, &minor)
 	return major, minor, n == 2 && err == nil
@@ -109,7 +111,7 @@ const (
 // named .mp4 would still read what it points at.
 const (
 	protocols = "http,tcp"
-	formats   = "mov,mp4,matroska,webm,mpegts,avi"
+	formats   = "mov,mp4,matroska,webm,mpegts,mpeg,avi,flv"
 )
 
 // ffmpegArgs are the options every call of ffmpeg begins with.
@@ -121,12 +123,12 @@ func ffmpegArgs(threads int) []string {
 	}
 }
 
-// inputArgs open an upload, with extra options before -i. -xerror takes broken
-// data for the end of everything; without it ffmpeg would make a shorter video
-// of it and call that success.
+// inputArgs open an upload, with extra options before -i. Broken data ends nothing,
+// however much of it there is: as players do, ffmpeg goes on with what can be decoded, and
+// whoever needs to know counts what came out.
 func inputArgs(url string, threads int, extra ...string) []string {
 	args := []string{
-		"-xerror",
+		"-max_error_rate", "1",
 		"-protocol_whitelist", protocols, "-format_whitelist", formats,
 		"-threads", strconv.Itoa(threads),
 	}
