@@ -79,7 +79,7 @@ main() {
   "$here/standins/build.sh" "$work/standins"
   compose config --quiet
   compose down --volumes --timeout 5 2>/dev/null || true
-  make_clip long.mp4 1280x720 8
+  make_clip long.mp4 1280x720 15
   make_clip short.mp4 640x360 4
   must_hold_no_password
   bring_up
