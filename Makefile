@@ -30,7 +30,8 @@ run: setup build
 demo: setup build
 	@exec bin/starter demo $(if $(VIDEO),"$(VIDEO)")
 
-# Tests wait more than they work, and lint has vetted them.
+# Tests wait more than they work (check's, which need no server, in four packages at once),
+# and lint has vetted them.
 unit := go test -vet=off $(race_detector) -shuffle=on -parallel 4 -timeout 20m
 
 # All that CI runs.
@@ -42,7 +43,7 @@ test: setup-test lint build race $(clients)
 # What is quick enough for every change: unit tests without those that need a Temporal
 # server or S3 stores, and a part of the long lists.
 check: setup-test lint
-	$(unit) -short $$(go list ./... | grep -v /e2e)
+	$(unit) -p 4 -short $$(go list ./... | grep -v /e2e)
 
 # Formatting, vet, determinism, and the types of the pages' script.
 lint: $(bundle)

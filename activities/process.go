@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/manifest"
@@ -93,7 +94,11 @@ func (a *Activities) Probe(ctx context.Context, in workflows.Leg) (workflows.Pro
 		} else {
 			v.Media = facts
 		}
-		v.Warnings = warnings(found.Info)
+		told := warnings(found.Info)
+		if begun { // what was found missing by the work that stays
+			told = joined(told, v.Warnings)
+		}
+		v.Warnings = told
 		v.Unit, v.Total = "segments", int64(len(found.Pieces))
 	})
 	return workflows.Probed{Plan: found.plan()}, err
@@ -122,10 +127,31 @@ func described(i media.Info) video.Media {
 }
 
 func warnings(i media.Info) []string {
+	all := i.Faults.Warnings(i)
 	if side := min(i.Width, i.Height); side < recommendedSide {
-		return []string{fmt.Sprintf("The short side has %d pixels; at least %d are recommended.", side, recommendedSide)}
+		all = append(all, fmt.Sprintf("The short side has %d pixels; at least %d are recommended.", side, recommendedSide))
 	}
-	return nil
+	return all
+}
+
+// joined adds those sentences that aren't there yet.
+func joined(all, more []string) []string {
+	for _, sentence := range more {
+		if !slices.Contains(all, sentence) {
+			all = append(all, sentence)
+		}
+	}
+	return all
+}
+
+// warn writes down what is missing in a piece before the piece itself is stored: an
+// attempt that finds it stored doesn't look again.
+func (a *Activities) warn(ctx context.Context, j job) func(media.Loss) error {
+	return func(loss media.Loss) error {
+		return a.Catalog.Project(ctx, j.leg, func(v *catalog.Video) {
+			v.Warnings = joined(v.Warnings, loss.Warnings(j.found.Info))
+		})
+	}
 }
 
 // rejected turns the media package's verdict into a result: it is no failure of
@@ -205,7 +231,7 @@ func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (
 		return workflows.Probed{}, video.Errorf(video.Internal, "The plan has no piece %d.", in.Piece)
 	}
 	if !encoded(ofKind(j.made, catalog.KindPiece), ladder, in.Piece) {
-		err = j.tools.EncodePiece(ctx, j.source, j.found.Info, ladder, pieces[in.Piece], func(rendition string, file io.ReadSeeker, size int64) error {
+		err = j.tools.EncodePiece(ctx, j.source, j.found.Info, ladder, pieces[in.Piece], a.warn(ctx, j), func(rendition string, file io.ReadSeeker, size int64) error {
 			return a.keep(ctx, j.leg, catalog.Object{
 				Key:  manifest.NewKey(in.ID, fmt.Sprintf("piece/%s/%d", rendition, in.Piece), ".mp4"),
 				Kind: catalog.KindPiece, Rendition: rendition, Index: in.Piece,
@@ -259,7 +285,7 @@ func (a *Activities) EncodeAudio(ctx context.Context, in workflows.Leg) (workflo
 	if err != nil || len(ofKind(j.made, catalog.KindAudio)) > 0 {
 		return workflows.Probed{}, err
 	}
-	err = j.tools.EncodeAudio(ctx, j.source, j.found.Info, func(_ string, file io.ReadSeeker, size int64) error {
+	err = j.tools.EncodeAudio(ctx, j.source, j.found.Info, a.warn(ctx, j), func(_ string, file io.ReadSeeker, size int64) error {
 		return a.keep(ctx, j.leg, catalog.Object{Key: manifest.NewKey(in.ID, "audio/whole", ".mp4"), Kind: catalog.KindAudio}, file)
 	})
 	if err != nil {

@@ -24,9 +24,20 @@ var refused = map[string]struct {
 	want []string // any of them
 }{
 	"text named .mp4":                   {textNamedMP4, []string{"not_a_video"}},
-	"truncated":                         {func(t *testing.T) string { return truncated(t, clip(t, 6, 270, false)) }, []string{"damaged"}},
 	"truncated before its index":        {func(t *testing.T) string { return truncated(t, indexLast(t)) }, []string{"damaged", "not_a_video"}},
 	"longer than REELFLOW_MAX_DURATION": {func(t *testing.T) string { return clip(t, 25, 96, false) }, []string{"too_long"}},
+}
+
+// A film whose end is missing is published as far as players show it.
+func TestATruncatedFilmIsPublished(t *testing.T) {
+	t.Parallel()
+	r := shared(t)
+	id, said, code := r.starterUpload(truncated(t, clip(t, 6, 270, false)))
+	now, err := r.as("me").Video(r.ctx, id)
+	r.must(err)
+	if code != 0 || now.Stage != video.Published {
+		t.Fatalf("it is %s, failure %+v; starter upload exits with %d and says:\n%s", now.Stage, now.Failure, code, said)
+	}
 }
 
 // What is no video is refused with a reason that its author can act on. Bytes

@@ -10,6 +10,12 @@
 // result and leaves nothing behind. All pieces together with the sound are also the full
 // decode check, for broken data ends a call with a Rejection.
 //
+// Players show whatever comes: frames that change their size, shape, fields or colours in
+// mid-stream, sound that changes its channels. So frames pass one filter that copes with
+// any change, first, and leave it fitted into a canvas that is chosen for the whole (upright);
+// sound is decoded by a program of its own, whose filters may be set up anew (encodeAudio).
+// What is made is BT.709, high dynamic range included (Colour), and -14 LUFS.
+//
 // A rejection destroys the upload, so it takes evidence: words of ffmpeg that speak of
 // the data and not of the machine (ExitError), and a machine that at the same moment
 // can do the same with a sample of its own (SelfTest, and a part of it before each

@@ -21,27 +21,33 @@ const AudioName = "audio"
 // EncodePiece encodes one piece of the video in all the given renditions, with
 // one decoding, and gives sink one MP4 each, without sound: H.264 at a constant
 // rate, key frames every two seconds at the same places in all of them, and
-// exactly the planned frames, so that the pieces join evenly.
+// exactly the planned frames, so that the pieces join evenly. What can't be decoded is
+// replaced by the picture before it; lost is told of that, before sink is called.
 //
-// An error of sink is returned as it is. Broken data is a *Rejection, but only when
-// a plain decode of the whole source fails too, with words that speak of the data, and
-// this machine can decode its own sample at that moment: a rejection destroys the
-// upload, so a failed encode alone is not enough. What may be the machine's
-// fault is Unavailable.
-func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []video.Rendition, piece Piece, sink Sink) error {
-	encode := encoding{info: info, ladder: ladder, piece: piece, threads: t.Threads, seek: piece.First > 0}
+// An error of sink or lost is returned as it is. A *Rejection says that next to nothing
+// of the whole source can be decoded, by a plain decode, with words that speak of the
+// data, while this machine can decode its own sample: a rejection destroys the upload,
+// so a failed encode alone is not enough. What may be the machine's fault is
+// Unavailable.
+func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []video.Rendition, piece Piece, lost func(Loss) error, sink Sink) error {
+	encode := encoding{info: info, ladder: ladder, piece: piece, threads: t.Threads, seek: piece.First > 0, lost: lost}
 	err := t.encodePiece(ctx, src, encode, sink)
+	// Entering the source in the middle may be what failed.
+	if suspicious(err) && encode.seek {
+		encode.seek = false
+		err = t.encodePiece(ctx, src, encode, sink)
+	}
 	if !suspicious(err) {
 		return err
 	}
 	if verdict := t.verify(ctx, src, info.picture(), err); verdict != nil {
 		return verdict
 	}
-	// The data is sound, so entering it in the middle may be what failed.
-	if encode.seek {
-		encode.seek = false
-		err = t.encodePiece(ctx, src, encode, sink)
+	if err := t.mustWork(ctx, info.VideoCodec); err != nil {
+		return err
 	}
+	encode.seek, encode.fill = false, true
+	err = t.encodePiece(ctx, src, encode, sink)
 	if suspicious(err) {
 		return internal(err)
 	}
@@ -58,13 +64,16 @@ func suspicious(err error) bool {
 
 func (t *Tools) encodePiece(ctx context.Context, src Source, encode encoding, sink Sink) error {
 	var counter frameCounter
+	var words tail
 	return t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
 		Inputs:  map[string]Source{sourceInput: src},
+		Files:   files(encode.info),
 		Args:    func(base string) []string { return encode.args(base + sourceInput) },
 		Stdout:  &counter,
+		Stderr:  &words,
 		Collect: func(dir *os.Root) error {
-			if err := encode.counted(counter.frames); err != nil {
+			if err := encode.counted(counter.frames, words.String()); err != nil {
 				return err
 			}
 			for _, r := range encode.ladder {
@@ -97,23 +106,62 @@ type encoding struct {
 	ladder  []video.Rendition
 	piece   Piece
 	threads int
-	seek    bool // else decode from the beginning
+	seek    bool             // else decode from the beginning
+	fill    bool             // with the last picture, where frames are missing; not with seek
+	lost    func(Loss) error // nil: nobody asks
 }
 
-// counted checks the number of frames that came out.
-func (e encoding) counted(frames int) error {
-	if frames == 0 || !e.piece.Last && frames != e.piece.Frames {
-		return fmt.Errorf("%w: %d of %d", errShort, frames, e.piece.Frames)
+// counted checks the number of frames that came out, and what the decoder said, and
+// tells of what is lost.
+func (e encoding) counted(frames int, words string) error {
+	if blamesMachine(words) {
+		return unavailable(errors.New(words)) // without what it complains of this isn't all
 	}
-	return nil
+	loss := Loss{Damaged: damage.MatchString(words)}
+	switch missing := e.missing(frames); {
+	case frames == 0, missing > 0 && !e.fill:
+		return fmt.Errorf("%w: %d of %d", errShort, frames, e.piece.Frames)
+	default:
+		loss.Frames = missing
+	}
+	return tell(e.lost, loss)
+}
+
+// tell tells whoever wants to know, unless nothing is lost.
+func tell(lost func(Loss) error, loss Loss) error {
+	if lost == nil || loss == (Loss{}) {
+		return nil
+	}
+	return lost(loss)
+}
+
+// missing returns how many of the piece's frames had no picture of their own, by the
+// number of frames that were counted.
+func (e encoding) missing(frames int) int {
+	const rounding = 2 // frames: by so much headers, packets and the decoder differ at a video's end
+	planned := e.piece.Frames
+	if e.fill { // it counts from the video's beginning, and up to where the picture stands anyway
+		planned += e.piece.First - e.still()
+	}
+	missing := min(planned-frames, e.piece.Frames)
+	if e.piece.Last && missing <= rounding {
+		return 0
+	}
+	return max(0, missing)
+}
+
+// still returns how many frames of the piece lie behind the picture's end.
+func (e encoding) still() int {
+	if e.piece.Last {
+		return min(e.info.StillFrames, e.piece.Frames-1)
+	}
+	return 0
 }
 
 func (e encoding) args(url string) []string {
 	args := ffmpegArgs(e.threads)
 	args = append(args, "-progress", "pipe:1", "-stats_period", "0.25")
-	// A change of size in the middle is the first scaler's business: set up
-	// anew, the filters would count from zero again.
-	input := []string{"-reinit_filter", "0"}
+	input := asDecoded()
 	if e.seek {
 		// Inaccurate: the frames before the piece come too, with negative
 		// times, and the last of them is shown until the piece's own first.
@@ -121,6 +169,9 @@ func (e encoding) args(url string) []string {
 	}
 	args = append(args, inputArgs(url, e.threads, input...)...)
 	args = append(args, "-filter_complex", e.filter())
+	if e.fill { // the first output is the one whose frames are counted
+		args = append(args, "-map", "[own]", "-fps_mode", "passthrough", "-f", "null", "-")
+	}
 	for i, r := range e.ladder {
 		args = append(args, e.output(i, r)...)
 	}
@@ -140,33 +191,38 @@ func beside(info Info, other int) []string {
 // filter turns the picture into even frames, exactly the piece's, and splits
 // them to the renditions' sizes.
 func (e encoding) filter() string {
-	first, top := 0, e.ladder[0]
-	if !e.seek {
-		first = e.piece.First
-	}
-	frames := e.piece.Frames
-	if e.piece.Last {
-		frames += int(e.info.OutputRate.Float()) + 1 // a second more than the headers said
-	}
+	top := e.ladder[0]
 	var f strings.Builder
-	fmt.Fprintf(&f, "[%s]", stream(e.info.VideoStream))
-	if e.info.Interlaced {
-		f.WriteString("bwdif=mode=send_frame:deint=interlaced,")
-	}
-	fmt.Fprintf(&f, "%s,setpts=PTS-%s/TB,", scale(top.Width, top.Height), seconds(e.info.StartSeconds))
-	fmt.Fprintf(&f, "fps=fps=%s:start_time=%s,trim=end_frame=%d,setpts=PTS-STARTPTS,split=%d",
-		e.info.OutputRate, seconds(e.info.OutputRate.Seconds(first)), frames, len(e.ladder))
+	fmt.Fprintf(&f, "[%s]%s,setpts=PTS-%s/TB,", stream(e.info.VideoStream), upright(e.info, top.Width, top.Height), seconds(e.info.StartSeconds))
+	fmt.Fprintf(&f, "%s,setpts=PTS-STARTPTS,split=%d", e.frames(), len(e.ladder))
 	for i := range e.ladder {
 		fmt.Fprintf(&f, "[s%d]", i)
 	}
 	for i, r := range e.ladder {
-		fmt.Fprintf(&f, ";[s%d]%s[v%d]", i, scale(r.Width, r.Height), i)
+		fmt.Fprintf(&f, ";[s%d]scale=%d:%d,setsar=1[v%d]", i, r.Width, r.Height, i)
 	}
 	return f.String()
 }
 
-func scale(width, height int) string {
-	return fmt.Sprintf("scale=%d:%d:out_range=tv,setsar=1,format=yuv420p", width, height)
+// frames makes exactly the piece's frames of the picture's. Behind the picture's end,
+// and where it can't be decoded to the piece's end, its last frame stands.
+func (e encoding) frames() string {
+	rate, from, count := e.info.OutputRate, e.piece.First, e.piece.Frames
+	switch {
+	case e.fill:
+		return fmt.Sprintf("fps=fps=%s:start_time=0,split[o][p];[o]trim=end_frame=%d[own];[p]tpad=stop_mode=clone:stop=-1,trim=start_frame=%d:end_frame=%d",
+			rate, from+count-e.still(), from, from+count)
+	case e.seek:
+		from = 0
+	}
+	pad := ""
+	switch {
+	case e.still() > 0:
+		pad = fmt.Sprintf("tpad=stop_mode=clone:stop=%d,", e.still())
+	case e.piece.Last:
+		count += int(rate.Float()) + 1 // a second more than the packets said
+	}
+	return fmt.Sprintf("fps=fps=%s:start_time=%s,%strim=end_frame=%d", rate, seconds(rate.Seconds(from)), pad, count)
 }
 
 // output encodes one rendition. Without B-frames every piece begins at time
@@ -187,41 +243,37 @@ func (e encoding) output(i int, r video.Rendition) []string {
 	return append(append(args, anonymous()...), "-f", "mp4", r.Name+".mp4")
 }
 
-// EncodeAudio encodes the sound whole, as long as the picture: AAC, stereo, 128
+// EncodeAudio encodes the sound whole, as long as the video: AAC, stereo, 128
 // kbit/s, beginning at the picture's first frame, in an MP4 for the sink. It
-// must not be called for a video without sound. Errors are those of EncodePiece.
-func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, sink Sink) error {
+// must not be called for a video without sound. Where next to nothing of it can be decoded
+// it makes silence, and tells lost. Errors are those of EncodePiece.
+func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, lost func(Loss) error, sink Sink) error {
 	if !info.HasAudio {
 		return video.Errorf(video.Internal, "This video has no sound.")
 	}
-	err := t.encodeAudio(ctx, src, info, sink)
+	err := t.encodeAudio(ctx, src, info, lost, sink)
 	if !suspicious(err) {
 		return err
 	}
-	if verdict := t.verify(ctx, src, info.sound(), err); verdict != nil {
+	verdict := t.verify(ctx, src, info.sound(), err)
+	if _, unreadable := errors.AsType[*Rejection](verdict); !unreadable && verdict != nil {
 		return verdict
 	}
-	return internal(err)
-}
-
-func (t *Tools) encodeAudio(ctx context.Context, src Source, info Info, sink Sink) error {
-	return t.Runner.Run(ctx, Job{
+	if verdict == nil {
+		return internal(err)
+	}
+	if err := tell(lost, Loss{Sound: true}); err != nil {
+		return err
+	}
+	err = t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
-		Inputs:  map[string]Source{sourceInput: src},
-		Args:    func(base string) []string { return audioArgs(base+sourceInput, info, t.Threads) },
+		Args:    func(string) []string { return silenceArgs(info, t.Threads) },
 		Collect: func(dir *os.Root) error { return deliver(dir, AudioName, sink) },
 	})
-}
-
-func audioArgs(url string, info Info, threads int) []string {
-	args := append(ffmpegArgs(threads), inputArgs(url, threads)...)
-	args = append(args,
-		"-map", stream(info.AudioStream), "-t", seconds(info.OutputRate.Seconds(info.Frames)),
-		// Silence where there is nothing, at the start too.
-		"-af", "asetpts=PTS-"+seconds(info.StartSeconds)+"/TB,aresample=async=1:first_pts=0",
-		"-c:a", "aac", "-b:a", strconv.Itoa(audioBits), "-ac", "2", "-ar", "48000")
-	args = append(append(args, anonymous()...), "-f", "mp4", AudioName+".mp4")
-	return append(args, beside(info, info.VideoStream)...)
+	if suspicious(err) {
+		return internal(err)
+	}
+	return err
 }
 
 // frameCounter reads what -progress prints: lines of key=value.

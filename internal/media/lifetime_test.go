@@ -63,7 +63,7 @@ func TestCancel(t *testing.T) {
 	defer cancel()
 	result := make(chan error, 1)
 	go func() {
-		result <- tools.EncodePiece(ctx, file(path), info, Ladder(info), Pieces(info, PieceLength(info))[0],
+		result <- tools.EncodePiece(ctx, file(path), info, Ladder(info), Pieces(info, PieceLength(info))[0], nil,
 			func(string, io.ReadSeeker, int64) error { return errors.New("too fast for the test") })
 	}()
 	eventually(t, "the encoding has begun", func() bool {
@@ -130,9 +130,9 @@ func TestSourceFails(t *testing.T) {
 	sink := func(string, io.ReadSeeker, int64) error { return errors.New("a piece was delivered") }
 	calls := map[string]func() error{
 		"piece": func() error {
-			return tools.EncodePiece(t.Context(), failing, info, Ladder(info)[1:], Pieces(info, PieceLength(info))[0], sink)
+			return tools.EncodePiece(t.Context(), failing, info, Ladder(info)[1:], Pieces(info, PieceLength(info))[0], nil, sink)
 		},
-		"audio":    func() error { return tools.EncodeAudio(t.Context(), failing, info, sink) },
+		"audio":    func() error { return tools.EncodeAudio(t.Context(), failing, info, nil, sink) },
 		"previews": func() error { _, _, err := tools.Previews(t.Context(), failing, info); return err },
 		"package": func() error {
 			return tools.Package(t.Context(), info, []Source{inMemory(piece), breaking(piece, down)}, nil, func(Segment) error { return nil })
@@ -177,7 +177,7 @@ func TestReceiverFails(t *testing.T) {
 	full := errors.New("store is full")
 	sink := func(string, io.ReadSeeker, int64) error { return full }
 	path := clip(t, "clip.mp4", args(picture("320x180", "30", 5), sound(5), h264, "-c:a aac")...)
-	if err := tools.EncodePiece(t.Context(), file(path), p.info, p.ladder, p.pieces[0], sink); !errors.Is(err, full) {
+	if err := tools.EncodePiece(t.Context(), file(path), p.info, p.ladder, p.pieces[0], nil, sink); !errors.Is(err, full) {
 		t.Errorf("piece: got %v, want %v", err, full)
 	}
 	calls := 0
@@ -298,7 +298,7 @@ func TestOverTime(t *testing.T) {
 	path := long(t)
 	info := probe(t, tools, path)
 	tools.Runner.CPU = time.Second
-	err := tools.EncodePiece(t.Context(), file(path), info, Ladder(info), Pieces(info, PieceLength(info))[0],
+	err := tools.EncodePiece(t.Context(), file(path), info, Ladder(info), Pieces(info, PieceLength(info))[0], nil,
 		func(string, io.ReadSeeker, int64) error { return nil })
 	exit, ok := errors.AsType[*ExitError](err)
 	if !ok || !exit.OverTime {

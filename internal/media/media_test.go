@@ -121,16 +121,21 @@ func read(t testing.TB, path string) []byte {
 // track header (ISO/IEC 14496-12, 8.3.2).
 func turned(t testing.TB, path string) string {
 	t.Helper()
-	data := read(t, path)
+	return write(t, "turned.mp4", turnedBy(t, read(t, path), 0, 1<<16, -1<<16, 0))
+}
+
+// turnedBy writes the upper left quarter of the matrix in the picture's track header.
+func turnedBy(t testing.TB, data []byte, a, b, c, d int32) []byte {
+	t.Helper()
 	box := bytes.Index(data, []byte("tkhd"))
 	if box < 0 || data[box+4] != 0 {
 		t.Fatal("no track header of version 0")
 	}
 	matrix := data[box+44 : box+44+36]
-	for i, v := range []uint32{0, 1 << 16, 0, 0xffff0000, 0, 0, 0, 0, 1 << 30} {
-		binary.BigEndian.PutUint32(matrix[4*i:], v)
+	for i, v := range []int32{a, b, 0, c, d, 0, 0, 0, 1 << 30} {
+		binary.BigEndian.PutUint32(matrix[4*i:], uint32(v))
 	}
-	return write(t, "turned.mp4", data)
+	return data
 }
 
 func file(path string) Source {
@@ -188,6 +193,15 @@ type product struct {
 	pieces []Piece
 	mp4    map[string][][]byte // by rendition, the pieces
 	audio  []byte
+	loss   Loss // in all
+}
+
+// lose adds what is lost.
+func (p *product) lose(more Loss) error {
+	p.loss.Frames += more.Frames
+	p.loss.Damaged = p.loss.Damaged || more.Damaged
+	p.loss.Sound = p.loss.Sound || more.Sound
+	return nil
 }
 
 // produce encodes a video in pieces of the given length.
@@ -196,7 +210,7 @@ func produce(t testing.TB, tools *Tools, path string, length time.Duration) prod
 	p := product{info: probe(t, tools, path), mp4: map[string][][]byte{}}
 	p.ladder, p.pieces = Ladder(p.info), Pieces(p.info, length)
 	for _, piece := range p.pieces {
-		err := tools.EncodePiece(t.Context(), file(path), p.info, p.ladder, piece,
+		err := tools.EncodePiece(t.Context(), file(path), p.info, p.ladder, piece, p.lose,
 			func(name string, file io.ReadSeeker, size int64) error {
 				data, err := io.ReadAll(file)
 				if int64(len(data)) != size {
@@ -210,7 +224,7 @@ func produce(t testing.TB, tools *Tools, path string, length time.Duration) prod
 		}
 	}
 	if p.info.HasAudio {
-		err := tools.EncodeAudio(t.Context(), file(path), p.info, func(_ string, file io.ReadSeeker, _ int64) (err error) {
+		err := tools.EncodeAudio(t.Context(), file(path), p.info, p.lose, func(_ string, file io.ReadSeeker, _ int64) (err error) {
 			p.audio, err = io.ReadAll(file)
 			return err
 		})

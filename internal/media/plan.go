@@ -69,6 +69,22 @@ func outputRate(average, base Rate) Rate {
 	}
 }
 
+// variableRate is the rate of all renditions of a source whose frames follow each
+// other at the measured rate where they do, on a grid of the base rate or on none.
+func variableRate(measured, base Rate) Rate {
+	if base.valid() && base.Float() <= fastest*1.01 && measured.Float() > base.Float()*0.7 {
+		measured = base
+	}
+	measured = bounded(measured)
+	best := Rate{fastest, 1}
+	for _, s := range standardRates() {
+		if math.Abs(math.Log(s.Float()/measured.Float())) < math.Abs(math.Log(best.Float()/measured.Float())) {
+			best = s
+		}
+	}
+	return best
+}
+
 // bounded brings a rate between the slowest and the fastest.
 func bounded(rate Rate) Rate {
 	if skip := int(math.Ceil(rate.Float() / (fastest * 1.01))); skip > 1 {
@@ -175,8 +191,9 @@ type Piece struct {
 func Pieces(info Info, length time.Duration) []Piece {
 	group := gop(info.OutputRate)
 	size := group * max(1, int(math.Round(length.Seconds()/info.OutputRate.Seconds(group))))
-	count := max(1, (info.Frames+size/2)/size)
-	if info.Container == transport {
+	// A last frame that stands belongs to the last piece: others have a frame to begin with.
+	count := max(1, (info.Frames-info.StillFrames+size/2)/size)
+	if !indexed(info.Container) {
 		count = 1
 	}
 	pieces := make([]Piece, count)

@@ -46,8 +46,8 @@ func TestProbe(t *testing.T) {
 		"fast": {clip(t, "clip.mp4", args(picture("320x180", "240", 1), h264)...), Info{Container: "mp4", DurationSeconds: 1, Width: 320, Height: 180,
 			VideoCodec: "h264", FrameRate: Rate{240, 1}, OutputRate: Rate{60, 1}, Frames: 60}},
 		"sound longer than picture": {clip(t, "clip.mkv", args(picture("320x180", "30", 2), sound(20), h264, "-c:a aac")...),
-			Info{Container: "matroska", DurationSeconds: 2, Width: 320, Height: 180, VideoCodec: "h264",
-				AudioCodec: "aac", HasAudio: true, FrameRate: Rate{30, 1}, OutputRate: Rate{30, 1}, Frames: 60}},
+			Info{Container: "matroska", DurationSeconds: 20, Width: 320, Height: 180, VideoCodec: "h264",
+				AudioCodec: "aac", HasAudio: true, FrameRate: Rate{30, 1}, OutputRate: Rate{30, 1}, Frames: 600, StillFrames: 540}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +57,8 @@ func TestProbe(t *testing.T) {
 				t.Errorf("%.3f s and %d frames, want %.3f s and %d", got.DurationSeconds, got.Frames, test.want.DurationSeconds, test.want.Frames)
 			}
 			got.DurationSeconds, got.Frames = test.want.DurationSeconds, test.want.Frames
-			got.StartSeconds, got.VideoStream, got.AudioStream = 0, 0, 0 // TestProduce shows that they are right
+			got.StartSeconds, got.VideoStream, got.AudioStream, got.Packets = 0, 0, 0, 0 // TestProduce and TestPublished show that they are right
+			got.Colour = Colour{}                                                        // TestColours
 			if got != test.want {
 				t.Errorf("\n got %+v\nwant %+v", got, test.want)
 			}
@@ -78,7 +79,6 @@ func TestProbeRejects(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := read(t, short)
-	webm := read(t, clip(t, "clip.webm", args(picture("320x180", "25", 8), "-c:v libvpx -deadline realtime -cpu-used 8")...))
 	tests := map[string]struct {
 		data []byte
 		want Reason
@@ -89,18 +89,15 @@ func TestProbeRejects(t *testing.T) {
 		"sound alone":            {read(t, clip(t, "sound.m4a", args(sound(2), "-c:a aac")...)), NotAVideo},
 		"sound with cover":       {read(t, cover), NotAVideo},
 		"still picture":          {read(t, still), NotAVideo},
-		"video of one frame":     {read(t, clip(t, "one.mp4", args(picture("320x180", "30", 1), h264, "-frames:v 1")...)), NotAVideo},
 		"index cut off":          {whole[:len(whole)*9/10], Damaged},
-		"tail cut off":           {webm[:len(webm)*6/10], Damaged},
 		"beginning only":         {whole[:40], Damaged},
 		"playlist":               {[]byte("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n" + short + "\n#EXT-X-ENDLIST\n"), NotAVideo},
 		"list of files":          {[]byte("ffconcat version 1.0\nfile " + short + "\n"), NotAVideo},
 		"too long":               {read(t, clip(t, "long.mp4", args(picture("64x64", "10", 12), h264)...)), TooLong},
 		"too small":              {read(t, clip(t, "tiny.mp4", args(picture("64x8", "10", 2), h264)...)), Unsupported},
 		"picture of a rare kind": {read(t, clip(t, "rare.mkv", args(picture("64x64", "10", 2), "-c:v rawvideo")...)), Unsupported},
-		"sound of a rare kind":   {read(t, clip(t, "rare.mkv", args(picture("64x64", "10", 2), sound(2), h264, "-c:a wmav2")...)), Unsupported},
 	}
-	for name, test := range tests {
+	for name, test := range some(tests) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tools := tools(t)
@@ -128,15 +125,17 @@ func TestPlaylistFetchesNothing(t *testing.T) {
 	}))
 	defer neighbour.Close()
 	sink := func(string, io.ReadSeeker, int64) error { return errors.New("something came out") }
-	for _, list := range []string{
-		"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n" + neighbour.URL + "/clip.mp4\n#EXT-X-ENDLIST\n",
-		"ffconcat version 1.0\nfile '" + neighbour.URL + "/clip.mp4'\n",
-	} {
+	for _, list := range some(map[string]string{
+		"playlist":      "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n" + neighbour.URL + "/clip.mp4\n#EXT-X-ENDLIST\n",
+		"list of files": "ffconcat version 1.0\nfile '" + neighbour.URL + "/clip.mp4'\n",
+	}) {
 		list := inMemory([]byte(list))
 		_, err := tools.Probe(t.Context(), list)
 		wantRejection(t, err, NotAVideo)
-		wantRejection(t, tools.EncodePiece(t.Context(), list, info, Ladder(info), Pieces(info, PieceLength(info))[0], sink), Damaged)
-		wantRejection(t, tools.EncodeAudio(t.Context(), list, info, sink), Damaged)
+		wantRejection(t, tools.EncodePiece(t.Context(), list, info, Ladder(info), Pieces(info, PieceLength(info))[0], nil, sink), Damaged)
+		if err := tools.EncodeAudio(t.Context(), list, info, nil, sink); err == nil || err.Error() != "something came out" {
+			t.Errorf("sound: got %v, want silence", err)
+		}
 		_, err = tools.Poster(t.Context(), list, info)
 		wantRejection(t, err, Damaged)
 		_, _, err = tools.Previews(t.Context(), list, info)
@@ -144,33 +143,6 @@ func TestPlaylistFetchesNothing(t *testing.T) {
 	}
 	if n := fetched.Load(); n > 0 {
 		t.Errorf("%d requests reached a neighbour", n)
-	}
-}
-
-// Damage that headers don't show is found by decoding, in the piece it is in.
-func TestDamaged(t *testing.T) {
-	front := read(t, clip(t, "front.mp4", args(picture("320x180", "30", 6), sound(6), h264, "-c:a aac -movflags faststart")...))
-	picture := read(t, clip(t, "picture.mp4", args(picture("320x180", "30", 6), h264)...))
-	broken := bytes.Clone(picture)
-	for i := range 2000 { // in the middle of the data
-		broken[len(broken)/2+i] ^= byte(i*7 + 1)
-	}
-	for name, data := range map[string][]byte{"cut off": front[:len(front)*6/10], "overwritten": broken} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			tools := tools(t)
-			info, err := tools.Probe(t.Context(), inMemory(data))
-			if err != nil {
-				t.Fatalf("probe: %v", err)
-			}
-			var failed error
-			for _, piece := range Pieces(info, 2*time.Second) {
-				err := tools.EncodePiece(t.Context(), inMemory(data), info, Ladder(info), piece,
-					func(string, io.ReadSeeker, int64) error { return nil })
-				failed = errors.Join(failed, err)
-			}
-			wantRejection(t, failed, Damaged)
-		})
 	}
 }
 

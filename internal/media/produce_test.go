@@ -67,7 +67,7 @@ func productions(t *testing.T) map[string]production {
 			path: clip(t, "grown.webm", "-f", "concat", "-safe", "0", "-i", write(t, "list.txt", []byte("file '"+
 				clip(t, "small.webm", args(picture("160x90", "25", 2), "-c:v libvpx -deadline realtime -cpu-used 8")...)+"'\nfile '"+
 				clip(t, "large.webm", args(picture("320x240", "25", 4), "-c:v libvpx -deadline realtime -cpu-used 8")...)+"'\n")), "-c", "copy"),
-			length: 2 * time.Second, frames: 150, pieces: 3, width: 160, height: 90,
+			length: 2 * time.Second, frames: 150, pieces: 3, width: 320, height: 240,
 		},
 		"sound late": {
 			path:   clip(t, "clip.mp4", args(picture("320x180", "30", 6), "-itsoffset 0.7", sound(5), h264, "-c:a aac")...),
@@ -83,7 +83,7 @@ func productions(t *testing.T) map[string]production {
 // What is served is judged by its bytes: all segments of all renditions, one
 // after the other, must hold every frame, evenly, and the sound beside it.
 func TestProduce(t *testing.T) {
-	for name, test := range productions(t) {
+	for name, test := range some(productions(t)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tools := tools(t)
@@ -285,7 +285,7 @@ func TestInSync(t *testing.T) {
 		"picture later": args("-itsoffset 0.3", flash, "-itsoffset 0.3", beep, "-filter_complex [1:a]atrim=0.013[a];[0:v]trim=0.6[v] -map [v] -map [a]"),
 		"sound later":   args(flash, beep, "-filter_complex [1:a]atrim=0.513[a] -map 0:v -map [a]"),
 	}
-	for name, input := range tests {
+	for name, input := range some(tests) {
 		for _, file := range []string{"clip.mp4", "clip.mkv", "clip.ts"} {
 			t.Run(name+" "+file, func(t *testing.T) {
 				t.Parallel()

@@ -78,7 +78,7 @@ func (t *Tools) readSample(ctx context.Context, container string) error {
 	if err != nil {
 		return err
 	}
-	info, err := t.probe(ctx, source, true)
+	info, err := t.probe(ctx, source, nil)
 	if err != nil {
 		return err
 	}
@@ -91,11 +91,12 @@ func (t *Tools) readSample(ctx context.Context, container string) error {
 // samplePiece is what is made of the sample before it is packaged.
 type samplePiece struct{ picture, sound []byte }
 
-// encodeSample makes a piece, of two renditions and with the filter against
-// interlacing, and the sound.
+// encodeSample makes a piece, of two renditions, with the filter against
+// interlacing and the table of colours, and the sound.
 func (t *Tools) encodeSample(ctx context.Context) (made samplePiece, err error) {
 	info := mainSample()
 	info.Interlaced = true
+	info.Colour.Transfer = "arib-std-b67"
 	source, err := sampleOf(info.VideoCodec)
 	if err != nil {
 		return made, err
@@ -112,7 +113,7 @@ func (t *Tools) encodeSample(ctx context.Context) (made samplePiece, err error) 
 	if err := t.encodePiece(ctx, source, piece, take(&made.picture)); err != nil {
 		return made, err
 	}
-	return made, t.encodeAudio(ctx, source, info, take(&made.sound))
+	return made, t.encodeAudio(ctx, source, info, nil, take(&made.sound))
 }
 
 // packageSample makes a segment of it that says what it holds.
@@ -143,7 +144,7 @@ func (t *Tools) drawSample(ctx context.Context) error {
 		func(url string) []string { return posterArgs(url, info, t.Threads) },
 		func(url string) []string { return previewArgs(url, info, layout(info), t.Threads) },
 	} {
-		jpeg, err := t.drawPicture(ctx, source, args)
+		jpeg, err := t.drawPicture(ctx, source, info, args)
 		if err != nil {
 			return err
 		}

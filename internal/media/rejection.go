@@ -11,7 +11,7 @@ type Reason string
 // The reasons for which this package rejects.
 const (
 	NotAVideo   Reason = "not_a_video" // something else, whatever it is called
-	Damaged     Reason = "damaged"     // a video that can't be decoded to its end
+	Damaged     Reason = "damaged"     // a video of which next to nothing can be decoded
 	TooLong     Reason = "too_long"    // longer than Tools.MaxDuration
 	Unsupported Reason = "unsupported" // a video, but coded or sized in a way that we don't take
 )
@@ -36,6 +36,9 @@ func (r *Rejection) Error() string { return string(r.Code) + ": " + r.err.Error(
 func (r *Rejection) Unwrap() error { return r.err }
 
 const (
-	readable       = "MP4, MOV, WebM, MKV, MPEG-TS and AVI files can be read."
-	damagedMessage = "This video is damaged or incomplete. Export it again and upload the new file."
+	readable         = "MP4, MOV, WebM, MKV, MPEG-TS, MPEG-PS, AVI and FLV files can be read."
+	damagedMessage   = "Next to nothing of this video can be decoded: it is damaged or incomplete. Export it again and upload the new file."
+	stillMessage     = "This is a still picture, not a video."
+	soundMessage     = "This is a sound file, not a video: it has no moving picture."
+	protectedMessage = "This video is protected (encrypted, DRM) and can't be read here. Upload one without protection."
 )

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -33,9 +34,15 @@ type Job struct {
 	Program string            // absolute path
 	Inputs  map[string]Source // by name, served to this program alone
 
+	Files map[string][]byte // by name, written into the scratch directory first
+
 	// Args builds the arguments. base is the URL, ending in a slash, to which
 	// the names of inputs are appended; the working directory is the scratch.
 	Args func(base string) []string
+
+	// Stdin is what the program reads; nil is nothing. An error of Read is the job's
+	// result, unless the program fails by itself.
+	Stdin io.Reader
 
 	// Stdout takes what the program prints; nil drops it. An error of Write
 	// ends the job and is its result.
@@ -70,6 +77,11 @@ func (r *Runner) Run(ctx context.Context, job Job) (err error) {
 		}
 	}()
 
+	for name, data := range job.Files {
+		if err := os.WriteFile(filepath.Join(dir.path, name), data, 0o600); err != nil {
+			return unavailable(err)
+		}
+	}
 	inner, fail := context.WithCancelCause(ctx)
 	inputs, err := serve(inner, fail, job.Inputs)
 	if err != nil {
@@ -98,6 +110,7 @@ func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job 
 	cmd := exec.CommandContext(ctx, job.Program, job.Args(base)...)
 	cmd.Dir = dir
 	cmd.Env = environment()
+	cmd.Stdin = job.Stdin
 	cmd.Stderr = &stderr
 	if job.Stderr != nil {
 		cmd.Stderr = io.MultiWriter(&stderr, job.Stderr)

@@ -63,11 +63,11 @@ func mainSample() Info {
 	rate := Rate{25, 1}
 	return Info{
 		Container: "mp4", DurationSeconds: 1, Width: 64, Height: 64, VideoCodec: "h264", AudioCodec: "aac",
-		HasAudio: true, FrameRate: rate, OutputRate: rate, Frames: 25, AudioStream: 1,
+		HasAudio: true, FrameRate: rate, OutputRate: rate, Frames: 25, Packets: 25, AudioStream: 1, Colour: Colour{Height: 64},
 	}
 }
 
 // containerSamples name a codec for each container, whose sample is in that container.
 func containerSamples() map[string]string {
-	return map[string]string{"mp4": "h264", "matroska": "vp8", transport: "mpeg2video", "avi": "mpeg4"}
+	return map[string]string{"mp4": "h264", "matroska": "vp8", transport: "mpeg2video", "avi": "mpeg4", programStream: "mpeg1video", "flv": "flv1"}
 }

@@ -25,7 +25,9 @@ func samplePictures() map[string]string {
 		"av1.mp4":        tiny + "-c:v libaom-av1 -cpu-used 8",
 		"mpeg4.avi":      tiny + "-c:v mpeg4 -q:v 20",
 		"mpeg2video.ts":  tiny + "-c:v mpeg2video -q:v 20 -c:a mp2 -b:a 64k",
-		"mpeg1video.mkv": tiny + "-c:v mpeg1video -q:v 20",
+		"mpeg1video.mpg": tiny + "-c:v mpeg1video -q:v 20",
+		"flv1.flv":       tiny + "-c:v flv -q:v 20",
+		"cfhd.mov":       "-pix_fmt yuv422p10le -c:v cfhd -s 128x96",
 		"h263.mov":       tiny + "-c:v h263 -s 128x96",
 		"msmpeg4v3.avi":  tiny + "-c:v msmpeg4 -q:v 20",
 		"mjpeg.avi":      "-pix_fmt yuvj420p -c:v mjpeg -q:v 20",
@@ -40,7 +42,7 @@ func samplePictures() map[string]string {
 func sampleSounds() map[string]string {
 	sounds := map[string]string{
 		"aac.mp4": "-c:a aac", "mp3.mp4": "-c:a libmp3lame", "mp2.mkv": "-c:a mp2 -b:a 64k", "opus.webm": "-c:a libopus -ar 48000",
-		"vorbis.webm": "-c:a libvorbis", "ac3.mkv": "-c:a ac3", "eac3.mp4": "-c:a eac3", "flac.mkv": "-c:a flac", "alac.mov": "-c:a alac",
+		"vorbis.webm": "-c:a libvorbis", "ac3.mkv": "-c:a ac3", "eac3.mp4": "-c:a eac3", "flac.mkv": "-c:a flac", "alac.mov": "-c:a alac", "dts.mkv": "-c:a dca -strict -2",
 	}
 	for _, codec := range audioCodecs() {
 		if strings.HasPrefix(codec, "pcm_") {

@@ -90,7 +90,7 @@ const (
 // named .mp4 would still read what it points at.
 const (
 	protocols = "http,tcp"
-	formats   = "mov,mp4,matroska,webm,mpegts,avi"
+	formats   = "mov,mp4,matroska,webm,mpegts,mpeg,avi,flv"
 )
 
 // ffmpegArgs are the options every call of ffmpeg begins with.
@@ -102,12 +102,12 @@ func ffmpegArgs(threads int) []string {
 	}
 }
 
-// inputArgs open an upload, with extra options before -i. -xerror takes broken
-// data for the end of everything; without it ffmpeg would make a shorter video
-// of it and call that success.
+// inputArgs open an upload, with extra options before -i. Broken data ends nothing,
+// however much of it there is: as players do, ffmpeg goes on with what can be decoded, and
+// whoever needs to know counts what came out.
 func inputArgs(url string, threads int, extra ...string) []string {
 	args := []string{
-		"-xerror",
+		"-max_error_rate", "1",
 		"-protocol_whitelist", protocols, "-format_whitelist", formats,
 		"-threads", strconv.Itoa(threads),
 	}

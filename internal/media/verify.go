@@ -4,21 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 )
 
-// coded is a stream of an upload: its index, and its codec as ffprobe names it.
+// coded is a stream of an upload: its index, its codec as ffprobe names it, and how many
+// packets it has, 0 if that isn't known.
 type coded struct {
-	index int
-	codec string
+	index   int
+	codec   string
+	packets int
 }
 
-func (info Info) picture() coded { return coded{info.VideoStream, info.VideoCodec} }
-func (info Info) sound() coded   { return coded{info.AudioStream, info.AudioCodec} }
+func (info Info) picture() coded { return coded{info.VideoStream, info.VideoCodec, info.Packets} }
+func (info Info) sound() coded   { return coded{info.AudioStream, info.AudioCodec, 0} }
 
-// verify decodes a whole stream for nothing but its errors, and returns the
-// Rejection if there are any, or Unavailable if they may be this machine's. cause is
-// why it is asked.
+// verify decodes a whole stream for nothing but what comes out, and returns the
+// Rejection if that is next to nothing, or Unavailable if it may be this machine's fault. cause
+// is why it is asked.
 func (t *Tools) verify(ctx context.Context, src Source, stream coded, cause error) error {
 	verdict, err := t.judge(ctx, src, stream, cause)
 	if err != nil {
@@ -33,55 +34,46 @@ func (t *Tools) verify(ctx context.Context, src Source, stream coded, cause erro
 	return verdict
 }
 
+// nextToNothing is the part of a stream's packets that must be decodable: less is no
+// video any more.
+const nextToNothing = 0.02
+
 // judge returns what a decode of the stream says against it, or nil.
 func (t *Tools) judge(ctx context.Context, src Source, stream coded, cause error) (*Rejection, error) {
-	_, err := t.decode(ctx, src, func(url string) []string { return verifyArgs(url, stream.index, t.Threads) })
+	frames, words, err := t.decode(ctx, src, stream.index)
 	exit, failed := errors.AsType[*ExitError](err)
 	switch {
 	case err != nil && !suspicious(err):
 		return nil, err
 	case failed && exit.OverTime:
 		return reject(Unsupported, err, "This video takes too long to decode. Export it again, at most as large as 4K."), nil
-	case failed:
-		return reject(Damaged, err, damagedMessage), t.mustNameDamage(ctx, src, stream, exit)
-	case errors.Is(cause, errShort):
-		return reject(Damaged, cause, damagedMessage), nil // nothing is wrong with what is there, but it isn't all
-	default:
+	case frames > 0 && float64(frames) >= nextToNothing*float64(stream.packets):
 		return nil, nil
 	}
+	if words == "" || blamesMachine(words) {
+		// When memory runs out ffmpeg says so, prints nothing at all, or what it also
+		// prints of broken data.
+		return nil, unavailable(fmt.Errorf("%w; %d frames of %d packets: %s", cause, frames, stream.packets, words))
+	}
+	return reject(Damaged, fmt.Errorf("%d frames of %d packets: %s", frames, stream.packets, words), damagedMessage), nil
 }
 
-// mustNameDamage returns Unavailable unless ffmpeg says what is wrong with the
-// data. With -xerror it ends before it tells the reason: when memory runs out
-// it prints nothing at all, or what it also prints of broken data. So here it
-// decodes once more without, and gives its reasons.
-func (t *Tools) mustNameDamage(ctx context.Context, src Source, stream coded, failure *ExitError) error {
-	words, err := t.decode(ctx, src, func(url string) []string {
-		strict := verifyArgs(url, stream.index, t.Threads)
-		return slices.DeleteFunc(strict, func(arg string) bool { return arg == "-xerror" })
-	})
-	if err != nil && !suspicious(err) {
-		return err
-	}
-	if words = failure.Stderr + words; words == "" || blamesMachine(words) {
-		return unavailable(fmt.Errorf("%w; and without -xerror: %s", failure, words))
-	}
-	return nil
-}
-
-// decode runs ffmpeg for its complaints, which it returns.
-func (t *Tools) decode(ctx context.Context, src Source, args func(url string) []string) (complaints string, err error) {
+// decode counts the frames of a stream that can be decoded, and returns ffmpeg's complaints.
+func (t *Tools) decode(ctx context.Context, src Source, index int) (frames int, complaints string, err error) {
 	var words tail
+	count := streamCounter{frames: map[string]int{}}
 	err = t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
 		Inputs:  map[string]Source{sourceInput: src},
-		Args:    func(base string) []string { return args(base + sourceInput) },
+		Args:    func(base string) []string { return verifyArgs(base+sourceInput, index, t.Threads) },
+		Stdout:  &count,
 		Stderr:  &words,
 	})
-	return words.String(), err
+	return count.frames["0"], words.String(), err
 }
 
+// verifyArgs print a line for each frame.
 func verifyArgs(url string, index, threads int) []string {
 	args := append(ffmpegArgs(threads), inputArgs(url, threads)...)
-	return append(args, "-map", stream(index), "-f", "null", "-")
+	return append(args, "-map", stream(index), "-fps_mode", "passthrough", "-f", "framecrc", "pipe:1")
 }

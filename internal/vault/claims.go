@@ -12,12 +12,24 @@ import (
 
 // claims shows the loans that are out to every process: each loan is a shared
 // lock on one byte of an empty file, at an offset that the video's hash names.
-// These are open file description locks (fcntl(2), F_OFD_SETLK; Linux): they
-// end when the file is closed, and the kernel closes it for whoever dies.
+// These are open file description locks (fcntl(2), F_OFD_SETLK; Linux): the kernel ends
+// them for whoever dies.
 type claims struct{ path string }
 
+// claimed is a lock that is held until Close.
+type claimed struct {
+	file *os.File
+	hash idHash
+}
+
+// Close ends the lock. Closing the file alone would not, at once, while another goroutine
+// starts a program: until that has called execve(2) it has the file, too.
+func (c *claimed) Close() error {
+	return errors.Join(unix.FcntlFlock(c.file.Fd(), unix.F_OFD_SETLK, byteLock(unix.F_UNLCK, c.hash)), c.file.Close())
+}
+
 // claim registers a loan. It waits for nobody but a Discard, some milliseconds.
-func (c claims) claim(ctx context.Context, h idHash) (*os.File, error) {
+func (c claims) claim(ctx context.Context, h idHash) (*claimed, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, MaxLoan, errClaimed)
 	defer cancel()
 	for {
@@ -31,20 +43,20 @@ func (c claims) claim(ctx context.Context, h idHash) (*os.File, error) {
 	}
 }
 
-// exclude keeps a key from being lent until the file is closed. It fails with
+// exclude keeps a key from being lent until Close. It fails with
 // errClaimed, at once, when it is lent, or excluded already.
-func (c claims) exclude(h idHash) (*os.File, error) { return c.lock(unix.F_WRLCK, h) }
+func (c claims) exclude(h idHash) (*claimed, error) { return c.lock(unix.F_WRLCK, h) }
 
 var errClaimed = errors.New("somebody else is using this key")
 
-func (c claims) lock(kind int16, h idHash) (*os.File, error) {
+func (c claims) lock(kind int16, h idHash) (*claimed, error) {
 	f, err := os.OpenFile(c.path, os.O_RDWR, 0) // an exclusive lock asks for a file that could be written
 	if err != nil {
 		return nil, err
 	}
 	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, byteLock(kind, h))
 	if err == nil {
-		return f, nil
+		return &claimed{f, h}, nil
 	}
 	f.Close() // nothing was written
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {

@@ -72,8 +72,8 @@ func masterPlaylist(row catalog.Video, renditions map[string][]catalog.Object) (
 	}
 	peaks := map[string]int{} // bits a second
 	for name, segments := range renditions {
-		for _, s := range segments {
-			peaks[name] = max(peaks[name], int(float64(8*s.Size)/max(s.Duration, 0.1)))
+		if len(segments) > 0 {
+			peaks[name] = peakBitrate(segments)
 		}
 	}
 	names := make([]string, 0, len(peaks))
@@ -90,6 +90,37 @@ func masterPlaylist(row catalog.Video, renditions map[string][]catalog.Object) (
 		out.WriteString(attributesOf(known[name]) + "\n" + name + ".m3u8\n")
 	}
 	return out.String(), nil
+}
+
+// peakBitrate is the largest bit rate of any segments in a row that last at least half a
+// target duration (RFC 8216, section 4.1), in bits a second, rounded up. A shorter last segment
+// isn't judged by itself: it is little more than a key frame.
+func peakBitrate(segments []catalog.Object) int {
+	half := targetDuration(segments) / 2
+	peak := 0.0
+	for first := range segments {
+		size, length := 0.0, 0.0
+		for _, s := range segments[first:] {
+			size += float64(8 * s.Size)
+			length += s.Duration
+			if length >= half {
+				break
+			}
+		}
+		if length >= half || first == 0 {
+			peak = max(peak, size/max(length, 0.001))
+		}
+	}
+	return int(math.Ceil(peak))
+}
+
+// targetDuration is that of the longest segment, in whole seconds.
+func targetDuration(segments []catalog.Object) float64 {
+	longest := 1.0
+	for _, s := range segments {
+		longest = max(longest, s.Duration)
+	}
+	return math.Ceil(longest)
 }
 
 // attributesOf is what a master playlist says of a rendition beside its bandwidth, as
@@ -109,13 +140,9 @@ func attributesOf(r video.Rendition) (all string) {
 
 // mediaPlaylist lists the segments of one rendition, in their order.
 func mediaPlaylist(segments []catalog.Object) string {
-	longest := 1.0
-	for _, s := range segments {
-		longest = max(longest, s.Duration)
-	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-PLAYLIST-TYPE:VOD\n",
-		int(math.Ceil(longest)))
+		int(targetDuration(segments)))
 	for _, s := range segments {
 		fmt.Fprintf(&out, "#EXT-X-KEY:METHOD=AES-128,URI=\"key/%s/%d\",IV=0x%x\n#EXTINF:%.6f,\n%s\n",
 			s.Rendition, s.Index, s.IV, s.Duration, segmentPath(s))
