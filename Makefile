@@ -1,4 +1,4 @@
-# What people call: run, demo, check, test, compose-test, build, bench, record, soak, load, clean-data.
+# What people call: run, demo, check, test, compose-test, monitoring-test, build, bench, record, soak, load, clean-data.
 # CONTRIBUTING.md tells what each is for. Go knows by itself what is out of date;
 # the page bundle and devstack, which take long, are made again only when their
 # sources change.
@@ -22,7 +22,7 @@ client_modules   := e2e/clients/node_modules/.package-lock.json
 # long, and what would race in there is not ours to mend.
 race_detector    := -race -gcflags='modernc.org/...=-race=false'
 
-.PHONY: run demo test compose-test build bench record soak load clean-data setup setup-test programs race lint check
+.PHONY: run demo test compose-test monitoring-test build bench record soak load clean-data setup setup-test programs race lint check
 
 run: setup build
 	@REELFLOW_DELETE_GRACE="$${REELFLOW_DELETE_GRACE-1m}" exec bin/starter run
@@ -32,7 +32,7 @@ demo: setup build
 
 # Tests wait more than they work (check's, which need no server, in four packages at once),
 # and lint has vetted them.
-unit := go test -vet=off $(race_detector) -shuffle=on -parallel 4 -timeout 20m
+unit := go test -vet=off $(race_detector) -ldflags=-w -shuffle=on -parallel 4 -timeout 20m
 
 # All that CI runs.
 test: setup-test lint build race $(clients)
@@ -119,6 +119,11 @@ load: setup-test build race $(clients)
 compose-test: setup programs
 	@setup/install.sh compose
 	@deploy/composetest/run.sh
+
+# Every alert and dashboard is asked of a real Prometheus over a real run.
+monitoring-test: setup-test build
+	@setup/install.sh monitoring
+	MONITORING=1 go test -count=1 -timeout 20m -v -run AlertsAndDashboards ./e2e
 
 clean-data:
 	rm -rf "$(DATA_DIR)"

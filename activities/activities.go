@@ -55,7 +55,11 @@ type Activities struct {
 	// delay of a video that has its own.
 	Policy video.Policy
 
-	audits auditBounds // zero: usualBounds
+	// Process is this one, among those that take media work.
+	Process Process
+
+	audits   auditBounds   // zero: usualBounds
+	handBack time.Duration // zero: handBackTime
 }
 
 var (

@@ -46,7 +46,11 @@ func (c *codedInbound) ExecuteActivity(ctx context.Context, in *interceptor.Exec
 		log.Debug("activity interrupted", "as", told)
 		return nil, told
 	}
-	log.Warn("activity failed")
+	if _, back := errors.AsType[*handedBack](err); back {
+		log.Info("activity handed back")
+	} else {
+		log.Warn("activity failed")
+	}
 	return nil, failure(err)
 }
 
@@ -74,6 +78,9 @@ func failure(err error) error {
 	options := temporal.ApplicationErrorOptions{NonRetryable: coded.Code.Permanent()}
 	if coded.Place != "" {
 		options.Details = []any{coded.Place}
+	}
+	if back, ok := errors.AsType[*handedBack](err); ok {
+		options.NextRetryDelay, options.Category = back.after, temporal.ApplicationErrorCategoryBenign
 	}
 	return temporal.NewApplicationErrorWithOptions(coded.Detail, string(coded.Code), options)
 }

@@ -27,13 +27,16 @@ func (a *Activities) Package(ctx context.Context, in workflows.Leg) (workflows.P
 	if err != nil {
 		return workflows.Probed{}, err
 	}
+	if err := a.mustNotHandBack(ctx, in.ID, packageWork); err != nil {
+		return workflows.Probed{}, err
+	}
 	j, err := a.job(ctx, leg)
 	if err != nil {
 		return workflows.Probed{}, err
 	}
 	if len(j.shown) == 0 || j.found.mustHaveAll(j.made) != nil {
 		if err := a.makePackage(ctx, j); err != nil {
-			return rejected(err)
+			return a.concluded(ctx, mediaWork{in.ID, packageWork, j.found.Info}, err)
 		}
 	}
 	return workflows.Probed{}, a.dropParts(ctx, leg)

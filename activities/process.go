@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -78,9 +77,12 @@ func (a *Activities) Probe(ctx context.Context, in workflows.Leg) (workflows.Pro
 		if err != nil {
 			return workflows.Probed{}, err
 		}
+		if err := a.mustNotHandBack(ctx, in.ID, probeWork); err != nil {
+			return workflows.Probed{}, err
+		}
 		info, err := a.Media.Probe(ctx, source)
 		if err != nil {
-			return rejected(err)
+			return a.concluded(ctx, mediaWork{id: in.ID, name: probeWork}, err)
 		}
 		found = a.planned(info, in.Epoch)
 	}
@@ -154,15 +156,6 @@ func (a *Activities) warn(ctx context.Context, j job) func(media.Loss) error {
 	}
 }
 
-// rejected turns the media package's verdict into a result: it is no failure of
-// the activity. Every other error stays one.
-func rejected(err error) (workflows.Probed, error) {
-	if r, ok := errors.AsType[*media.Rejection](err); ok {
-		return workflows.Probed{Rejected: &video.Rejection{Code: string(r.Code), Message: r.Message}}, nil
-	}
-	return workflows.Probed{}, err
-}
-
 // job is what every media activity after the probe begins with.
 type job struct {
 	leg    catalog.Leg
@@ -173,9 +166,12 @@ type job struct {
 	shown  []video.Rendition
 }
 
-func (a *Activities) begin(ctx context.Context, in workflows.Leg) (job, error) {
+func (a *Activities) begin(ctx context.Context, in workflows.Leg, work string) (job, error) {
 	leg := fence(in)
 	if err := a.Catalog.Enter(ctx, leg, nil); err != nil {
+		return job{}, err
+	}
+	if err := a.mustNotHandBack(ctx, in.ID, work); err != nil {
 		return job{}, err
 	}
 	return a.job(ctx, leg)
@@ -222,7 +218,8 @@ func find(all []catalog.Object, rendition string, index int) (catalog.Object, bo
 // already.
 func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (workflows.Probed, error) {
 	defer heart(ctx)()
-	j, err := a.begin(ctx, in.Leg)
+	work := pieceWork(in.Piece)
+	j, err := a.begin(ctx, in.Leg, work)
 	if err != nil {
 		return workflows.Probed{}, err
 	}
@@ -239,7 +236,7 @@ func (a *Activities) EncodePiece(ctx context.Context, in workflows.PieceInput) (
 		})
 	}
 	if err != nil {
-		return rejected(err)
+		return a.concluded(ctx, mediaWork{in.ID, work, j.found.Info}, err)
 	}
 	return workflows.Probed{}, a.countPieces(ctx, j.leg, ladder[0].Name)
 }
@@ -278,18 +275,21 @@ func (a *Activities) countPieces(ctx context.Context, leg catalog.Leg, rendition
 	return a.Catalog.Project(ctx, leg, func(v *catalog.Video) { v.Done = max(v.Done, int64(len(done))) })
 }
 
-// EncodeAudio encodes the sound, unless the manifest has it already.
+// EncodeAudio encodes the sound, unless the manifest has it already. Sound that breaks the
+// encoder is no end of the video: it is published silent.
 func (a *Activities) EncodeAudio(ctx context.Context, in workflows.Leg) (workflows.Probed, error) {
 	defer heart(ctx)()
-	j, err := a.begin(ctx, in)
+	j, err := a.begin(ctx, in, audioWork)
 	if err != nil || len(ofKind(j.made, catalog.KindAudio)) > 0 {
 		return workflows.Probed{}, err
 	}
-	err = j.tools.EncodeAudio(ctx, j.source, j.found.Info, a.warn(ctx, j), func(_ string, file io.ReadSeeker, size int64) error {
+	keep := func(_ string, file io.ReadSeeker, _ int64) error {
 		return a.keep(ctx, j.leg, catalog.Object{Key: manifest.NewKey(in.ID, "audio/whole", ".mp4"), Kind: catalog.KindAudio}, file)
-	})
-	if err != nil {
-		return rejected(err)
 	}
-	return workflows.Probed{}, nil
+	err = j.tools.EncodeAudio(ctx, j.source, j.found.Info, a.warn(ctx, j), keep)
+	broken, err := a.brokenByUpload(ctx, mediaWork{in.ID, audioWork, j.found.Info}, err)
+	if broken {
+		err = j.tools.Silence(ctx, j.found.Info, a.warn(ctx, j), keep)
+	}
+	return workflows.Probed{}, err
 }

@@ -28,7 +28,8 @@ var refused = map[string]struct {
 	"longer than REELFLOW_MAX_DURATION": {func(t *testing.T) string { return clip(t, 25, 96, false) }, []string{"too_long"}},
 }
 
-// A film whose end is missing is published as far as players show it.
+// A film whose end is missing is published as far as players show it, and its author is
+// told what is missing.
 func TestATruncatedFilmIsPublished(t *testing.T) {
 	t.Parallel()
 	r := shared(t)
@@ -37,6 +38,9 @@ func TestATruncatedFilmIsPublished(t *testing.T) {
 	r.must(err)
 	if code != 0 || now.Stage != video.Published {
 		t.Fatalf("it is %s, failure %+v; starter upload exits with %d and says:\n%s", now.Stage, now.Failure, code, said)
+	}
+	if warned := strings.Join(now.Warnings, "\n"); !strings.Contains(warned, "The file says that it lasts 6 s, but it holds") {
+		t.Errorf("its author is warned of %q", now.Warnings)
 	}
 }
 

@@ -75,6 +75,7 @@ func pausesAndDeletes(a *author) {
 	a.says("Published")
 	a.shot("videos")
 	a.do(chromedp.Navigate(a.rig.URLs[0] + "/watch/" + string(id)))
+	a.until("its author reads what could be better", `/short side/.test(document.querySelector("#status:not([hidden]) #warnings")?.innerText)`)
 	a.shot("watch-published")
 	a.complained()
 	a.press("Delete")

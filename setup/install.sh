@@ -3,10 +3,10 @@
 # (a PostgreSQL server, Chromium and a C compiler as well), and says nothing when
 # all is there.
 #
-#   setup/install.sh run|test|bench|compose
+#   setup/install.sh run|test|bench|compose|monitoring
 #
 # bench is test, and nginx: what playback is measured beside. compose is run, and an engine
-# for containers (Debian, Ubuntu).
+# for containers (Debian, Ubuntu). monitoring is run, and Prometheus.
 set -euo pipefail
 
 # The oldest Node.js that the bundler runs on.
@@ -51,6 +51,10 @@ missing() {
     [ -x /usr/bin/busybox ] || echo busybox-static
     return 0
   fi
+  if [ "$for" = monitoring ]; then
+    has prometheus || echo prometheus
+    return 0
+  fi
   has_postgres || case $manager in apt) echo postgresql ;; brew) echo postgresql@17 ;; esac
   has_chromium || echo chromium
   can_link_c || printf '%s\n' gcc libc6-dev
@@ -82,7 +86,7 @@ install_with_apt() {
 
 main() {
   local for=${1:-run} manager
-  case $for in run | test | bench | compose) ;; *) echo "usage: setup/install.sh run|test|bench|compose" >&2; exit 2 ;; esac
+  case $for in run | test | bench | compose | monitoring) ;; *) echo "usage: setup/install.sh run|test|bench|compose|monitoring" >&2; exit 2 ;; esac
   if has apt-get; then manager=apt; elif has brew; then manager=brew; else manager=none; fi
 
   local -a packages=()

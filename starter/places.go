@@ -10,6 +10,7 @@ import (
 	"github.com/reelflow/reelflow/internal/gateway"
 	"github.com/reelflow/reelflow/internal/identity"
 	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/telemetry"
 	"github.com/reelflow/reelflow/internal/vault"
 )
 
@@ -19,10 +20,12 @@ type places struct {
 	rows         *catalog.Catalog
 	keys         vault.Vault
 	installation *identity.Installation
+	metrics      *telemetry.Metrics
+	namespace    string // of Temporal, once it is connected to
 }
 
 func openPlaces(s *shell, log *slog.Logger) (_ *places, err error) {
-	p := &places{}
+	p := &places{metrics: telemetry.New(config.Version())}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -38,6 +41,7 @@ func openPlaces(s *shell, log *slog.Logger) (_ *places, err error) {
 	if err != nil {
 		return nil, err
 	}
+	p.keys, stores = p.metrics.Vault(p.keys), p.metrics.Stores(stores)
 	p.installation = identity.New(identity.Places{
 		Catalog: p.rows, Vault: p.keys, Stores: stores, Log: log,
 		CatalogAt: s.DatabaseURL.String(), VaultAt: s.Vault.String(),
@@ -56,6 +60,8 @@ func (p *places) connect(s *shell, log *slog.Logger, makes bool) (client.Client,
 	if err != nil {
 		return nil, err
 	}
+	options.MetricsHandler = p.metrics.Temporal()
+	p.namespace = options.Namespace
 	options.Identity = "gateway" // it goes into every history: no machine, no person
 	options.Interceptors = append(options.Interceptors, gateway.Interceptor())
 	p.installation.GuardTemporal(&options)

@@ -62,14 +62,17 @@ func runOptions(s *shell) (stack.Options, error) {
 		s.LogFormat = "text" // the children write to a file, but people read it here
 	}
 	o := stack.Options{
-		Bin: bin, Dir: s.DataDir, Echo: s.err, HTTPAddr: s.HTTPAddr, TemporalAddr: temporal.HostPort, UIAddr: s.UIAddr,
+		Bin: bin, Dir: s.DataDir, Echo: s.err, HTTPAddr: s.HTTPAddr, TemporalAddr: temporal.HostPort, UIAddr: s.UIAddr, HealthAddr: s.HealthAddr,
 		// What the stack decides is left out.
-		Env: s.Environ("primary", "backups", "data-dir", "url", "http-addr", "ui-addr", "role", "stdin-parent"),
+		Env: s.Environ("primary", "backups", "data-dir", "url", "http-addr", "ui-addr", "health-addr", "role", "stdin-parent"),
 	}
 	addresses := []stack.Address{
 		{Name: "the gateway", Listen: s.HTTPAddr, Setting: "REELFLOW_HTTP_ADDR"},
 		{Name: "Temporal", Listen: temporal.HostPort, Setting: "TEMPORAL_ADDRESS"},
 		{Name: "Temporal's UI", Listen: s.UIAddr, Setting: "REELFLOW_UI_ADDR"},
+	}
+	if s.HealthAddr != "" {
+		addresses = append(addresses, stack.Address{Name: "the worker's health", Listen: s.HealthAddr, Setting: "REELFLOW_HEALTH_ADDR"})
 	}
 	for i, store := range append([]config.Address{s.Primary}, s.Backups...) {
 		u, err := url.Parse(string(store))
@@ -106,6 +109,7 @@ func programs() (string, error) {
 
 func printAddresses(s *shell, all *stack.Stack) {
 	fmt.Fprintf(s.out, "gateway      %s\n", all.URLs[0])
+	fmt.Fprintf(s.out, "worker       %s/readyz, /metrics (the gateway has them, too)\n", all.Health[0])
 	fmt.Fprintf(s.out, "Temporal UI  %s\n", all.UI)
 	fmt.Fprintf(s.out, "Temporal     %s\n", all.Temporal)
 	for _, store := range all.Stores {

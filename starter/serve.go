@@ -22,6 +22,7 @@ import (
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
 	"github.com/reelflow/reelflow/internal/gateway/requests"
 	"github.com/reelflow/reelflow/internal/ledger"
+	"github.com/reelflow/reelflow/internal/telemetry"
 )
 
 type serveCommand struct{}
@@ -75,11 +76,13 @@ type opened struct {
 	*places
 	temporal client.Client
 	gateway  *gateway.Gateway
-	tls      *tls.Config   // nil without
-	drainFor time.Duration // how long it goes on after it was told to stop
+	tls      *tls.Config       // nil without
+	health   *telemetry.Server // nil without
+	drainFor time.Duration     // how long it goes on after it was told to stop
 }
 
 func (o *opened) close() {
+	o.health.Close()
 	if o.temporal != nil {
 		o.temporal.Close()
 	}
@@ -113,8 +116,21 @@ func openGateway(s *shell) (_ *opened, err error) {
 	if _, err := ledger.Apply(s.ctx, p.keys, p.rows); err != nil {
 		return nil, err
 	}
-	o.gateway, err = gateway.New(gatewaySettings(s.Config), p.rows, p.keys, p.installation.Stores(), o.temporal, log)
-	return o, err
+	stores := p.installation.Stores()
+	p.metrics.Catalog(p.rows, stores.Names(), log)
+	p.metrics.Queues(o.temporal, p.namespace, log)
+	settings := gatewaySettings(s.Config)
+	settings.Meter = p.metrics
+	if o.gateway, err = gateway.New(settings, p.rows, p.keys, stores, o.temporal, log); err != nil {
+		return nil, err
+	}
+	if s.HealthAddr != "" {
+		register := func(mux *http.ServeMux) { o.gateway.RegisterHealth(mux) }
+		if o.health, err = telemetry.Listen(s.HealthAddr, p.metrics, register, log); err != nil {
+			return nil, fmt.Errorf("%w; choose another address with --health-addr (REELFLOW_HEALTH_ADDR)", err)
+		}
+	}
+	return o, nil
 }
 
 func gatewaySettings(c *config.Config) gateway.Settings {

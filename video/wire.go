@@ -164,7 +164,8 @@ type Receipt struct {
 type Rejection struct {
 	Code    string `json:"code"` // not_a_video, damaged, too_long, unsupported, moderation, reviewer
 	Message string `json:"message"`
-	Comment string `json:"comment,omitempty" doc:"What the reviewer wrote"` // rests sealed; see catalog.Note
+	Comment string `json:"comment,omitempty" doc:"What the reviewer wrote"`          // rests sealed; see catalog.Note
+	Log     string `json:"log,omitempty" doc:"What ffmpeg said last, for operators"` // the same
 }
 
 // Names of the audit: a workflow that a schedule of the same id runs.

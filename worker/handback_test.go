@@ -98,7 +98,7 @@ func runMedia(t *testing.T, args ...string) *running {
 	t.Helper()
 	r := &running{scratch: t.TempDir(), log: &lines{}, ended: make(chan error, 1)}
 	var err error
-	r.Worker, err = open(t.Context(), settings(t, append(args, "--role", "media", "--scratch", r.scratch)...),
+	r.Worker, err = openQuietly(t.Context(), settings(t, append(args, "--role", "media", "--scratch", r.scratch)...),
 		slog.New(slog.NewTextHandler(r.log, nil)))
 	must(t, err)
 	var ctx context.Context

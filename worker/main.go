@@ -9,13 +9,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/reelflow/reelflow/internal/config"
+	"github.com/reelflow/reelflow/internal/identity"
+	"github.com/reelflow/reelflow/internal/telemetry"
+	"github.com/reelflow/reelflow/video"
 )
 
 type commandLine struct {
@@ -53,11 +60,48 @@ func main() {
 func run(c *config.Config) error {
 	ctx, stop := c.UntilStopped(context.Background())
 	defer stop()
-	log := c.Logger(os.Stderr)
-	w, err := open(ctx, c, log)
+	return serve(ctx, c, c.Logger(os.Stderr))
+}
+
+// serve works until ctx ends, and tells at the health address how it goes.
+func serve(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	metrics, health := telemetry.New(config.Version()), telemetry.NewHealth(log)
+	if c.HealthAddr != "" {
+		server, err := telemetry.Listen(c.HealthAddr, metrics, func(mux *http.ServeMux) { health.Register(mux) }, log)
+		if err != nil {
+			return fmt.Errorf("%w; choose another address with --health-addr (REELFLOW_HEALTH_ADDR)", err)
+		}
+		defer server.Close()
+	}
+	w, err := awaitOpen(ctx, c, metrics, health, log)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
 	return w.Run(ctx, func() { fmt.Println("ready") })
+}
+
+// openAgain is how long a worker waits that has said what it lacks.
+const openAgain = 5 * time.Second
+
+// awaitOpen opens the worker. Where there is a health address, one that lacks something that may
+// come - its vault, an ffmpeg that works - says so there and tries again; else it fails, and
+// whoever has started it may start it again. A place that belongs elsewhere is always a failure.
+func awaitOpen(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *telemetry.Health, log *slog.Logger) (*Worker, error) {
+	for {
+		w, err := open(ctx, c, m, h, log)
+		if err == nil || c.HealthAddr == "" || video.CodeOf(err) != video.Unavailable || ctx.Err() != nil {
+			return w, err
+		}
+		if _, wrong := errors.AsType[*identity.Mismatch](err); wrong {
+			return nil, err
+		}
+		h.Waiting(err)
+		log.Warn("not working yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(openAgain):
+		}
+	}
 }

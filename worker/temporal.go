@@ -15,17 +15,22 @@ import (
 
 	"github.com/reelflow/reelflow/activities"
 	"github.com/reelflow/reelflow/internal/config"
+	"github.com/reelflow/reelflow/internal/telemetry"
 	"github.com/reelflow/reelflow/video"
 )
 
-// dial connects to Temporal and waits for as long as it isn't there. The
-// worker's identity goes into every history: it names no machine and no person.
-func dial(ctx context.Context, c *config.Config, log *slog.Logger) (_ client.Client, namespace, address string, err error) {
+// newIdentity names this process from its start to its end. It goes into every history, so
+// it names no machine and no person.
+func newIdentity(role string) string { return fmt.Sprintf("%s-%06x", role, rand.Uint32()>>8) }
+
+// dial connects to Temporal under an identity and waits for as long as it isn't there.
+func dial(ctx context.Context, c *config.Config, as string, m *telemetry.Metrics, h *telemetry.Health, log *slog.Logger) (_ client.Client, namespace, address string, err error) {
 	options, err := config.Temporal(slog.New(activities.Quiet(log.Handler())))
 	if err != nil {
 		return nil, "", "", err
 	}
-	options.Identity = fmt.Sprintf("%s-%06x", c.Role, rand.Uint32()>>8)
+	options.MetricsHandler = m.Temporal()
+	options.Identity = as
 	for attempt := 0; ; attempt++ {
 		trying, cancel := context.WithTimeout(ctx, 5*time.Second)
 		temporal, err := client.DialContext(trying, options)
@@ -37,6 +42,7 @@ func dial(ctx context.Context, c *config.Config, log *slog.Logger) (_ client.Cli
 		if refused(err) {
 			return nil, "", "", fmt.Errorf("temporal at %s: %w", options.HostPort, err)
 		}
+		h.Waiting(video.Errorf(video.Unavailable, "Temporal can't be reached.").Because(err))
 		if attempt%10 == 0 {
 			log.Warn("waiting for Temporal", "address", options.HostPort, "error", err)
 		}

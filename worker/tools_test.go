@@ -23,7 +23,7 @@ func TestAWorkerWithAPoorFFmpegRefusesMediaWork(t *testing.T) {
 	}
 	t.Setenv("PATH", poor+":"+os.Getenv("PATH"))
 	for _, role := range []string{"media", "all"} {
-		w, err := open(t.Context(), settings(t, "--role", role), logger(t))
+		w, err := openQuietly(t.Context(), settings(t, "--role", role), logger(t))
 		if err == nil {
 			w.Close()
 		}

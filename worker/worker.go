@@ -19,6 +19,7 @@ import (
 	"github.com/reelflow/reelflow/internal/ledger"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/telemetry"
 	"github.com/reelflow/reelflow/internal/vault"
 )
 
@@ -38,6 +39,8 @@ type Worker struct {
 	catalog    *catalog.Catalog
 	vault      vault.Vault
 	workers    []worker.Worker
+	metrics    *telemetry.Metrics
+	health     *telemetry.Health
 	log        *slog.Logger
 	cancelWork context.CancelFunc // cancels every activity under way
 	failed     chan error         // told of a worker that can't go on
@@ -47,8 +50,8 @@ type Worker struct {
 
 // open connects to everything that the role needs, and waits for Temporal where
 // that isn't up yet. Close what it returns.
-func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, err error) {
-	w := &Worker{log: log, cancelWork: func() {}, failed: make(chan error, 1)}
+func open(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *telemetry.Health, log *slog.Logger) (_ *Worker, err error) {
+	w := &Worker{log: log, metrics: m, health: h, cancelWork: func() {}, failed: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			w.Close()
@@ -60,10 +63,13 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 	if w.vault, err = vault.OpenAt(ctx, vault.Settings{Address: string(c.Vault), Root: string(c.VaultRoot), Rotation: c.RootRotation, Log: log}); err != nil {
 		return nil, err
 	}
+	w.vault = w.metrics.Vault(w.vault)
 	stores, err := objects.OpenAll(string(c.Primary), c.Backups.Strings())
 	if err != nil {
 		return nil, err
 	}
+	stores = w.metrics.Stores(stores)
+	as := newIdentity(c.Role)
 	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Log: log, Settling: c.AuditSettle, Policy: c.Policy()}
 	if takes(c.Role, "transfer") {
 		a.Fetch = fetch.New(fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes})
@@ -72,8 +78,10 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 		if a.Media, err = tools(ctx, c, log); err != nil {
 			return nil, err
 		}
+		a.Media.Worked = w.metrics.Worked
+		a.Process = activities.Process{ID: as, Release: config.Version() + ", " + a.Media.Version}
 	}
-	if w.temporal, w.namespace, w.address, err = dial(ctx, c, log); err != nil {
+	if w.temporal, w.namespace, w.address, err = dial(ctx, c, as, w.metrics, w.health, log); err != nil {
 		return nil, err
 	}
 	a.Temporal = w.temporal
@@ -93,7 +101,11 @@ func open(ctx context.Context, c *config.Config, log *slog.Logger) (_ *Worker, e
 			return nil, err
 		}
 	}
-	return w, w.build(ctx, c, a)
+	if err := w.build(ctx, c, a); err != nil {
+		return nil, err
+	}
+	w.show(c, a)
+	return w, nil
 }
 
 // compare makes sure that the places of the settings belong together before anything
@@ -154,6 +166,7 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 	select {
 	case <-ctx.Done():
 		w.log.Info("stopping")
+		w.health.Drain()
 	case err = <-w.failed:
 	case err = <-mismatch: // nil when ctx has ended
 	}

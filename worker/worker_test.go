@@ -21,6 +21,7 @@ import (
 	"github.com/reelflow/reelflow/internal/config"
 	"github.com/reelflow/reelflow/internal/devstacktest"
 	"github.com/reelflow/reelflow/internal/identity"
+	"github.com/reelflow/reelflow/internal/telemetry"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -35,6 +36,11 @@ func settings(t *testing.T, args ...string) *config.Config {
 	return &cli.Config
 }
 
+// openQuietly opens a worker that nobody asks for its health.
+func openQuietly(ctx context.Context, c *config.Config, log *slog.Logger) (*Worker, error) {
+	return open(ctx, c, telemetry.New("test"), telemetry.NewHealth(log), log)
+}
+
 func logger(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
@@ -46,7 +52,7 @@ func TestAWorkerOfEachRoleStartsAndStops(t *testing.T) {
 	data := t.TempDir()
 	for _, role := range []string{"media", "transfer", "control", "all"} {
 		t.Run(role, func(t *testing.T) {
-			w, err := open(t.Context(), settings(t, "--role", role, "--data-dir", data), logger(t))
+			w, err := openQuietly(t.Context(), settings(t, "--role", role, "--data-dir", data), logger(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +104,7 @@ func TestAWorkerWithTheWrongPlacesStops(t *testing.T) {
 	t.Setenv("TEMPORAL_CONFIG_FILE", os.DevNull)
 	data := t.TempDir()
 	right := func(args ...string) *config.Config { return settings(t, append(args, "--data-dir", data)...) }
-	w, err := open(t.Context(), right(), logger(t))
+	w, err := openQuietly(t.Context(), right(), logger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +114,7 @@ func TestAWorkerWithTheWrongPlacesStops(t *testing.T) {
 		"vault":   right("--vault", t.TempDir()),
 		"all":     settings(t), // but Temporal
 	} {
-		_, err := open(t.Context(), wrong, logger(t))
+		_, err := openQuietly(t.Context(), wrong, logger(t))
 		if _, is := errors.AsType[*identity.Mismatch](err); !is {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -134,7 +140,7 @@ func TestTheAuditIsScheduled(t *testing.T) {
 	t.Setenv("TEMPORAL_CONFIG_FILE", os.DevNull)
 	data := t.TempDir()
 	for _, every := range []time.Duration{time.Hour, time.Hour, 7 * time.Minute} {
-		w, err := open(t.Context(), settings(t, "--role", "control", "--data-dir", data, "--audit-every", every.String()), logger(t))
+		w, err := openQuietly(t.Context(), settings(t, "--role", "control", "--data-dir", data, "--audit-every", every.String()), logger(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +174,7 @@ func TestAWorkerWaitsForTemporal(t *testing.T) {
 	var log strings.Builder
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
 	defer cancel()
-	_, err = open(ctx, settings(t, "--role", "control"), slog.New(slog.NewTextHandler(&log, nil)))
+	_, err = openQuietly(ctx, settings(t, "--role", "control"), slog.New(slog.NewTextHandler(&log, nil)))
 	if err == nil || !strings.Contains(err.Error(), address) {
 		t.Errorf("got %v", err)
 	}

@@ -43,12 +43,16 @@ func (instant) Value(_ context.Context, _ *schema.Field, _ reflect.Value, value 
 }
 
 // Scan implements gorm's schema.SerializerInterface.
-func (instant) Scan(ctx context.Context, field *schema.Field, dst reflect.Value, value any) error {
+func (instant) Scan(ctx context.Context, field *schema.Field, dst reflect.Value, value any) (err error) {
 	var t time.Time
 	switch v := value.(type) {
 	case nil:
 	case time.Time:
 		t = v.UTC()
+	case string: // reckoned by SQLite, where only columns have a type
+		if t, err = time.Parse("2006-01-02 15:04:05.999999999-07:00", v); err != nil {
+			return fmt.Errorf("instant: column %s: %w", field.DBName, err)
+		}
 	default:
 		return fmt.Errorf("instant: column %s holds a %T", field.DBName, value)
 	}

@@ -18,6 +18,9 @@ import (
 func (c *Config) check(f *findings) {
 	f.note("http-addr", checkListen(c.HTTPAddr))
 	f.note("ui-addr", checkListen(c.UIAddr))
+	if c.HealthAddr != "" {
+		f.note("health-addr", checkListen(c.HealthAddr))
+	}
 	f.note("url", checkURL(Address(c.URL), "http", "https"))
 	f.note("public-url", c.checkPublicURL())
 	_, err := parseNetworks(c.TrustedProxies)

@@ -24,6 +24,7 @@ type Config struct {
 	Drain          time.Duration `name:"drain" env:"REELFLOW_DRAIN" default:"5s" group:"Addresses" help:"How long a gateway that is told to stop goes on serving while /readyz says 503."`
 	TLSCertFile    string        `name:"tls-cert-file" env:"REELFLOW_TLS_CERT_FILE" placeholder:"FILE" group:"Addresses" help:"Certificate chain (PEM) with which the gateway ends TLS itself, and speaks HTTP/2; read again when it changes."`
 	TLSKeyFile     string        `name:"tls-key-file" env:"REELFLOW_TLS_KEY_FILE" placeholder:"FILE" group:"Addresses" help:"Its private key (PEM)."`
+	HealthAddr     string        `name:"health-addr" env:"REELFLOW_HEALTH_ADDR" placeholder:"ADDRESS" group:"Addresses" help:"Where a worker or gateway answers /healthz, /readyz and /metrics, for machines inside: nobody is asked who they are. A worker has none of them without it."`
 	UIAddr         string        `name:"ui-addr" env:"REELFLOW_UI_ADDR" default:"127.0.0.1:8233" group:"Addresses" help:"Where make run shows Temporal's UI."`
 	Token          Secret        `name:"token" env:"REELFLOW_TOKEN" default:"dev:me" placeholder:"TOKEN" group:"Addresses" help:"Who the command line is: a bearer token; dev:me by default."`
 	DataDir        string        `name:"data-dir" env:"REELFLOW_DATA_DIR" default:".reelflow" group:"Addresses" help:"Everything that the laptop stack keeps."`

@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -85,13 +87,24 @@ func checkEnds(conn net.Conn, line, body string, status int) error {
 func TestReadersWhoNeverRead(t *testing.T) {
 	s := newSite(t)
 	s.bounds.Stall = 500 * time.Millisecond
+	// With little room in the kernel the gateway waits after some answers, not after thousands.
+	server := httptest.NewUnstartedServer(s.Handler())
+	server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if err := c.(*net.TCPConn).SetWriteBuffer(16 << 10); err != nil {
+			t.Error(err)
+		}
+		return ctx
+	}
+	server.Start()
+	defer server.Close()
+	s.url = server.URL
 	id := string(s.in(video.Published, "public"))
 	var wait sync.WaitGroup
 	for _, path := range []string{"/healthz", "/openapi.json", "/watch/" + id, "/v1/videos/" + id, "/nothing", "/v1/nothing"} {
 		conn := s.dial()
 		wait.Go(func() {
 			request := "GET " + path + " HTTP/1.1\r\nHost: " + conn.RemoteAddr().String() + "\r\n\r\n"
-			// Each write gets much longer than an answer has: it can't go through for as
+			// Each write gets much longer than its answers take: it can't go through for as
 			// long as the gateway waits for us.
 			for err := error(nil); err == nil; {
 				if err = conn.SetWriteDeadline(time.Now().Add(20 * time.Second)); err == nil {

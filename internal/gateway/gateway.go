@@ -42,6 +42,7 @@ import (
 	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/internal/gateway/playback"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
+	"github.com/reelflow/reelflow/internal/gateway/requests"
 	"github.com/reelflow/reelflow/internal/gateway/secret"
 	"github.com/reelflow/reelflow/internal/gateway/uploads"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -67,6 +68,16 @@ type Settings struct {
 	// DevAnywhere opens development mode, in which everybody is who they say, to pages of
 	// other sites and under other names than those of this machine.
 	DevAnywhere bool
+	Meter       Meter // nil: nothing is counted, and /metrics is not there
+}
+
+// Meter counts what a gateway does.
+type Meter interface {
+	requests.Counter
+	// Beat is told of each renewal of the leases of uploads.
+	Beat(took time.Duration, err error)
+	// Handler answers with all that was counted.
+	Handler() http.Handler
 }
 
 // Gateway serves HTTP. Make it with New; it needs Run for events and repairs.
@@ -144,6 +155,9 @@ func (g *Gateway) makeRooms(pepper []byte) (err error) {
 		return err
 	}
 	transfers := uploads.Settings{MaxBytes: s.MaxBytes, FlushAfter: flushAfter(s.Policy)}
+	if s.Meter != nil {
+		transfers.Beaten = s.Meter.Beat
+	}
 	g.uploads, err = uploads.New(transfers, g.catalog, g.vault, g.stores.Primary, tusHost{g}, g.log)
 	return err
 }

@@ -10,13 +10,43 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/gateway/people"
+	"github.com/reelflow/reelflow/internal/gateway/problem"
 	"github.com/reelflow/reelflow/video"
 )
 
-// registerHealth registers what load balancers ask.
+// registerHealth registers what load balancers and Prometheus ask.
 func (g *Gateway) registerHealth(mux *routeTable) {
+	g.RegisterHealth(mux)
+	mux.HandleFunc("GET /metrics", g.errors.Handle(g.metrics))
+}
+
+// RegisterHealth registers /healthz and /readyz, also on an address beside the public one.
+func (g *Gateway) RegisterHealth(mux interface {
+	HandleFunc(pattern string, handler func(http.ResponseWriter, *http.Request))
+}) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { g.writeReadiness(w, readiness{Status: "ok"}) })
 	mux.HandleFunc("GET /readyz", g.errors.Handle(g.ready))
+}
+
+// metrics answers operators: how much an installation is used is nobody else's affair. In
+// development mode, in which everybody may be one, it answers without being told who asks.
+func (g *Gateway) metrics(w http.ResponseWriter, r *http.Request) error {
+	if g.settings.Meter == nil {
+		return problem.NothingHere()
+	}
+	if g.settings.Auth != "dev" {
+		who, err := people.SignedIn(r.Context())
+		if err != nil {
+			return err
+		}
+		if !who.Operator {
+			return video.Errorf(video.Forbidden, "Only operators may read the metrics here. Machines inside read them at the health address (REELFLOW_HEALTH_ADDR).")
+		}
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	g.settings.Meter.Handler().ServeHTTP(w, r)
+	return nil
 }
 
 // readiness is what /readyz tells: what the gateway reaches, and what it must do
@@ -36,13 +66,16 @@ type readiness struct {
 type health struct {
 	draining atomic.Bool
 
-	mu   sync.Mutex
-	last readiness
+	mu         sync.Mutex
+	last       readiness
+	unattended []string // roles without a worker, as they were when it was last asked
+	askWorkers time.Time
 }
 
 const (
 	readinessKept = time.Second
 	readinessWait = 2 * time.Second
+	workersKept   = 5 * time.Second
 )
 
 // Drain makes /readyz answer 503 from now on, while everything else goes on: a load
@@ -96,9 +129,33 @@ func (g *Gateway) reach(ctx context.Context) readiness {
 		})
 	}
 	wait.Wait()
+	found.noteWorkers(g.unattended(ctx))
 	slices.Sort(found.missing)
 	slices.Sort(found.Degraded)
 	return found
+}
+
+// unattended returns the roles without a worker, asked for every few seconds; nil where that
+// can't be found out. It is called by one goroutine at a time.
+func (g *Gateway) unattended(ctx context.Context) []string {
+	h := &g.health
+	if time.Now().Before(h.askWorkers) {
+		return h.unattended
+	}
+	without, err := g.lives.Unattended(ctx)
+	if err != nil {
+		without = nil // Temporal is out of reach, and that is said
+	}
+	h.unattended, h.askWorkers = without, time.Now().Add(workersKept)
+	return without
+}
+
+// noteWorkers says which work nobody does at the moment. What is asked for is on record.
+func (f *readiness) noteWorkers(without []string) {
+	for _, role := range without {
+		f.Status, f.Parts[role] = "degraded", "no worker"
+		f.Degraded = append(f.Degraded, role)
+	}
 }
 
 func (f *readiness) note(part string, err error) {

@@ -17,6 +17,7 @@ type fakeLives struct {
 
 	mu       sync.Mutex
 	down     bool
+	idle     []string      // roles without a worker
 	slow     time.Duration // how long a command takes to hold
 	stuck    *Obstacle     // no life answers; each keeps what it is told
 	deaf     bool          // nor is it known why
@@ -52,6 +53,15 @@ func (f *fakeLives) setDown(down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.down = down
+}
+
+func (f *fakeLives) Unattended(context.Context) ([]string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.down {
+		return nil, outage(errors.New("connection refused"))
+	}
+	return f.idle, nil
 }
 
 func (f *fakeLives) input(id video.ID) (video.LifecycleInput, bool) {

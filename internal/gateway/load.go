@@ -18,7 +18,7 @@ type loaded struct {
 	roles []video.Role // what they are to it
 
 	decided bool   // as a reviewer they have approved or rejected it
-	comment string // of the reviewer who has rejected it; for insiders and whoever decided
+	note    string // of whoever has refused it; see failure
 }
 
 func noSuchVideo() error { return video.Errorf(video.NotFound, "There is no such video.") }
@@ -69,12 +69,12 @@ func (g *Gateway) loadRows(ctx context.Context, rows []catalog.Video, who people
 	}
 	all := make([]loaded, 0, len(rows))
 	for _, row := range rows {
-		a, comment, err := g.openWords(ctx, row, notes[row.ID])
+		a, note, err := g.openWords(ctx, row, notes[row.ID])
 		if err != nil {
 			return nil, err
 		}
 		v := g.relate(row, a, who)
-		v.comment = comment
+		v.note = note
 		all = append(all, v)
 	}
 	return all, nil

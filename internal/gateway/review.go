@@ -14,10 +14,6 @@ import (
 // What a reviewer writes to the author rests sealed in the catalog: into the workflow
 // goes nothing but who decides, as an opaque id, by which it is found again.
 
-func noteColumn(id video.ID, author string) string {
-	return "notes/sealed/" + string(id) + "/" + author
-}
-
 // requestOf is what a workflow is told of a command. What its sender writes is kept
 // first: the workflow may show its decision at once.
 func (g *Gateway) requestOf(ctx context.Context, v loaded, c video.Command, body video.CommandBody) (video.CommandRequest, error) {
@@ -32,7 +28,7 @@ func (g *Gateway) requestOf(ctx context.Context, v loaded, c video.Command, body
 	}
 	n := catalog.Note{Video: v.row.ID, Author: r.By}
 	err := vault.WithKey(ctx, g.vault, n.Video, func(k vault.Key) (err error) {
-		n.Sealed, err = k.SealColumn(noteColumn(n.Video, n.Author), []byte(comment))
+		n.Sealed, err = k.SealColumn(n.Column(), []byte(comment))
 		return err
 	})
 	if err != nil {
@@ -41,11 +37,12 @@ func (g *Gateway) requestOf(ctx context.Context, v loaded, c video.Command, body
 	return r, g.catalog.KeepNote(ctx, n)
 }
 
-// notesOf returns what reviewers wrote of those videos that they have refused.
+// notesOf returns what is written of those videos that reviewers, or the media work, have
+// refused.
 func (g *Gateway) notesOf(ctx context.Context, rows []catalog.Video) (map[video.ID][]catalog.Note, error) {
 	var refused []video.ID
 	for _, row := range rows {
-		if row.Failure != nil && row.Failure.Code == "reviewer" && row.DecidedBy != "" {
+		if noteAuthor(row) != "" {
 			refused = append(refused, row.ID)
 		}
 	}
@@ -55,10 +52,23 @@ func (g *Gateway) notesOf(ctx context.Context, rows []catalog.Video) (map[video.
 	return g.catalog.NotesOf(ctx, refused)
 }
 
-// openWords opens what people wrote of a video: its author, and the reviewer who refused
+// noteAuthor is whose note says why a video was refused, if one does.
+func noteAuthor(row catalog.Video) string {
+	switch {
+	case row.Failure == nil:
+		return ""
+	case row.Failure.Code == "reviewer":
+		return row.DecidedBy
+	case row.Failure.Code == "unsupported":
+		return catalog.MachineNote
+	}
+	return ""
+}
+
+// openWords opens what is written of a video: by its author, and by whoever refused
 // it. Once its key is gone there is nothing, and no error.
-func (g *Gateway) openWords(ctx context.Context, row catalog.Video, notes []catalog.Note) (a about.Video, comment string, err error) {
-	notes = slices.DeleteFunc(notes, func(n catalog.Note) bool { return n.Author != row.DecidedBy || len(n.Sealed) == 0 })
+func (g *Gateway) openWords(ctx context.Context, row catalog.Video, notes []catalog.Note) (a about.Video, note string, err error) {
+	notes = slices.DeleteFunc(notes, func(n catalog.Note) bool { return n.Author != noteAuthor(row) || len(n.Sealed) == 0 })
 	if len(row.Sealed) == 0 && len(notes) == 0 {
 		return about.Video{}, "", nil
 	}
@@ -67,26 +77,32 @@ func (g *Gateway) openWords(ctx context.Context, row catalog.Video, notes []cata
 			return err
 		}
 		for _, n := range notes {
-			plain, err := k.OpenColumn(noteColumn(row.ID, n.Author), n.Sealed)
+			plain, err := k.OpenColumn(n.Column(), n.Sealed)
 			if err != nil {
 				return err
 			}
-			comment = string(plain)
+			note = string(plain)
 		}
 		return nil
 	})
 	if code := video.CodeOf(err); err != nil && (code == video.Gone || code == video.NotFound) {
 		return about.Video{}, "", nil
 	}
-	return a, comment, err
+	return a, note, err
 }
 
-// failure is why a video was refused, with what the reviewer wrote, if it was one.
+// failure is why a video was refused, with what the reviewer wrote, if it was one. What
+// the media work said is for operators.
 func (v loaded) failure() *video.Rejection {
-	if v.comment == "" {
+	if v.note == "" {
 		return v.row.Failure
 	}
 	said := *v.row.Failure
-	said.Comment = v.comment
+	switch {
+	case said.Code == "reviewer":
+		said.Comment = v.note
+	case slices.Contains(v.roles, video.Operator):
+		said.Log = v.note
+	}
 	return &said
 }

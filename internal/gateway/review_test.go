@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -67,5 +69,34 @@ func TestRejectionsCarryAComment(t *testing.T) {
 	notes, err := s.catalog.NotesOf(t.Context(), []video.ID{v.ID})
 	if n := notes[v.ID]; err != nil || len(n) != 1 || n[0].Author != row.DecidedBy || len(n[0].Sealed) == 0 || strings.Contains(string(n[0].Sealed), "logo") {
 		t.Errorf("the notes rest as %+v, %v", n, err)
+	}
+}
+
+// What ffmpeg said of a video that breaks it reaches operators alone: it quotes the file.
+func TestTheMediaWorksLastWordsAreForOperators(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	v := s.made("owner", `{"source":{"size":1000}}`)
+	n := catalog.Note{Video: v.ID, Author: catalog.MachineNote}
+	err := vault.WithKey(t.Context(), s.vault, v.ID, func(k vault.Key) (err error) {
+		n.Sealed, err = k.SealColumn(n.Column(), []byte("Probe: ffprobe: aborted"))
+		return err
+	})
+	if err == nil {
+		err = s.catalog.KeepNote(t.Context(), n)
+	}
+	if err == nil {
+		_, err = s.catalog.Control(t.Context(), catalog.Control{Video: v.ID, Epoch: 9, Ending: video.ByRejection}, func(row *catalog.Video) {
+			row.Stage, row.Failure = video.Rejected, &video.Rejection{Code: "unsupported", Message: "It breaks the encoder."}
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for who, log := range map[string]string{"owner": "", "admin": "Probe: ffprobe: aborted"} {
+		got := s.video(s.request(who, "GET", "/v1/videos/"+string(v.ID), ""), http.StatusOK)
+		if got.Failure == nil || got.Failure.Message != "It breaks the encoder." || got.Failure.Log != log || got.Failure.Comment != "" {
+			t.Errorf("%s reads %+v", who, got.Failure)
+		}
 	}
 }

@@ -31,7 +31,7 @@ func (g *Gateway) routes() (http.Handler, error) {
 	g.uploads.Register(mux)
 	g.patterns = mux.patterns
 	handler := g.withHeaders(g.withOwnHost(g.withReadLimit(g.withNotFound(mux.ServeMux))))
-	return g.bounds.On(requests.Logged(g.log, g.origins().WithOrigin(g.people.WithCaller(g.withRecovery(handler))))), nil
+	return g.bounds.On(requests.Logged(g.log, g.settings.Meter, g.origins().WithOrigin(g.people.WithCaller(g.withRecovery(handler))))), nil
 }
 
 // routeTable is a mux that knows what it was told: so that every route can be

@@ -36,6 +36,8 @@ type Lives interface {
 	Uploaded(ctx context.Context, id video.ID) error
 	// Ready says whether lives can be reached.
 	Ready(ctx context.Context) error
+	// Unattended returns the roles of which no worker asks for work, in their order.
+	Unattended(ctx context.Context) ([]string, error)
 }
 
 // errBlocked is the cause of a command's failure when its life takes no commands:
@@ -103,7 +105,6 @@ func (t temporalLives) Obstacle(ctx context.Context, id video.ID) (*Obstacle, er
 	if err != nil {
 		return nil, answered(err)
 	}
-	polled := func(p *taskqueue.PollerInfo) bool { return time.Since(p.GetLastAccessTime().AsTime()) < pollEnds }
 	if !slices.ContainsFunc(queue.GetPollers(), polled) || t.untaken(ctx, life, queue.GetPollers()) {
 		return &Obstacle{Reason: noWorker}, nil
 	}
@@ -160,6 +161,35 @@ func (t temporalLives) Uploaded(ctx context.Context, id video.ID) error {
 func (t temporalLives) Ready(ctx context.Context) error {
 	_, err := t.client.CheckHealth(ctx, &client.CheckHealthRequest{})
 	return outage(err)
+}
+
+// polled reports whether a worker is likely to be there: it asked for work lately.
+func polled(p *taskqueue.PollerInfo) bool {
+	return time.Since(p.GetLastAccessTime().AsTime()) < pollEnds
+}
+
+// roles are those of workers, with a task queue that only they poll.
+var roles = []struct {
+	name, queue string
+	kind        enumspb.TaskQueueType
+}{
+	{"control", video.ControlQueue, enumspb.TASK_QUEUE_TYPE_WORKFLOW},
+	{"transfer", video.TransferQueue, enumspb.TASK_QUEUE_TYPE_ACTIVITY},
+	{"media", video.MediaQueue, enumspb.TASK_QUEUE_TYPE_ACTIVITY},
+}
+
+// Unattended implements Lives. A worker that was killed is missed after a minute.
+func (t temporalLives) Unattended(ctx context.Context) (without []string, err error) {
+	for _, role := range roles {
+		queue, err := t.client.DescribeTaskQueue(ctx, role.queue, role.kind)
+		if err != nil {
+			return nil, outage(err)
+		}
+		if !slices.ContainsFunc(queue.GetPollers(), polled) {
+			without = append(without, role.name)
+		}
+	}
+	return without, nil
 }
 
 // answered tells refusals, which carry our own codes, from a life that is not

@@ -43,6 +43,9 @@ type Keeper struct {
 	every   time.Duration
 	log     *slog.Logger
 
+	// Beaten, unless nil, is told of each renewal, from one goroutine. It is set before Run.
+	Beaten func(took time.Duration, err error)
+
 	mu   sync.Mutex
 	held map[video.ID]*Lease // also those that are being acquired or given back
 }
@@ -154,7 +157,11 @@ func (k *Keeper) beat(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, TTL/2)
 	defer cancel()
+	begun := time.Now()
 	rows, err := k.catalog.Beat(ctx, k.name, TTL)
+	if k.Beaten != nil {
+		k.Beaten(time.Since(begun), err)
+	}
 	if err != nil {
 		return err
 	}

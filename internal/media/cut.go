@@ -54,7 +54,7 @@ func (c *cutter) Write(p []byte) (int, error) {
 
 func (c *cutter) packet(p []byte) error {
 	if p[0] != syncByte {
-		return internal(fmt.Errorf("cut segments: no packet in segment %d", c.index))
+		return fmt.Errorf("%w: no packet in segment %d", errUnjoinable, c.index)
 	}
 	starts := p[1]&0x40 != 0
 	switch pid := int(p[1]&0x1f)<<8 | int(p[2]); {
@@ -70,7 +70,7 @@ func (c *cutter) packet(p []byte) error {
 		}
 	}
 	if len(c.data) > largestData {
-		return internal(fmt.Errorf("cut segments: segment %d is too large", c.index))
+		return fmt.Errorf("%w: segment %d is too large", errUnjoinable, c.index)
 	}
 	c.begin()
 	c.data = append(c.data, p...)
@@ -83,7 +83,7 @@ func (c *cutter) packet(p []byte) error {
 func (c *cutter) frame(key bool) error {
 	group := gop(c.rate)
 	if key != (c.frames%group == 0) {
-		return internal(fmt.Errorf("cut segments: frame %d of segment %d is a key frame: %v", c.frames, c.index, key))
+		return fmt.Errorf("%w: frame %d of segment %d is a key frame: %v", errUnjoinable, c.frames, c.index, key)
 	}
 	size := group
 	if c.index > 0 {
@@ -124,7 +124,7 @@ func (c *cutter) flush() error {
 // finish hands out the last segment.
 func (c *cutter) finish() error {
 	if len(c.rest) > 0 || c.frames == 0 {
-		return internal(fmt.Errorf("cut segments: the stream broke off in segment %d", c.index))
+		return fmt.Errorf("%w: the stream broke off in segment %d", errUnjoinable, c.index)
 	}
 	return c.flush()
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/reelflow/reelflow/video"
 )
@@ -28,18 +29,27 @@ const AudioName = "audio"
 // of the whole source can be decoded, by a plain decode, with words that speak of the
 // data, while this machine can decode its own sample: a rejection destroys the upload,
 // so a failed encode alone is not enough. What may be the machine's fault is
-// Unavailable.
-func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []video.Rendition, piece Piece, lost func(Loss) error, sink Sink) error {
+// Unavailable; where nobody knows whose it is, a *Breakdown.
+func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder []video.Rendition, piece Piece, lost func(Loss) error, sink Sink) (err error) {
+	defer func(begun time.Time) {
+		t.worked("encode", info.OutputRate.Seconds(piece.Frames), begun, err)
+	}(time.Now())
 	encode := encoding{info: info, ladder: ladder, piece: piece, threads: t.Threads, seek: piece.First > 0, lost: lost}
+	return breakdown(t.encodePieceSomehow(ctx, src, encode, sink))
+}
+
+// encodePieceSomehow tries another way where one doesn't work.
+func (t *Tools) encodePieceSomehow(ctx context.Context, src Source, encode encoding, sink Sink) error {
 	err := t.encodePiece(ctx, src, encode, sink)
 	// Entering the source in the middle may be what failed.
-	if suspicious(err) && encode.seek {
+	if encode.seek && (gaveUp(err) || crashed(err)) {
 		encode.seek = false
 		err = t.encodePiece(ctx, src, encode, sink)
 	}
-	if !suspicious(err) {
+	if !gaveUp(err) {
 		return err
 	}
+	info := encode.info
 	if verdict := t.verify(ctx, src, info.picture(), err); verdict != nil {
 		return verdict
 	}
@@ -47,11 +57,7 @@ func (t *Tools) EncodePiece(ctx context.Context, src Source, info Info, ladder [
 		return err
 	}
 	encode.seek, encode.fill = false, true
-	err = t.encodePiece(ctx, src, encode, sink)
-	if suspicious(err) {
-		return internal(err)
-	}
-	return err
+	return t.encodePiece(ctx, src, encode, sink)
 }
 
 // errShort says that the picture ended before the piece did.
@@ -61,6 +67,20 @@ func suspicious(err error) bool {
 	exit, failed := errors.AsType[*ExitError](err)
 	return failed && !exit.machineFault() || errors.Is(err, errShort)
 }
+
+func crashed(err error) bool {
+	exit, failed := errors.AsType[*ExitError](err)
+	return failed && exit.crashed()
+}
+
+// overTime reports whether a program has used up its time: another try would, too.
+func overTime(err error) bool {
+	exit, failed := errors.AsType[*ExitError](err)
+	return failed && exit.OverTime
+}
+
+// gaveUp reports whether a program has read as much of its input as it could.
+func gaveUp(err error) bool { return suspicious(err) && !overTime(err) }
 
 func (t *Tools) encodePiece(ctx context.Context, src Source, encode encoding, sink Sink) error {
 	var counter frameCounter
@@ -120,7 +140,7 @@ func (e encoding) counted(frames int, words string) error {
 	loss := Loss{Damaged: damage.MatchString(words)}
 	switch missing := e.missing(frames); {
 	case frames == 0, missing > 0 && !e.fill:
-		return fmt.Errorf("%w: %d of %d", errShort, frames, e.piece.Frames)
+		return fmt.Errorf("%w: %d of %d: %s", errShort, frames, e.piece.Frames, words)
 	default:
 		loss.Frames = missing
 	}
@@ -246,13 +266,21 @@ func (e encoding) output(i int, r video.Rendition) []string {
 // EncodeAudio encodes the sound whole, as long as the video: AAC, stereo, 128
 // kbit/s, beginning at the picture's first frame, in an MP4 for the sink. It
 // must not be called for a video without sound. Where next to nothing of it can be decoded
-// it makes silence, and tells lost. Errors are those of EncodePiece.
-func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, lost func(Loss) error, sink Sink) error {
+// it makes silence, and tells lost. Errors are those of EncodePiece, but for rejections.
+func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, lost func(Loss) error, sink Sink) (err error) {
 	if !info.HasAudio {
 		return video.Errorf(video.Internal, "This video has no sound.")
 	}
+	defer func(begun time.Time) {
+		t.worked("audio", info.OutputRate.Seconds(info.Frames), begun, err)
+	}(time.Now())
+	return breakdown(t.encodeAudioSomehow(ctx, src, info, lost, sink))
+}
+
+// encodeAudioSomehow makes silence where the sound can't be decoded.
+func (t *Tools) encodeAudioSomehow(ctx context.Context, src Source, info Info, lost func(Loss) error, sink Sink) error {
 	err := t.encodeAudio(ctx, src, info, lost, sink)
-	if !suspicious(err) {
+	if !gaveUp(err) {
 		return err
 	}
 	verdict := t.verify(ctx, src, info.sound(), err)
@@ -260,20 +288,21 @@ func (t *Tools) EncodeAudio(ctx context.Context, src Source, info Info, lost fun
 		return verdict
 	}
 	if verdict == nil {
-		return internal(err)
+		return err
 	}
+	return t.Silence(ctx, info, lost, sink)
+}
+
+// Silence makes what EncodeAudio makes of sound that can't be decoded, and tells lost.
+func (t *Tools) Silence(ctx context.Context, info Info, lost func(Loss) error, sink Sink) error {
 	if err := tell(lost, Loss{Sound: true}); err != nil {
 		return err
 	}
-	err = t.Runner.Run(ctx, Job{
+	return t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
 		Args:    func(string) []string { return silenceArgs(info, t.Threads) },
 		Collect: func(dir *os.Root) error { return deliver(dir, AudioName, sink) },
 	})
-	if suspicious(err) {
-		return internal(err)
-	}
-	return err
 }
 
 // frameCounter reads what -progress prints: lines of key=value.

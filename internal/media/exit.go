@@ -29,11 +29,13 @@ func (r *Runner) exitError(program string, exit *exec.ExitError, stderr string) 
 }
 
 // Error tells the program, how it ended and its last words.
-func (e *ExitError) Error() string {
+func (e *ExitError) Error() string { return fmt.Sprintf("%s: %s: %s", e.Program, e.ending(), e.Stderr) }
+
+func (e *ExitError) ending() string {
 	if e.Signal != 0 {
-		return fmt.Sprintf("%s: %v: %s", e.Program, e.Signal, e.Stderr)
+		return e.Signal.String()
 	}
-	return fmt.Sprintf("%s: exit status %d: %s", e.Program, e.Status, e.Stderr)
+	return fmt.Sprintf("exit status %d", e.Status)
 }
 
 // machineFault reports whether the failure points at this machine or at its

@@ -1,10 +1,8 @@
 package media
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 )
 
@@ -71,37 +69,6 @@ func otherwise(magic []byte) (reason Reason, message string) {
 
 func strange(what string) string {
 	return "This is " + what + ", which can't be read here. " + readable
-}
-
-// protected are the kinds of tracks in an MP4 that are encrypted.
-type protected struct{ picture, sound bool }
-
-// protection reads the types of the sample entries in an MP4's index (ISO/IEC
-// 14496-12, 8.5.2 and 8.12): those of encrypted tracks say so, and ffprobe doesn't. A
-// file that has no index, or none that can be found, has no protection.
-func protection(ctx context.Context, open Source) (p protected, err error) {
-	source, err := open(ctx)
-	if err != nil {
-		return p, fmt.Errorf("read input: %w", err)
-	}
-	defer source.Close()
-	index, err := movieBox(source)
-	if err != nil {
-		return p, fmt.Errorf("read input: %w", err)
-	}
-	const table, entry = 4, 12 // bytes from the type of the table of sample entries to its content, and to the first entry's type
-	for at := 0; at+table+entry+4 <= len(index); at++ {
-		if string(index[at:at+4]) != "stsd" {
-			continue
-		}
-		switch string(index[at+table+entry : at+table+entry+4]) {
-		case "encv", "drmi":
-			p.picture = true
-		case "enca", "drms":
-			p.sound = true
-		}
-	}
-	return p, nil
 }
 
 // movieBox returns the content of the box moov at the top of an MP4, nil if there is

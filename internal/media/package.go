@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Package joins the pieces of one rendition in order, as EncodePiece made them,
@@ -14,24 +15,24 @@ import (
 // there, and the gaps at the joints are like all others. Segments of different renditions
 // begin at the same frames. Not more than one is held at a time: Package
 // waits for emit, whose error it returns as it is. Inputs of ours that turn out to be
-// broken are Internal.
-func (t *Tools) Package(ctx context.Context, info Info, pieces []Source, audio Source, emit func(Segment) error) error {
+// broken are a *Breakdown.
+func (t *Tools) Package(ctx context.Context, info Info, pieces []Source, audio Source, emit func(Segment) error) (err error) {
+	defer func(begun time.Time) {
+		t.worked("package", info.OutputRate.Seconds(info.Frames), begun, err)
+	}(time.Now())
 	cut := &cutter{rate: info.OutputRate, emit: emit}
 	inputs := joined(pieces)
 	if audio != nil {
 		inputs[audioInput] = audio
 	}
-	err := t.Runner.Run(ctx, Job{
+	err = t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
 		Inputs:  inputs,
 		Args:    func(base string) []string { return packageArgs(base, audio != nil) },
 		Stdout:  cut,
 		Collect: func(*os.Root) error { return cut.finish() },
 	})
-	if suspicious(err) {
-		return internal(err)
-	}
-	return err
+	return breakdown(err)
 }
 
 // joined lists the pieces for ffmpeg's concat demuxer, which resolves the

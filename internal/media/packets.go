@@ -85,7 +85,7 @@ func (t *Tools) walkPackets(ctx context.Context, src Source) (*walk, error) {
 		Stderr:  &words,
 	})
 	w.finish(words.String())
-	if suspicious(err) && len(w.streams) > 0 {
+	if gaveUp(err) && len(w.streams) > 0 {
 		w.damaged, err = true, nil // what could be read, counts
 	}
 	return w, err
@@ -143,7 +143,7 @@ func (t *Tools) walkJoined(ctx context.Context, src Source, picture, sound *prob
 		Stderr: &words,
 	})
 	w.finish(words.String())
-	if suspicious(err) && w.stream(picture.Index).packets > 0 {
+	if gaveUp(err) && w.stream(picture.Index).packets > 0 {
 		w.damaged, err = true, nil
 	}
 	if err == nil && blamesMachine(words.String()) {

@@ -18,7 +18,7 @@ func (t *Tools) Poster(ctx context.Context, src Source, info Info) ([]byte, erro
 	if errors.Is(err, errShort) { // behind the first seconds there is nothing to decode, or just a still picture
 		jpeg, err = t.picture(ctx, src, info, func(url string) []string { return posterArgs(url, fromStart(info), t.Threads) })
 	}
-	return jpeg, err
+	return jpeg, breakdown(err)
 }
 
 // fromStart is the video as one that is too short for anything to be passed over.
@@ -63,7 +63,7 @@ func (t *Tools) Previews(ctx context.Context, src Source, info Info) ([]byte, vi
 	if errors.Is(err, errShort) { // no key frame can be decoded
 		jpeg, err = t.picture(ctx, src, info, func(url string) []string { return previewArgs(url, fromStart(info), p, t.Threads) })
 	}
-	return jpeg, p, err
+	return jpeg, p, breakdown(err)
 }
 
 func previewArgs(url string, info Info, p video.Previews, threads int) []string {
@@ -80,7 +80,7 @@ func previewArgs(url string, info Info, p video.Previews, threads int) []string 
 // picture runs ffmpeg for one JPEG.
 func (t *Tools) picture(ctx context.Context, src Source, info Info, args func(url string) []string) ([]byte, error) {
 	jpeg, err := t.drawPicture(ctx, src, info, args)
-	if !suspicious(err) {
+	if !gaveUp(err) {
 		return jpeg, err
 	}
 	if _, failed := errors.AsType[*ExitError](err); failed {
@@ -88,7 +88,7 @@ func (t *Tools) picture(ctx context.Context, src Source, info Info, args func(ur
 			return nil, verdict
 		}
 	}
-	return nil, internal(err)
+	return nil, err
 }
 
 // drawPicture fails with errShort if nothing came out.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/reelflow/reelflow/video"
 )
 
 // Info is what Probe found out, and with it the plan's foundation: it is made
@@ -36,12 +38,16 @@ type Info struct {
 	Faults Faults `json:"faults,omitzero"`
 }
 
+// probeTime is the processor time of each program that reads headers, packets or some
+// frames: it takes seconds.
+const probeTime = 90 * time.Second
+
 // Probe reads an upload's headers and all its packets, for lengths that the headers
 // tell are not to be trusted. It fails with a *Rejection if the upload
 // can't become a video here, else with the error of src or of this machine. It
 // does not decode: a damaged video passes, and EncodePiece finds what is missing. An
 // ffprobe that can't read our own sample in the upload's container rejects nothing:
-// that is Unavailable.
+// that is Unavailable. One that fails for no known reason is a *Breakdown.
 func (t *Tools) Probe(ctx context.Context, src Source) (Info, error) {
 	magic, err := head(ctx, src, 64)
 	if ctx.Err() != nil {
@@ -53,22 +59,21 @@ func (t *Tools) Probe(ctx context.Context, src Source) (Info, error) {
 	if len(magic) == 0 {
 		return Info{}, reject(NotAVideo, nil, "This file is empty.")
 	}
-	info, err := t.probe(ctx, src, magic)
+	quick := *t
+	quick.Runner.CPU = min(t.Runner.CPU, probeTime)
+	info, err := quick.probe(ctx, src, magic)
 	if _, rejected := errors.AsType[*Rejection](err); rejected {
 		if err := t.mustRead(ctx, looksLike(magic)); err != nil {
 			return Info{}, err
 		}
 	}
-	return info, err
+	return info, breakdown(err)
 }
 
 func (t *Tools) probe(ctx context.Context, src Source, magic []byte) (Info, error) {
-	var locks protected
-	if looksLike(magic) == "mp4" {
-		var err error
-		if locks, err = protection(ctx, src); err != nil {
-			return Info{}, err
-		}
+	locks, err := protection(ctx, src, looksLike(magic))
+	if err != nil {
+		return Info{}, err
 	}
 	if locks.picture {
 		return Info{}, reject(Unsupported, nil, protectedMessage)
@@ -76,6 +81,15 @@ func (t *Tools) probe(ctx context.Context, src Source, magic []byte) (Info, erro
 	found, err := t.headers(ctx, src)
 	if err != nil {
 		return Info{}, unreadable(err, magic)
+	}
+	if container(found.Format.Name) == transport {
+		marked, err := scrambled(ctx, src)
+		if err != nil {
+			return Info{}, err
+		}
+		if locks = found.transportLocks(marked); locks.picture {
+			return Info{}, reject(Unsupported, nil, protectedMessage)
+		}
 	}
 	packets, err := t.walkPackets(ctx, src)
 	if err != nil {
@@ -138,7 +152,7 @@ func (t *Tools) headers(ctx context.Context, src Source) (probed, error) {
 	}
 	var found probed
 	if err := json.Unmarshal(out.Bytes(), &found); err != nil {
-		return probed{}, fmt.Errorf("read answer of ffprobe: %w", err)
+		return probed{}, brokenDown("ffprobe: prints what can't be read", err, video.Internal)
 	}
 	return found, nil
 }
@@ -148,7 +162,7 @@ func headerArgs(url string) []string {
 		"-v", "error", "-protocol_whitelist", protocols, "-format_whitelist", formats,
 		"-print_format", "json", "-show_entries",
 		"format=format_name,start_time,duration" +
-			":stream=index,codec_type,codec_name,codec_tag_string,width,height,sample_aspect_ratio,field_order" +
+			":stream=index,id,codec_type,codec_name,codec_tag_string,width,height,sample_aspect_ratio,field_order" +
 			",avg_frame_rate,r_frame_rate,start_time,duration,nb_frames,channels" +
 			":stream_disposition=default,attached_pic,still_image,timed_thumbnails" +
 			":stream_side_data=rotation",
@@ -163,7 +177,7 @@ func unreadable(err error, magic []byte) error {
 	switch {
 	case errors.Is(err, errTooMuch):
 		return reject(Unsupported, err, "This file holds too many streams.")
-	case !suspicious(err):
+	case !gaveUp(err):
 		return err
 	case message != "":
 		return reject(reason, err, message)

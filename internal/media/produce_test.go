@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 )
@@ -212,7 +211,7 @@ func checkSegments(t *testing.T, all []Segment, info Info, frames int) {
 			t.Errorf("segment %d lasts %.3f s, want %.3f", i, s.Duration, want)
 		}
 		total += s.Duration
-		if pid(s.Data) != patPID || pid(s.Data[packetSize:]) != pmtPID {
+		if packetID(s.Data) != patPID || packetID(s.Data[packetSize:]) != pmtPID {
 			t.Errorf("segment %d doesn't begin with PAT and PMT", i)
 		}
 		checkCounters(t, counters, s)
@@ -227,8 +226,6 @@ func checkSegments(t *testing.T, all []Segment, info Info, frames int) {
 	}
 }
 
-func pid(p []byte) int { return int(p[1]&0x1f)<<8 | int(p[2]) }
-
 // checkCounters follows the continuity counters of all packets with a payload.
 func checkCounters(t *testing.T, counters map[int]byte, s Segment) {
 	t.Helper()
@@ -239,11 +236,11 @@ func checkCounters(t *testing.T, counters map[int]byte, s Segment) {
 		if p[3]&0x10 == 0 {
 			continue
 		}
-		last, seen := counters[pid(p)]
+		last, seen := counters[packetID(p)]
 		if now := p[3] & 0x0f; seen && now != (last+1)&0x0f {
-			t.Fatalf("segment %d: counter of %#x goes from %d to %d", s.Index, pid(p), last, now)
+			t.Fatalf("segment %d: counter of %#x goes from %d to %d", s.Index, packetID(p), last, now)
 		}
-		counters[pid(p)] = p[3] & 0x0f
+		counters[packetID(p)] = p[3] & 0x0f
 	}
 }
 
@@ -273,49 +270,6 @@ func TestFramesInOrder(t *testing.T) {
 			t.Fatalf("frame %d has brightness %d, want %.1f", i, shown[i], want)
 		}
 	}
-}
-
-// A flash and a beep at the same moment must stay together, whichever of picture
-// and sound begins first.
-func TestInSync(t *testing.T) {
-	flash := "-f lavfi -i color=white:s=64x64:r=25:d=5,drawbox=c=black:t=fill:enable='lt(t,2)'"
-	beep := "-f lavfi -i sine=d=5,volume=0:enable='lt(t,2)'"
-	tests := map[string][]string{
-		"together":      args(flash, beep),
-		"picture later": args("-itsoffset 0.3", flash, "-itsoffset 0.3", beep, "-filter_complex [1:a]atrim=0.013[a];[0:v]trim=0.6[v] -map [v] -map [a]"),
-		"sound later":   args(flash, beep, "-filter_complex [1:a]atrim=0.513[a] -map 0:v -map [a]"),
-	}
-	for name, input := range some(tests) {
-		for _, file := range []string{"clip.mp4", "clip.mkv", "clip.ts"} {
-			t.Run(name+" "+file, func(t *testing.T) {
-				t.Parallel()
-				tools := tools(t)
-				p := produce(t, tools, clip(t, file, args(input, h264, "-bf 2 -c:a aac")...), 2*time.Second)
-				var whole bytes.Buffer
-				for _, s := range p.segments(t, tools, p.ladder[0].Name) {
-					whole.Write(s.Data)
-				}
-				seen := run(t, "ffmpeg", "-v", "error", "-i", write(t, "whole.ts", whole.Bytes()),
-					"-vf", "blackdetect=d=0.1,metadata=print:key=lavfi.black_end:file=-", "-af", "silencedetect=d=0.1,ametadata=print:key=lavfi.silence_end:file=-", "-f", "null", "-")
-				flashed, beeped := value(t, seen, "lavfi.black_end="), value(t, seen, "lavfi.silence_end=")
-				if off := beeped - flashed; math.Abs(off) > 0.025 {
-					t.Errorf("flash at %.3f s, beep at %.3f s", flashed, beeped)
-				}
-			})
-		}
-	}
-}
-
-// value returns the number that follows a key.
-func value(t *testing.T, s, key string) float64 {
-	t.Helper()
-	_, after, _ := strings.Cut(s, key)
-	number, _, _ := strings.Cut(after, "\n")
-	v, err := strconv.ParseFloat(number, 64)
-	if err != nil {
-		t.Fatalf("no %s in %q", key, s)
-	}
-	return v
 }
 
 func TestRenditionsAlign(t *testing.T) {

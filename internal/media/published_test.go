@@ -83,7 +83,7 @@ func brokenFilms(t *testing.T) map[string]published {
 	data := bytes.Index(endless, []byte("mdat"))
 	clear(endless[data+4+(len(endless)-data)*6/10 : bytes.Index(endless, []byte("moov"))-4])
 	middle := len(ts) / packetSize / 2 * packetSize
-	for pid(ts[middle:]) != 0x100 {
+	for packetID(ts[middle:]) != 0x100 {
 		middle += packetSize
 	}
 	return map[string]published{

@@ -57,15 +57,17 @@ type Job struct {
 	Collect func(dir *os.Root) error
 }
 
+// defaultRunner ends a program that computes without end, before its activity's hour is over:
+// so it is known what has failed.
 func defaultRunner() Runner {
-	return Runner{Scratch: defaultScratch(), CPU: 2 * time.Hour, Memory: 4 << 30, File: 1 << 30}
+	return Runner{Scratch: defaultScratch(), CPU: 50 * time.Minute, Memory: 4 << 30, File: 1 << 30}
 }
 
 // Run runs the job to its end. When ctx ends it kills the program, waits until
 // nothing of the job is left and returns ctx.Err(). Other errors are, in this
 // order: those of Inputs, Stdout and Collect as they are, *ExitError if the
-// program failed by itself, else Unavailable for faults of this machine, which
-// wraps an *ExitError if the program got as far as to end.
+// program failed by itself, a *Breakdown if it crashed, else Unavailable for faults of this
+// machine; both wrap an *ExitError if the program got as far as to end.
 func (r *Runner) Run(ctx context.Context, job Job) (err error) {
 	dir, err := newScratch(r.Scratch)
 	if err != nil {
@@ -134,7 +136,10 @@ func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job 
 	err := cmd.Wait()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		failure := r.exitError(job.Program, exit, stderr.String())
-		if failure.machineFault() {
+		switch {
+		case failure.crashed():
+			return brokenDown(failure.how(), failure, video.Unavailable)
+		case failure.machineFault():
 			return unavailable(failure)
 		}
 		return failure

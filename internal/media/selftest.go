@@ -117,6 +117,24 @@ func (t *Tools) mustMakeAll(ctx context.Context) error {
 	return video.Errorf(video.Unavailable, "This ffmpeg can't make %s.", list(failures)).Because(joinErrors(failures))
 }
 
+// MustStillWork is the part of SelfTest that concerns an upload of which ffmpeg broke
+// down: it fails with Unavailable if that may be because this machine can't do any more
+// what it could when its worker started. A zero info is that of an upload which can't be
+// probed.
+func (t *Tools) MustStillWork(ctx context.Context, info Info) error {
+	err := t.mustHaveRoom()
+	if err == nil && info.Container == "" {
+		err = t.mustReadAll(ctx)
+	}
+	if err == nil && info.VideoCodec != "" {
+		err = t.decodeSamples(ctx, []string{info.VideoCodec})
+	}
+	if err == nil {
+		err = t.mustMakeAll(ctx)
+	}
+	return incapable(ctx, err)
+}
+
 // mustWork is the part of SelfTest that tells, when ffmpeg has failed on an
 // upload in that codec, whether it also fails on what is known to be sound.
 func (t *Tools) mustWork(ctx context.Context, codec string) error {

@@ -19,6 +19,7 @@ type probed struct {
 
 type probedStream struct {
 	Index       int            `json:"index"`
+	ID          string         `json:"id"` // in the container; of a transport stream its packets', in hexadecimal
 	Type        string         `json:"codec_type"`
 	Codec       string         `json:"codec_name"`
 	Tag         string         `json:"codec_tag_string"` // what the container calls the codec

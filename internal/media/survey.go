@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -82,11 +83,10 @@ func (t *Tools) sample(ctx context.Context, src Source, info Info, start, end fl
 		Stdout:  &out,
 	})
 	var found surveyed
-	if err == nil {
-		err = json.Unmarshal(out.Bytes(), &found)
-		return found, err
+	if err == nil && json.Unmarshal(out.Bytes(), &found) == nil {
+		return found, nil
 	}
-	if suspicious(err) {
+	if err == nil || gaveUp(err) || errors.Is(err, errTooMuch) {
 		return surveyed{}, nil // the headers must do
 	}
 	return surveyed{}, err
@@ -277,7 +277,7 @@ func (t *Tools) measureRate(ctx context.Context, src Source, index int, start, e
 		},
 		Stdout: &found,
 	})
-	if suspicious(err) {
+	if gaveUp(err) || errors.Is(err, errTooMuch) {
 		err = nil
 	}
 	return found.rate(), err

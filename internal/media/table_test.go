@@ -45,6 +45,7 @@ func becomes(t *testing.T, path string) string {
 // tableFiles are examples for the rows of docs/media.md, by the row's beginning.
 func tableFiles(t *testing.T) map[string][]string {
 	mp4 := clip(t, "clip.mp4", source(small, "-c:a aac")...)
+	mkv, ts := clip(t, "clip.mkv", source(small, "-c:a aac")...), clip(t, "clip.ts", source(small, "-c:a aac")...)
 	jpeg := clip(t, "cover.jpg", args(cover(), "-frames:v 1")...)
 	encrypted := clip(t, "cenc.mp4", source(small, "-c:a aac", "-encryption_scheme cenc-aes-ctr -encryption_key 76a6c65c5ea762046bd749a2e632ccbb -encryption_kid a7e61c373e219033c21091fa607bf3b8")...)
 	silentMP4 := clip(t, "silent.mp4", args(film(4), small)...)
@@ -77,8 +78,8 @@ func tableFiles(t *testing.T) map[string][]string {
 		"MP4, MOV":           {mp4, clip(t, "clip.mov", source(small, "-c:a aac")...), clip(t, "clip.3gp", source(small, "-c:a aac")...)},
 		"MP4 in fragments":   {films["muted phone"].path},
 		"MP4 whose index":    {write(t, "head.mp4", half(read(t, mp4)))},
-		"Matroska":           append(samplesOf("vp8", "vp9"), clip(t, "clip.mkv", source(small, "-c:a aac")...)),
-		"MPEG transport":     {clip(t, "clip.ts", source(small, "-c:a aac")...), clip(t, "clip.m2ts", source(small, "-c:a aac")...)},
+		"Matroska":           append(samplesOf("vp8", "vp9"), mkv),
+		"MPEG transport":     {ts, clip(t, "clip.m2ts", source(small, "-c:a aac")...)},
 		"MPEG program":       {films["program stream"].path},
 		"AVI":                {clip(t, "clip.avi", source("-c:v mpeg4 -c:a libmp3lame")...)},
 		"FLV":                {films["flash"].path},
@@ -94,7 +95,7 @@ func tableFiles(t *testing.T) map[string][]string {
 		"an end":             {broken["mp4 cut off"].path, broken["webm cut off"].path},
 		"a lost":             {broken["packet lost"].path},
 		"pictures that":      {broken["overwritten"].path},
-		"encrypted picture":  {encrypted},
+		"encrypted picture":  {encrypted, write(t, "fairplay.mp4", bytes.Replace(read(t, mp4), []byte("avc1\x00\x00"), []byte("drmi\x00\x00"), 1)), write(t, "encrypted.mkv", encryptedMatroska(t, read(t, mkv), 0)), write(t, "scrambled.ts", scrambledTS(t, read(t, ts), videoPID)), write(t, "sample-aes.ts", sampleAES(t, read(t, ts)))},
 		"picture in a codec": {clip(t, "raw.mkv", args(picture("64x64", "10", 1), "-c:v rawvideo")...)},
 		"AV1 under":          {write(t, "dav1.mp4", bytes.Replace(av1, []byte("av01\x00\x00"), []byte("dav1\x00\x00"), 1))},
 		"Windows Media":      append(bytesOf(".RMF", "\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02", "CWS"), clip(t, "clip.wmv", source("-c:v wmv2 -c:a wmav2")...)),

@@ -16,6 +16,7 @@ import (
 // Tools is safe for concurrent use as long as nobody changes it.
 type Tools struct {
 	FFmpeg, FFprobe string // absolute paths
+	Version         string // of ffmpeg, as it tells
 
 	// Threads is how many threads one job may use for decoding, filtering and
 	// each encoder, at least 1. Set 1 where as many jobs as cores run side by side.
@@ -25,20 +26,39 @@ type Tools struct {
 	MaxDuration time.Duration
 
 	Runner Runner
+
+	// Worked, unless nil, is told of each piece, sound and package that was asked for,
+	// from any goroutine. It must not wait.
+	Worked func(Work)
+}
+
+// Work is a part of a video that ffmpeg was to make something of.
+type Work struct {
+	Kind  string        // encode, audio or package
+	Media time.Duration // of the video or sound that goes into it
+	Took  time.Duration
+	Err   error // nil if it was made
+}
+
+// worked tells of a part that is done; begun is when it was asked for.
+func (t *Tools) worked(kind string, seconds float64, begun time.Time, err error) {
+	if t.Worked != nil {
+		t.Worked(Work{Kind: kind, Media: time.Duration(seconds * float64(time.Second)), Took: time.Since(begun), Err: err})
+	}
 }
 
 // Find looks for ffmpeg 5.1 or newer and its ffprobe in PATH and gives them
 // default limits and a scratch directory in memory where there is one. It fails
 // with Unavailable, saying how to install them. What they can do is SelfTest's to tell.
 func Find() (*Tools, error) {
-	var paths [2]string
+	var paths, versions [2]string
 	for i, name := range []string{"ffmpeg", "ffprobe"} {
 		path, err := exec.LookPath(name)
 		if err != nil {
 			return nil, video.Errorf(video.Unavailable,
 				"%s is not installed. On Debian and Ubuntu: apt-get install ffmpeg. On macOS: brew install ffmpeg.", name).Because(err)
 		}
-		if err := mustBeNew(name, path); err != nil {
+		if versions[i], err = mustBeNew(name, path); err != nil {
 			return nil, err
 		}
 		paths[i] = path
@@ -46,12 +66,12 @@ func Find() (*Tools, error) {
 	// More threads than that cost memory and quality and win little: further
 	// cores help with further pieces.
 	threads := min(8, runtime.GOMAXPROCS(0))
-	return &Tools{FFmpeg: paths[0], FFprobe: paths[1], Threads: threads, Runner: defaultRunner()}, nil
+	return &Tools{FFmpeg: paths[0], FFprobe: paths[1], Version: versions[0], Threads: threads, Runner: defaultRunner()}, nil
 }
 
-// mustBeNew asks a program for its version. Builds from between two versions
-// have no number, and pass.
-func mustBeNew(name, path string) error {
+// mustBeNew asks a program for its version, and returns its first words. Builds from between two
+// versions have no number, and pass.
+func mustBeNew(name, path string) (version string, err error) {
 	const oldestMajor, oldestMinor = 5, 1
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -59,18 +79,19 @@ func mustBeNew(name, path string) error {
 	cmd.Env = environment()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return video.Errorf(video.Unavailable, "%s can't be run here. %s", name, howToInstall).Because(fmt.Errorf("%s: %w: %s", path, err, out))
+		return "", video.Errorf(video.Unavailable, "%s can't be run here. %s", name, howToInstall).Because(fmt.Errorf("%s: %w: %s", path, err, out))
 	}
-	major, minor, known := version(string(out))
+	version, _, _ = strings.Cut(string(out), " Copyright")
+	major, minor, known := versionNumber(version)
 	if known && (major < oldestMajor || major == oldestMajor && minor < oldestMinor) {
-		return video.Errorf(video.Unavailable, "%s is version %d.%d, which is too old. %s", name, major, minor, howToInstall).
+		return "", video.Errorf(video.Unavailable, "%s is version %d.%d, which is too old. %s", name, major, minor, howToInstall).
 			Because(fmt.Errorf("%s", path))
 	}
-	return nil
+	return version, nil
 }
 
-// version reads "ffmpeg version 5.1.9-0+deb12u1 Copyright …", or n5.1, as some build it.
-func version(line string) (major, minor int, known bool) {
+// versionNumber reads "ffmpeg version 5.1.9-0+deb12u1 Copyright …", or n5.1, as some build it.
+func versionNumber(line string) (major, minor int, known bool) {
 	_, number, _ := strings.Cut(line, " version ")
 	n, err := fmt.Sscanf(strings.TrimPrefix(number, "n"), "%d.%d", &major, &minor)
 	return major, minor, n == 2 && err == nil

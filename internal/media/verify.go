@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/reelflow/reelflow/video"
 )
 
 // coded is a stream of an upload: its index, its codec as ffprobe names it, and how many
@@ -50,10 +52,14 @@ func (t *Tools) judge(ctx context.Context, src Source, stream coded, cause error
 	case frames > 0 && float64(frames) >= nextToNothing*float64(stream.packets):
 		return nil, nil
 	}
+	if words == "" && err == nil {
+		// It is content, and nothing comes out.
+		return nil, brokenDown("ffmpeg: decodes nothing, and says nothing", cause, video.Internal)
+	}
 	if words == "" || blamesMachine(words) {
 		// When memory runs out ffmpeg says so, prints nothing at all, or what it also
 		// prints of broken data.
-		return nil, unavailable(fmt.Errorf("%w; %d frames of %d packets: %s", cause, frames, stream.packets, words))
+		return nil, unavailable(fmt.Errorf("%v; %d frames of %d packets: %s", cause, frames, stream.packets, words))
 	}
 	return reject(Damaged, fmt.Errorf("%d frames of %d packets: %s", frames, stream.packets, words), damagedMessage), nil
 }

@@ -187,6 +187,14 @@ func (s Set) All() []Store {
 	return append([]Store{s.Primary}, s.Backups...)
 }
 
+// Names returns the names of all stores, the primary's first.
+func (s Set) Names() (names []string) {
+	for _, store := range s.All() {
+		names = append(names, store.Name())
+	}
+	return names
+}
+
 // ByName finds a store. A name that isn't there is Unavailable rather than
 // NotFound: it was taken from the settings by mistake, and work that is left
 // for it must wait, not fail for good.

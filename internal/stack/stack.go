@@ -31,6 +31,7 @@ type Options struct {
 	// used, or devstack's usual ones.
 	FreePorts                      bool
 	HTTPAddr, TemporalAddr, UIAddr string
+	HealthAddr                     string   // of the first worker; a free port by default
 	StoreAddrs                     []string // of primary, backup-a, backup-b
 	Separate                       bool     // a process for each part of devstack, to be harmed one by one
 	Workers, Gateways              int      // 1 each by default; below 0 for none
@@ -58,6 +59,7 @@ type Stack struct {
 	Metrics  string // URL of Temporal's own metrics
 	Stores   []Store
 	URLs     []string // of the gateways
+	Health   []string // URLs of the workers' health addresses
 
 	Parts    map[string]*Process // of devstack: "devstack", or with Separate "temporal", "primary", ...
 	Workers  []*Process
@@ -203,12 +205,20 @@ func hostOf(address string) string {
 }
 
 func (s *Stack) startWorker(ctx context.Context, i int) error {
-	args := []string{"--stdin-parent"}
+	health := s.options.HealthAddr
+	if health == "" || i > 0 {
+		var err error
+		if health, err = s.ports.take(); err != nil {
+			return err
+		}
+	}
+	args := []string{"--stdin-parent", "--health-addr", health}
 	if i < len(s.options.Roles) {
 		args = append(args, "--role", s.options.Roles[i])
 	}
 	p, _, err := s.start(ctx, fmt.Sprintf("worker-%d", i+1), "worker", s.Env(), args...)
 	s.Workers = append(s.Workers, p)
+	s.Health = append(s.Health, "http://"+health)
 	return err
 }
 

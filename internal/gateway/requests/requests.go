@@ -87,17 +87,36 @@ func requestOf(r *http.Request) *Request {
 	return request
 }
 
+// Counter is told of each request that was answered. Route is the pattern of its route, or empty.
+type Counter interface {
+	Request(route, method string, status int, bytes int64, took time.Duration)
+}
+
 // Logged gives each request its id, which stands in its answer, and writes one line
-// when it has been answered.
-func Logged(log *slog.Logger, next http.Handler) http.Handler {
+// when it has been answered. It is counted, too, unless count is nil.
+func Logged(log *slog.Logger, count Counter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		begun, request := time.Now(), requestOf(r)
 		w.Header().Set(Header, request.ID)
 		r = r.WithContext(context.WithValue(r.Context(), contextKey{}, request))
 		answer := &Answer{ResponseWriter: w}
-		defer func() { request.log(log, r, answer.Status(), time.Since(begun)) }()
+		defer func() {
+			took := time.Since(begun)
+			request.log(log, r, answer.Status(), took)
+			if count != nil {
+				count.Request(request.Route(), r.Method, answer.Status(), answer.sent, took)
+			}
+		}()
 		next.ServeHTTP(answer, r)
 	})
+}
+
+// Route is the pattern that the request has matched, empty for none.
+func (q *Request) Route() string {
+	if pattern := q.route.Load(); pattern != nil {
+		return *pattern
+	}
+	return ""
 }
 
 // asked are the addresses that machines ask every few seconds.
@@ -105,10 +124,7 @@ var asked = []string{"/healthz", "/readyz", "/metrics"}
 
 // log writes at info, but what is asked every few seconds by machines, and went well, at debug.
 func (q *Request) log(log *slog.Logger, r *http.Request, status int, took time.Duration) {
-	level, route := slog.LevelInfo, ""
-	if pattern := q.route.Load(); pattern != nil {
-		route = *pattern
-	}
+	level, route := slog.LevelInfo, q.Route()
 	if status < 400 && slices.ContainsFunc(asked, func(path string) bool { return strings.HasSuffix(route, path) }) {
 		level = slog.LevelDebug
 	}
@@ -132,6 +148,7 @@ func (q *Request) log(log *slog.Logger, r *http.Request, status int, took time.D
 type Answer struct {
 	http.ResponseWriter
 	status int
+	sent   int64 // bytes of the body
 }
 
 // Status is that of the answer; 0 before it has begun.
@@ -150,7 +167,9 @@ func (a *Answer) Write(p []byte) (int, error) {
 	if a.status < 200 {
 		a.status = http.StatusOK
 	}
-	return a.ResponseWriter.Write(p)
+	n, err := a.ResponseWriter.Write(p)
+	a.sent += int64(n)
+	return n, err
 }
 
 // ReadFrom keeps the server's fast way of copying.
@@ -158,7 +177,9 @@ func (a *Answer) ReadFrom(r io.Reader) (int64, error) {
 	if a.status < 200 {
 		a.status = http.StatusOK
 	}
-	return io.Copy(a.ResponseWriter, r)
+	n, err := io.Copy(a.ResponseWriter, r)
+	a.sent += n
+	return n, err
 }
 
 // Unwrap is for http.ResponseController.

@@ -22,7 +22,7 @@ func TestOneLineARequest(t *testing.T) {
 		log.InfoContext(r.Context(), "in between")
 		w.WriteHeader(418)
 	})
-	server := httptest.NewServer(Logged(log, mux))
+	server := httptest.NewServer(Logged(log, nil, mux))
 	defer server.Close()
 	request, _ := http.NewRequest("GET", server.URL+"/watch/x?title=secret", nil)
 	request.Header.Set(Header, "mine-1")

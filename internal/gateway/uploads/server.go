@@ -65,6 +65,9 @@ type Settings struct {
 	// stored as a short segment. A checksum has to be awaited all the same.
 	FlushAfter time.Duration
 
+	// Beaten, unless nil, is told of each renewal of leases.
+	Beaten func(took time.Duration, err error)
+
 	// FreeSegments is how many segments an upload may have, of whatever size: 1,000. After
 	// that only pieces of at least 64 KiB, and the last one, are stored.
 	FreeSegments int64
@@ -164,7 +167,7 @@ func New(settings Settings, c *catalog.Catalog, v vault.Vault, store objects.Sto
 	s := &Server{
 		settings: settings, catalog: c, vault: v, store: store, host: host, log: log,
 		buffers: newBuffers(settings.SegmentSize, settings.Buffers),
-		slots:   newSlots(c, gatewayName(), log),
+		slots:   newSlots(c, gatewayName(), settings.Beaten, log),
 		memory:  newMemory(), echoes: newEchoes(), absences: newAbsences(),
 		overdue: make(chan struct{}, 1),
 	}

@@ -39,8 +39,10 @@ type slot struct {
 	stop context.CancelCauseFunc
 }
 
-func newSlots(c *catalog.Catalog, holder string, log *slog.Logger) *slots {
-	return &slots{keeper: leases.New(c, holder, beatEvery, log), log: log, byID: map[video.ID]*slot{}}
+func newSlots(c *catalog.Catalog, holder string, beaten func(time.Duration, error), log *slog.Logger) *slots {
+	keeper := leases.New(c, holder, beatEvery, log)
+	keeper.Beaten = beaten
+	return &slots{keeper: keeper, log: log, byID: map[video.ID]*slot{}}
 }
 
 // acquire takes the slot and the lease of an upload from whoever has them: requests
