@@ -7,7 +7,7 @@ set -eu
 umask 077
 
 # The users that services run as.
-reelflow=10001 store=10002 temporal=1000 postgres=999 proxy=99
+reelflow=10001 store=10002 temporal=1000 postgres=999 proxy=99 prometheus=10004 grafana=10005
 
 # give USER FILE TEXT writes a file for the user, at once or not at all.
 give() {
@@ -39,7 +39,7 @@ store_url() { echo "s3://reelflow:$(secret "$1")@$1:7070/reelflow?region=us-east
 
 chmod 711 /secrets
 mkdir -p /secrets/own
-for name in temporal-db catalog-db vault-db primary backup-a backup-b; do make_secret "$name"; done
+for name in temporal-db catalog-db vault-db grafana primary backup-a backup-b; do make_secret "$name"; done
 
 give "$postgres" temporal-db/password "$(secret temporal-db)"
 give "$temporal" temporal/db-password "$(secret temporal-db)"
@@ -56,9 +56,12 @@ done
 give "$reelflow" reelflow/primary "$(store_url primary)"
 give "$reelflow" reelflow/backups "$(store_url backup-a),$(store_url backup-b)"
 
+give "$grafana" grafana/password "$(secret grafana)"
+
 for name in primary backup-a backup-b; do
   mkdir -p "/volumes/$name/data" "/volumes/$name/versions"
   chown "$store:$store" "/volumes/$name" "/volumes/$name/data" "/volumes/$name/versions"
 done
 chown "$proxy:$proxy" /volumes/sockets
+chown "$prometheus:$prometheus" /volumes/prometheus
 sync
