@@ -187,7 +187,7 @@ func TestWrongStoreCredentials(t *testing.T) {
 
 	gateway := r.run("starter", append(wrong, "REELFLOW_HTTP_ADDR=127.0.0.1:0"), "serve")
 	ready := strings.TrimPrefix(gateway.first, "ready ")
-	if answer, err := me.Fetch(r.ctx, ready+"/readyz"); err != nil || !strings.Contains(string(answer), `"degraded":["store"]`) {
+	if answer, err := me.Fetch(r.ctx, ready+"/readyz"); err != nil || !strings.Contains(string(answer), `"degraded":["store","transfer"]`) {
 		t.Errorf("/readyz says %s, %v", answer, err)
 	}
 	v, u := r.announce(me, clip(t, 6, 270, false))
