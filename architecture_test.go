@@ -41,6 +41,7 @@ var rooms = []struct {
 	{"internal/media", leaf, leaves},
 	{"internal/fetch", leaf, leaves},
 	{"internal/config", leaf, leaves},
+	{"internal/captions", leaf, leaves},
 	{"internal/client", leaf, "the client library knows what any client of the API knows: the wire contract"},
 	{"internal/stack", leaf, "the stack runs programs; it doesn't know what is inside them"},
 	{"internal/gateway/issuer", leaf, leaves},
