@@ -67,9 +67,11 @@ var rooms = []struct {
 	{"internal/gateway/creation", append([]string{"internal/catalog", "internal/vault", "internal/manifest", "internal/fetch"}, shared...),
 		"creation " + apart},
 	{"internal/gateway/pages", append([]string{"web"}, shared...), "the pages show what the read model gives them; pages " + apart},
-	{"internal/gateway/playback", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/gateway/origin", "internal/gateway/problem"},
+	{"internal/gateway/captioning", []string{"video", "internal/captions", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest"},
+		"captions are stored as they are given; who may give them is found out before"},
+	{"internal/gateway/playback", []string{"video", "internal/captions", "internal/catalog", "internal/objects", "internal/vault", "internal/gateway/origin", "internal/gateway/problem"},
 		"playback reads what is packaged; who is signed in, and what workflows do, is not its affair"},
-	{"internal/gateway", append([]string{"internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/gateway/..."}, shared...),
+	{"internal/gateway", append([]string{"internal/captions", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/gateway/..."}, shared...),
 		"the gateway starts workflows by name and never imports them: it can be released without them"},
 
 	{"internal/telemetry", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/media"},

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
@@ -60,7 +61,8 @@ func (a *Activities) mustBeWhole(ctx context.Context, leg catalog.Leg, backups [
 	})
 }
 
-// mustHaveCopies says which backup lacks something of what the primary has, or nil.
+// mustHaveCopies says which backup lacks something of what the primary has, or nil. Captions
+// may have come since the copies were made: gateways copy those.
 func (a *Activities) mustHaveCopies(ctx context.Context, leg catalog.Leg, stored []catalog.Object, backups []string) error {
 	all, err := a.Catalog.Objects(ctx, leg.Video, catalog.Filter{Stored: true})
 	if err != nil {
@@ -70,6 +72,7 @@ func (a *Activities) mustHaveCopies(ctx context.Context, leg catalog.Leg, stored
 	if err != nil {
 		return err
 	}
+	stored = slices.DeleteFunc(slices.Clone(stored), func(o catalog.Object) bool { return o.Kind == catalog.KindCaption })
 	for _, store := range backups {
 		if n := len(lacking(stored, ofStore(all, store))); n > 0 {
 			return video.Errorf(video.Internal, "The store %q lacks %d of %d objects of the video.", store, n, len(stored)).At(store)
