@@ -16,6 +16,7 @@ export class ShownCaptions {
   private readonly button = make("button", { type: "button" }, "Captions");
   private readonly choice = make("select");
   private files: File[] = [];
+  private wanted = ""; // the language that is to be shown
 
   constructor(private readonly video: HTMLVideoElement) {
     this.choice.setAttribute("aria-label", "Language of the captions");
@@ -29,7 +30,7 @@ export class ShownCaptions {
   /** Offers these files in place of those before. */
   offer(files: File[]): void {
     if (JSON.stringify(files) === JSON.stringify(this.files)) return;
-    const wanted = this.files.length > 0 ? (this.shown()?.language ?? "") : stored();
+    const wanted = this.files.length > 0 ? this.wanted : stored();
     this.files = files;
     this.video.querySelectorAll("track").forEach((t) => t.remove());
     this.video.append(...files.map((f) => make("track", { kind: "subtitles", src: f.url, srclang: f.language, label: f.label })));
@@ -48,6 +49,7 @@ export class ShownCaptions {
   }
 
   private turn(language: string): void {
+    this.wanted = language;
     for (const t of this.tracks()) t.mode = t.language === language ? "showing" : "disabled";
     this.reflect();
   }
@@ -57,7 +59,10 @@ export class ShownCaptions {
   private shown = (): TextTrack | undefined => this.tracks().find((t) => t.mode === "showing");
 
   private reflect(): void {
+    // Beside one that is shown, browsers turn on a new one in a language that they prefer.
+    if (this.tracks().filter((t) => t.mode === "showing").length > 1) return this.turn(this.wanted);
     const now = this.shown();
+    if (this.files.length > 0) this.wanted = now?.language ?? "";
     this.button.setAttribute("aria-pressed", String(now !== undefined));
     if (now) this.choice.value = now.language;
     this.choice.hidden = this.files.length < 2;
