@@ -10,6 +10,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -86,17 +87,41 @@ func (a *audit) compare(ctx context.Context, store objects.Store, names []string
 		case !erased:
 			strange++
 		case !record.KeyDestroyedAt.IsZero():
-			a.Log.Warn("a store holds something of an erased video; it is erased again", "store", store.Name(), "video", id)
-			if _, err := store.Purge(ctx, id.Prefix(), objects.Watch{}); err != nil {
-				return &storeFailed{err}
+			if err := a.eraseAgain(ctx, store, id, record); err != nil {
+				return err
 			}
-			a.Report.Erased++
 		}
 	}
 	if strange > 0 {
 		a.Report.UnknownObjects += strange
 		a.Log.Error("a store holds what neither catalog nor ledger knows; it is left alone", "store", store.Name(), "prefixes", strange)
 	}
+	return nil
+}
+
+// eraseAgain purges what came back of an erased video, and records that it was there
+// before it is removed. The store may have lost its copy of the ledger's record, too.
+func (a *audit) eraseAgain(ctx context.Context, store objects.Store, id video.ID, record vault.Record) error {
+	a.Log.Warn("a store holds something of an erased video; it is erased again", "store", store.Name(), "video", id)
+	var books error
+	err := a.erase(ctx, record, id, store, objects.Watch{Found: func(found objects.Inventory) error {
+		if found.Empty() {
+			books = a.Catalog.ErasedAgain(ctx, record.VideoSHA256, store.Name())
+		} else {
+			books = a.Catalog.Reappeared(ctx, record.VideoSHA256, store.Name(), counts(found))
+		}
+		return books
+	}})
+	if books != nil {
+		return books
+	}
+	if e, ok := errors.AsType[*video.Error](err); ok && e.Reason != "" && e.Reason != video.ReasonThrottled {
+		return a.failed(id, video.Errorf(video.Internal, "What came back can't be erased.").Because(err)) // nor tomorrow, perhaps: the rest of the store is looked at
+	}
+	if err != nil {
+		return &storeFailed{err}
+	}
+	a.Report.Erased++
 	return nil
 }
 

@@ -46,7 +46,7 @@ func (r *rig) process(id, release, asked, script string) *rig {
 
 const (
 	itsPieces = "*64p.mp4*"
-	itsSound  = `*"-t 9.0"*`
+	itsSound  = `*"-t 9.0"*" -af "*` // silence has no filters
 )
 
 func (r *rig) piece(n int) (workflows.Probed, error) {
@@ -139,11 +139,12 @@ func TestTheOnlyProcessPublishesBrokenSoundSilent(t *testing.T) {
 	only := r.process("only", "1", itsSound, givesUp)
 	only.handBack = time.Second
 	_, err = only.EncodeAudio(r.ctx, r.leg(3))
+	broke := 0
 	for back := (*handedBack)(nil); err != nil; _, err = only.EncodeAudio(r.ctx, r.leg(3)) {
 		if errors.As(err, &back) {
 			time.Sleep(back.after)
-		} else if !is(err, video.Internal) {
-			t.Fatal(err)
+		} else if broke++; broke > 1 || !is(err, video.Internal) {
+			t.Fatal(broke, err)
 		}
 	}
 	v, err := r.Catalog.Video(r.ctx, r.id)

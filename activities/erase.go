@@ -3,7 +3,11 @@ package activities
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
+	"sync/atomic"
+
+	"go.temporal.io/sdk/activity"
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -139,7 +143,8 @@ func (a *Activities) erasure(ctx context.Context, id video.ID) (vault.Record, er
 // everything of the video there. The catalog keeps exact books of what was
 // removed over any number of attempts, as long as it knows the video.
 func (a *Activities) PurgeReplica(ctx context.Context, in workflows.StoreInput) error {
-	defer heart(ctx)()
+	var removed atomic.Pointer[objects.Removed]
+	defer heartWith(ctx, func() { activity.RecordHeartbeat(ctx, removed.Load()) })()
 	if err := a.checkInstallation(ctx); err != nil {
 		return err
 	}
@@ -151,20 +156,21 @@ func (a *Activities) PurgeReplica(ctx context.Context, in workflows.StoreInput) 
 	if err != nil {
 		return err
 	}
-	leg := wayOut(in.Leg)
+	leg, watch := wayOut(in.Leg), objects.Watch{Removed: func(r objects.Removed) { removed.Store(&r) }}
 	books, err := a.Catalog.BeginPurge(ctx, leg, in.Store)
 	if is(err, video.Gone, video.NotFound) {
-		return a.erase(ctx, record, leg.Video, store, nil)
+		return a.erase(ctx, record, leg.Video, store, watch)
 	}
 	if err != nil {
 		return err
 	}
-	err = a.erase(ctx, record, leg.Video, store, func(found objects.Inventory) error {
+	watch.Found = func(found objects.Inventory) error {
 		return orForgotten(a.Catalog.Observed(ctx, books, counts(found)))
-	})
+	}
+	err = a.erase(ctx, record, leg.Video, store, watch)
 	replica := catalog.Replica{Video: in.ID, Store: in.Store, State: catalog.ReplicaEmpty}
 	if err != nil {
-		return a.markUnreachable(ctx, leg, replica, err)
+		return a.markPurging(ctx, leg, replica, err)
 	}
 	if err := a.Catalog.SetReplica(ctx, leg, replica); err != nil {
 		return orForgotten(err)
@@ -181,11 +187,26 @@ func orForgotten(err error) error {
 	return err
 }
 
-func (a *Activities) erase(ctx context.Context, record vault.Record, id video.ID, store objects.Store, found func(objects.Inventory) error) error {
+// markPurging shows readers why the purge of a store has stopped, and returns why. A store
+// that answers is not unreachable, whatever it keeps.
+func (a *Activities) markPurging(ctx context.Context, leg catalog.Leg, r catalog.Replica, why error) error {
+	e, ok := errors.AsType[*video.Error](why)
+	if !ok || e.Reason == "" || ctx.Err() != nil {
+		return a.markUnreachable(ctx, leg, r, why)
+	}
+	r.State, r.LockedUntil = catalog.ReplicaPurging, e.RetryAt
+	if err := a.Catalog.SetReplica(ctx, leg, r); err != nil {
+		a.Log.Warn("could not show why a purge waits", "store", r.Store, "error", err)
+	}
+	return why
+}
+
+// erase gives a store its copy of the ledger's record and purges it.
+func (a *Activities) erase(ctx context.Context, record vault.Record, id video.ID, store objects.Store, watch objects.Watch) error {
 	if err := copyLedger(ctx, record, id, store); err != nil {
 		return err
 	}
-	_, err := store.Purge(ctx, id.Prefix(), objects.Watch{Found: found})
+	_, err := store.Purge(ctx, id.Prefix(), watch)
 	return err
 }
 

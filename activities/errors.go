@@ -68,8 +68,9 @@ func interruption(ctx context.Context) error {
 		temporal.ApplicationErrorOptions{Category: temporal.ApplicationErrorCategoryBenign})
 }
 
-// failure is what Temporal keeps of an error: a code, a safe sentence and, as its one
-// detail, the place that failed, if the error names one.
+// failure is what Temporal keeps of an error: a code, a safe sentence and, as its
+// details, the place that failed, if the error names one, and if it gives a reason that,
+// and when to try again.
 func failure(err error) error {
 	coded, ok := errors.AsType[*video.Error](err)
 	if !ok {
@@ -78,6 +79,11 @@ func failure(err error) error {
 	options := temporal.ApplicationErrorOptions{NonRetryable: coded.Code.Permanent()}
 	if coded.Place != "" {
 		options.Details = []any{coded.Place}
+	}
+	if coded.Place != "" && coded.Reason != "" {
+		options.Details = []any{coded.Place, coded.Reason, coded.RetryAt}
+		// A lock is waited for in the workflow, which says until when.
+		options.NonRetryable = options.NonRetryable || coded.Reason == video.ReasonObjectLock
 	}
 	if back, ok := errors.AsType[*handedBack](err); ok {
 		options.NextRetryDelay, options.Category = back.after, temporal.ApplicationErrorCategoryBenign

@@ -77,6 +77,8 @@ type Replica struct {
 	Objects    int        `json:"objects"`
 	Bytes      int64      `json:"bytes"`
 	VerifiedAt *time.Time `json:"verified_at"`
+	// LockedUntil is when the store's own Object Lock ends, which a purge waits for.
+	LockedUntil *time.Time `json:"locked_until,omitempty" doc:"Until when the store keeps something of the video under an Object Lock of its own, which its purge waits for"`
 }
 
 // Links are the addresses that belong to a

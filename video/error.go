@@ -3,6 +3,7 @@ package video
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code says what kind of failure an Error is. The codes are part of the wire
@@ -51,8 +52,18 @@ type Error struct {
 	Place string
 	// Reason tells apart what one code covers, as `reason` of the contract; often empty.
 	Reason string
-	cause  error
+	// RetryAt is the moment before which trying again is pointless, where that is known.
+	RetryAt time.Time
+	cause   error
 }
+
+// Reasons why a store doesn't let itself be purged, with the code Unavailable. They go to
+// workflows and never into an answer.
+const (
+	ReasonObjectLock = "object_lock" // a retention, until RetryAt, or a legal hold of the store's own
+	ReasonRefused    = "refused"     // it keeps something, though it can be reached
+	ReasonThrottled  = "throttled"   // it asks for fewer requests
+)
 
 // Errorf makes an Error whose detail is safe to show to users.
 func Errorf(code Code, format string, args ...any) *Error {

@@ -158,6 +158,16 @@ type Receipt struct {
 	HiddenAt       time.Time      `json:"hidden_at"`
 	KeyDestroyedAt time.Time      `json:"key_destroyed_at"`
 	Stores         []StoreReceipt `json:"stores"`
+	// Reappeared is what was found after the receipt was closed, and erased again.
+	Reappeared []Reappearance `json:"reappeared,omitempty" doc:"What stores were found to hold again later, as after a store was restored from a backup"`
+}
+
+// Reappearance is something of an erased video that a store held again.
+type Reappearance struct {
+	Store    string     `json:"store"`
+	Found    Counts     `json:"found"`
+	FoundAt  time.Time  `json:"found_at"`
+	ErasedAt *time.Time `json:"erased_at,omitempty" doc:"Missing until the store was found empty again"`
 }
 
 // Rejection is why a video was refused, in words for its author.

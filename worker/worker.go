@@ -46,6 +46,7 @@ type Worker struct {
 	failed     chan error         // told of a worker that can't go on
 
 	installation *identity.Installation
+	purges       []objects.Store // those that it may have to purge
 }
 
 // open connects to everything that the role needs, and waits for Temporal where
@@ -89,6 +90,9 @@ func open(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *teleme
 		return nil, err
 	}
 	a.Stores, a.Identity = w.installation.Stores(), w.installation
+	if takes(c.Role, "transfer") {
+		w.purges = a.Stores.All()
+	}
 	// Only a ledger that belongs here may bury anything.
 	if _, err := ledger.Apply(ctx, w.vault, w.catalog); err != nil {
 		return nil, err
@@ -159,9 +163,12 @@ func (w *Worker) Run(ctx context.Context, ready func()) error {
 	}
 	ready()
 	watching, stopWatching := context.WithCancel(ctx)
-	defer stopWatching()
 	mismatch := make(chan error, 1)
 	go func() { mismatch <- w.installation.Wait(watching) }()
+	var probing sync.WaitGroup
+	probing.Go(func() { w.probe(watching) })
+	defer probing.Wait()
+	defer stopWatching()
 	var err error
 	select {
 	case <-ctx.Done():

@@ -1,12 +1,14 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/reelflow/reelflow/video"
@@ -36,6 +38,9 @@ const (
 )
 
 func storeReason(store string) string { return "store " + store }
+
+// keptReason is storeReason for a store that is there, and keeps what it was to remove.
+func keptReason(store string) string { return "kept by " + store }
 
 // set says that something is waited for, and reports whether that is news.
 func (s *shown) set(key, text string) (news bool) {
@@ -179,11 +184,18 @@ func (l *life) waitFor(what string) {
 }
 
 // showStoreTrouble shows, also to readers of the catalog, why work at a store waits:
-// the store that failed, the workers that don't take it, or the work itself.
+// the store that failed or keeps something, the workers that don't take it, or the work
+// itself.
 func (l *life) showStoreTrouble(store, work string, err error) {
+	if reason, _ := setbackOf(err); reason == video.ReasonObjectLock || reason == video.ReasonRefused {
+		l.showKept(store, work, err)
+		return
+	}
 	since := workflow.Now(l.root).UTC().Format(time.RFC3339)
 	key, text := storeReason(store), fmt.Sprintf("%s, which has failed since %s; the workers' logs say why", work, since)
 	switch place := placeOf(err); {
+	case isThrottled(err):
+		key, text = storeReason(place), fmt.Sprintf("%s, which asks for fewer requests since %s", work, since)
 	case notTaken(err):
 		key, text = workerReason, "a transfer worker: none has taken the work since "+since
 	case codeOf(err) == video.Unavailable && place != "":
@@ -196,10 +208,25 @@ func (l *life) showStoreTrouble(store, work string, err error) {
 	}
 }
 
+// showKept shows, in the words of the store's worker, what a store keeps of what it was
+// to remove: its locks may last for years, and what it refuses somebody has to allow.
+func (l *life) showKept(store, work string, err error) {
+	e, ok := errors.AsType[*temporal.ApplicationError](err)
+	if !ok {
+		return
+	}
+	was := l.shown.forget(storeReason(store))
+	if news := l.shown.set(keptReason(store), work+": "+e.Message()); news || was {
+		l.writeShown()
+		l.render()
+	}
+}
+
 // storeDone takes back what showStoreTrouble said when work at a store is over. The
 // place that failed may have been another than the one that was worked for.
 func (l *life) storeDone(store string) {
 	was := l.shown.forget(storeReason(store))
+	was = l.shown.forget(keptReason(store)) || was
 	was = l.shown.forget(workerReason) || was
 	if was = l.shown.forget(storeReason(l.in.Primary)) || was; was {
 		l.writeShown()

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -313,6 +314,45 @@ func TestStoreThatIsDownDelaysThePurgeAndIsReported(t *testing.T) {
 	}
 	if n := f.world.count("PurgeReplica"); n > 3*300 {
 		t.Errorf("%d attempts in 30 hours: a store that is down costs too much", n)
+	}
+}
+
+// A lock of a store's own is shown with its end and waited for, at the price of a look an
+// hour; the other stores are purged meanwhile.
+func TestPurgeWaitsForAnObjectLock(t *testing.T) {
+	f := newFilm(t)
+	f.carry(video.Published)
+	f.in.Policy.DeleteGrace = 0
+	end := f.Now().Add(50*time.Hour + 30*time.Minute).UTC().Truncate(time.Second)
+	held, reason, retryAt := "backup-b", video.ReasonObjectLock, end
+	f.world.keeps = func(store string) error {
+		if store != held || !f.Now().Before(end) {
+			return nil
+		}
+		return temporal.NewApplicationErrorWithOptions("locked until "+end.Format(time.RFC3339), string(video.Unavailable),
+			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{store, reason, retryAt}})
+	}
+	var during video.Status
+	purged := map[string]bool{}
+	f.at(time.Minute, func() { f.SignalWorkflow(string(video.Delete), nil) })
+	f.at(40*time.Hour, func() {
+		during = f.status()
+		f.world.change(func() { maps.Copy(purged, f.world.purged) })
+	})
+	f.run()
+	f.receipt()
+	want := "another attempt: purge backup-b: locked until " + end.Format(time.RFC3339)
+	if during.Stage != video.Purging || during.WaitingFor != want || f.world.said("locked") != want || !f.world.last().Overdue {
+		t.Errorf("it waits for %q, readers were told %q, shown %+v", during.WaitingFor, f.world.said("locked"), f.world.last())
+	}
+	if len(purged) != 3 || purged[held] || !purged["primary"] || !purged["backup-a"] {
+		t.Errorf("meanwhile purged were %v", purged)
+	}
+	if n := f.world.count("PurgeReplica"); n < 3+50 || n > 3+55 {
+		t.Errorf("%d attempts in 50 hours, want one an hour", n)
+	}
+	if over := f.Now().Sub(end); over > 2*time.Minute {
+		t.Errorf("it was over %v after the lock", over)
 	}
 }
 

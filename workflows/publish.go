@@ -1,6 +1,8 @@
 package workflows
 
 import (
+	"time"
+
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/reelflow/reelflow/video"
@@ -73,13 +75,30 @@ func (l *life) untilDone(ctx workflow.Context, activity, summary string, in Stor
 			return err
 		}
 		l.showStoreTrouble(in.Store, "another attempt: "+summary, err)
-		if renew, err := waitUntil(ctx, backoff(attempt), summary+": wait before another attempt", l.renewalIsDue); err != nil {
+		if renew, err := waitUntil(ctx, untilRetry(workflow.Now(ctx), attempt, err), summary+": wait before another attempt", l.renewalIsDue); err != nil {
 			return err
 		} else if renew {
 			return errInterrupted // to go on in a fresh history
 		}
 	}
 }
+
+// untilRetry is the wait before another attempt at a store: backoff, or until a lock of
+// its own is over. One without an end, or that somebody may shorten, is looked at every
+// hour.
+func untilRetry(now time.Time, attempt int, err error) time.Duration {
+	reason, at := setbackOf(err)
+	if reason != video.ReasonObjectLock {
+		return backoff(attempt)
+	}
+	if at.IsZero() {
+		return lockLook
+	}
+	return min(max(at.Sub(now), soon), lockLook)
+}
+
+// lockLook is how long a store's lock is taken to last without another look.
+const lockLook = time.Hour
 
 // published waits for the end.
 func (l *life) published() error {

@@ -31,6 +31,21 @@ func placeOf(err error) (place string) {
 	return place
 }
 
+// setbackOf is the reason that a store's failure gives, and when trying again may help, if
+// it says so.
+func setbackOf(err error) (reason string, retryAt time.Time) {
+	if e, ok := errors.AsType[*temporal.ApplicationError](err); ok && e.HasDetails() {
+		var place string
+		_ = e.Details(&place, &reason, &retryAt) // most have a place alone
+	}
+	return reason, retryAt
+}
+
+func isThrottled(err error) bool {
+	reason, _ := setbackOf(err)
+	return reason == video.ReasonThrottled
+}
+
 // transient reports whether trying again may help without anything else being done.
 func transient(err error) bool { return !codeOf(err).Permanent() }
 

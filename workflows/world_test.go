@@ -48,6 +48,7 @@ type world struct {
 	short    bool             // the upload lies in many short segments
 	idle     UploadState
 	purged   map[string]bool
+	keeps    func(store string) error // why a store lets nothing be purged; called with mu held
 }
 
 func newWorld() *world {
@@ -318,6 +319,9 @@ func (w *world) PurgeReplica(ctx context.Context, in StoreInput) error {
 	err := at(in.Store, w.do(ctx, "PurgeReplica", in.Leg))
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if err == nil && w.keeps != nil {
+		err = w.keeps(in.Store)
+	}
 	w.purged[in.Store] = err == nil
 	return err
 }

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"bytes"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -89,6 +90,9 @@ func (b *bench) everywhere(t *testing.T, secret string) (video.ID, catalog.Leg) 
 	return v.ID, leg
 }
 
+// nameless are the tables in which no video is named.
+var nameless = []string{"ledger", "receipts", "reappearances"}
+
 func TestForgetLeavesOnlyTheReceipt(t *testing.T) {
 	onEach(t, func(t *testing.T, b *bench) {
 		const secret = "a sealed caption that must not be found"
@@ -96,7 +100,7 @@ func TestForgetLeavesOnlyTheReceipt(t *testing.T) {
 		id, leg := b.everywhere(t, secret)
 		other, _ := b.everywhere(t, "another")
 		for _, table := range b.tables(t, db) {
-			if n := mentions(t, db, table, string(id)); (n == 0) != (table == "ledger" || table == "receipts") {
+			if n := mentions(t, db, table, string(id)); (n == 0) != slices.Contains(nameless, table) {
 				t.Errorf("%d rows of the video in %s: the test must know every table", n, table)
 			}
 		}
@@ -119,7 +123,7 @@ func TestForgetLeavesOnlyTheReceipt(t *testing.T) {
 			if n := mentions(t, db, table, string(id)); n != 0 {
 				t.Errorf("%d rows of the video are left in %s", n, table)
 			}
-			if n := mentions(t, db, table, string(other)); n == 0 && table != "ledger" && table != "receipts" {
+			if n := mentions(t, db, table, string(other)); n == 0 && !slices.Contains(nameless, table) {
 				t.Errorf("the other video is gone from %s", table)
 			}
 		}
@@ -161,6 +165,42 @@ func TestLedger(t *testing.T) {
 		l.KeyDestroyedAt = later.KeyDestroyedAt
 		if got, known, err := b.Known(ctx, "ab"); !reflect.DeepEqual(got, l) || !known || err != nil {
 			t.Errorf("got %+v, %v, %v; want %+v", got, known, err, l)
+		}
+	})
+}
+
+// What a store held of an erased video is told with the receipt, once each time that it
+// was found there.
+func TestReappearances(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, id := t.Context(), video.NewID()
+		hash := id.Hash()
+		must(t, b.Forget(ctx, id, video.Receipt{VideoSHA256: hash, Reason: video.ByDeletion}))
+		must(t, b.Reappeared(ctx, video.NewID().Hash(), "backup-a", video.Counts{Objects: 9}))
+		must(t, b.ErasedAgain(ctx, hash, "backup-a"))
+		found := []video.Counts{{Objects: 2, Versions: 3, DeleteMarkers: 4, Multiparts: 5}, {Multiparts: 1}, {Versions: 7}}
+		must(t, b.Reappeared(ctx, hash, "backup-a", found[0]))
+		must(t, b.Reappeared(ctx, hash, "backup-a", found[2])) // what was not erased yet is found once more
+		time.Sleep(2 * time.Millisecond)                       // they are told apart by the millisecond
+		must(t, b.Reappeared(ctx, hash, "backup-b", found[1]))
+		for range 2 {
+			must(t, b.ErasedAgain(ctx, hash, "backup-a"))
+		}
+		time.Sleep(2 * time.Millisecond)
+		must(t, b.Reappeared(ctx, hash, "backup-a", found[2]))
+		r, _, err := b.Receipt(ctx, hash)
+		must(t, err)
+		if len(r.Reappeared) != 3 {
+			t.Fatalf("the receipt tells of %+v", r.Reappeared)
+		}
+		for i, of := range r.Reappeared {
+			if want := []string{"backup-a", "backup-b", "backup-a"}[i]; of.Store != want || of.Found != found[i] || (of.ErasedAt != nil) != (i == 0) || time.Since(of.FoundAt) > time.Minute {
+				t.Errorf("%d: %+v", i, of)
+			}
+		}
+		kept, err := json.Marshal(r.Reappeared)
+		if err != nil || strings.Contains(string(kept), string(id)) {
+			t.Errorf("it names the video: %s, %v", kept, err)
 		}
 	})
 }

@@ -121,8 +121,8 @@ func mayForget(tx *gorm.DB, id video.ID) error {
 	return ignore(err, video.NotFound, video.Gone) // forgotten before, or lost with an older backup
 }
 
-// Receipt returns the receipt of an erased video by the hex SHA-256 of its id,
-// and when it was closed; NotFound until then.
+// Receipt returns the receipt of an erased video by the hex SHA-256 of its id, with
+// what stores held of it since, and when it was closed; NotFound until then.
 func (c *Catalog) Receipt(ctx context.Context, idHash string) (video.Receipt, time.Time, error) {
 	var rows []receipt
 	err := c.read.WithContext(ctx).Where("video_sha256 = ?", idHash).Limit(1).Find(&rows).Error
@@ -132,7 +132,8 @@ func (c *Catalog) Receipt(ctx context.Context, idHash string) (video.Receipt, ti
 	if len(rows) == 0 {
 		return video.Receipt{}, time.Time{}, video.Errorf(video.NotFound, "There is no receipt of such a video.")
 	}
-	return rows[0].Receipt, rows[0].ClosedAt, nil
+	rows[0].Receipt.Reappeared, err = c.reappearances(ctx, idHash)
+	return rows[0].Receipt, rows[0].ClosedAt, err
 }
 
 // Scrub empties SQLite's write-ahead log, which holds what was deleted until then.

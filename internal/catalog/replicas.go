@@ -29,6 +29,8 @@ type Replica struct {
 	Objects    int
 	Bytes      int64
 	VerifiedAt time.Time `gorm:"serializer:instant"`
+	// LockedUntil is until when the store keeps something of the video under an Object Lock.
+	LockedUntil time.Time `gorm:"serializer:instant"`
 
 	// The books of the purge; only BeginPurge, Observed and FoundAfter write them.
 	Purger     int64        // the latest attempt at it; see Purge
@@ -43,11 +45,11 @@ func (c *Catalog) Replicas(ctx context.Context, id video.ID) ([]Replica, error) 
 	return replicas[id], err
 }
 
-// SetReplica records the state, objects, bytes and time of verification of a
+// SetReplica records the state, objects, bytes, time of verification and lock of a
 // replica; the books of the purge stay as they are. It fails as Project does.
 func (c *Catalog) SetReplica(ctx context.Context, leg Leg, r Replica) error {
 	return c.book(ctx, leg, r.Store, func(row *Replica) {
-		row.State, row.Objects, row.Bytes, row.VerifiedAt = r.State, r.Objects, r.Bytes, r.VerifiedAt
+		row.State, row.Objects, row.Bytes, row.VerifiedAt, row.LockedUntil = r.State, r.Objects, r.Bytes, r.VerifiedAt, r.LockedUntil
 	})
 }
 

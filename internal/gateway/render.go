@@ -224,6 +224,7 @@ func (g *Gateway) addReplicas(noted []catalog.Replica, holdings map[string]catal
 		}
 		v.Replicas = append(v.Replicas, video.Replica{
 			Store: r.Store, State: r.State, Objects: held.Objects, Bytes: held.Bytes, VerifiedAt: instant(r.VerifiedAt),
+			LockedUntil: instant(r.LockedUntil),
 		})
 	}
 	slices.SortStableFunc(v.Replicas, func(a, b video.Replica) int { return g.rank(a) - g.rank(b) })

@@ -30,29 +30,34 @@ func (s *S3) fault(ctx context.Context, err error) error {
 // no key of ours is.
 const parentPruned = "ExistingObjectIsDirectory"
 
+// accessDenied is also what a store says of an object under a lock.
+const accessDenied = "AccessDenied"
+
 // classify says what an answer of a store means, and which store it was.
 func classify(store, code string, status int) *video.Error {
 	return meaning(store, code, status).At(store)
 }
 
 func meaning(store, code string, status int) *video.Error {
-	switch code {
-	// Nothing else is taken for NotFound, least of all the bare status 404: it
-	// would let a store that doesn't know our credentials pass for an empty one.
-	case "NoSuchKey", "NoSuchVersion", "NoSuchUpload":
+	switch {
+	case isMissing(code):
 		return video.Errorf(video.NotFound, "The store %q has no such object.", store)
+	case isDamage(code):
+		return video.Errorf(video.Unavailable, "The bytes did not reach the store %q unharmed.", store)
+	case throttles[code]:
+		return throttled(store)
+	}
+	switch code {
 	case "NoSuchBucket":
 		return video.Errorf(video.Unavailable, "The store %q has no such bucket. It must be made, or the settings mended.", store)
 	case "InvalidRange":
 		return video.Errorf(video.Invalid, "The object ends before that offset.")
-	case "BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody":
-		return video.Errorf(video.Unavailable, "The bytes did not reach the store %q unharmed.", store)
 	// Not Forbidden: that would be permanent, and a purge must outlast an
 	// operator's mistake. Some of these come with status 400.
-	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
+	case accessDenied, "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired",
 		"RequestTimeTooSkewed", "AuthorizationHeaderMalformed", "AccountProblem", "AllAccessDisabled", "XAdminUserNotFound":
 		return refused(store)
-	case "RequestTimeout", "SlowDown", "OperationAborted", parentPruned:
+	case "RequestTimeout", "OperationAborted", parentPruned:
 		return unavailable(store)
 	}
 	switch {
@@ -66,6 +71,26 @@ func meaning(store, code string, status int) *video.Error {
 	default:
 		return video.Errorf(video.Internal, "The store %q did not accept a request.", store)
 	}
+}
+
+// isMissing reports whether a code says that there is nothing. Nothing else is taken for
+// NotFound, least of all the bare status 404: it would let a store that doesn't know
+// our credentials pass for an empty one.
+func isMissing(code string) bool {
+	return code == "NoSuchKey" || code == "NoSuchVersion" || code == "NoSuchUpload"
+}
+
+// isDamage reports whether a code says that a body didn't come as it was sent.
+func isDamage(code string) bool {
+	switch code {
+	case "BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "IncompleteBody":
+		return true
+	}
+	return false
+}
+
+func throttled(store string) *video.Error {
+	return video.Errorf(video.Unavailable, "The store %q asks for fewer requests.", store)
 }
 
 func unavailable(store string) *video.Error {
@@ -89,4 +114,10 @@ func httpStatus(err error) int {
 		return response.HTTPStatusCode()
 	}
 	return 0
+}
+
+// isCoded tells what a store has caused from the end of a context.
+func isCoded(err error) bool {
+	_, coded := errors.AsType[*video.Error](err)
+	return coded
 }

@@ -3,6 +3,7 @@ package objects
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,11 +17,6 @@ func (s *S3) Inventory(ctx context.Context, prefix string, visit func(Entry) err
 	var found Inventory
 	var bytes int64
 	count := func(e Entry) error {
-		// A store that takes a prefix for something else must not make us
-		// count, or purge, what belongs to a neighbour.
-		if !strings.HasPrefix(e.Key, prefix) {
-			return nil
-		}
 		found.Add(e)
 		if e.Kind == Object {
 			bytes += e.Size
@@ -43,32 +39,32 @@ func (s *S3) Inventory(ctx context.Context, prefix string, visit func(Entry) err
 	return found, nil
 }
 
+// under is visit for what lies under a prefix. A store that takes a prefix for something
+// else must not make us count, or purge, what belongs to a neighbour.
+func under(prefix string, visit func(Entry) error) func(Entry) error {
+	return func(e Entry) error {
+		if !strings.HasPrefix(e.Key, prefix) {
+			return nil
+		}
+		return visit(e)
+	}
+}
+
+// listVersions visits the entries in the order of their keys.
 func (s *S3) listVersions(ctx context.Context, prefix string, visit func(Entry) error) error {
-	pages := s3.NewListObjectVersionsPaginator(s.client, &s3.ListObjectVersionsInput{Bucket: &s.bucket, Prefix: optional(prefix)})
+	visit = under(prefix, visit)
+	pages := s3.NewListObjectVersionsPaginator(s.client, &s3.ListObjectVersionsInput{Bucket: &s.bucket, Prefix: optional(prefix), MaxKeys: s.page})
 	var at progress
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+		page, err := pages.NextPage(ctx, patient)
 		if httpStatus(err) == http.StatusNotImplemented {
 			return nil // a store without versions; listObjects finds everything
 		}
 		if err != nil {
 			return s.fault(ctx, err)
 		}
-		for _, v := range page.Versions {
-			err := visit(Entry{
-				Kind: Version, Key: aws.ToString(v.Key), Version: fromWire(v.VersionId),
-				Current: aws.ToBool(v.IsLatest), Size: aws.ToInt64(v.Size), Modified: aws.ToTime(v.LastModified),
-			})
-			if err != nil {
-				return err
-			}
-		}
-		for _, m := range page.DeleteMarkers {
-			err := visit(Entry{
-				Kind: DeleteMarker, Key: aws.ToString(m.Key), Version: fromWire(m.VersionId),
-				Current: aws.ToBool(m.IsLatest), Modified: aws.ToTime(m.LastModified),
-			})
-			if err != nil {
+		for _, e := range versionsOf(page) {
+			if err := visit(e); err != nil {
 				return err
 			}
 		}
@@ -79,11 +75,31 @@ func (s *S3) listVersions(ctx context.Context, prefix string, visit func(Entry) 
 	return nil
 }
 
+// versionsOf merges the versions and delete markers of a page, which come apart.
+func versionsOf(page *s3.ListObjectVersionsOutput) []Entry {
+	all := make([]Entry, 0, len(page.Versions)+len(page.DeleteMarkers))
+	for _, v := range page.Versions {
+		all = append(all, Entry{
+			Kind: Version, Key: aws.ToString(v.Key), Version: fromWire(v.VersionId),
+			Current: aws.ToBool(v.IsLatest), Size: aws.ToInt64(v.Size), Modified: aws.ToTime(v.LastModified),
+		})
+	}
+	for _, m := range page.DeleteMarkers {
+		all = append(all, Entry{
+			Kind: DeleteMarker, Key: aws.ToString(m.Key), Version: fromWire(m.VersionId),
+			Current: aws.ToBool(m.IsLatest), Modified: aws.ToTime(m.LastModified),
+		})
+	}
+	slices.SortStableFunc(all, func(a, b Entry) int { return strings.Compare(a.Key, b.Key) })
+	return all
+}
+
 func (s *S3) listObjects(ctx context.Context, prefix string, visit func(Entry) error) error {
-	pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: optional(prefix)})
+	visit = under(prefix, visit)
+	pages := s3.NewListObjectsV2Paginator(s.client, &s3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: optional(prefix), MaxKeys: s.page})
 	var at progress
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+		page, err := pages.NextPage(ctx, patient)
 		if err != nil {
 			return s.fault(ctx, err)
 		}
@@ -106,7 +122,7 @@ func (s *S3) listMultiparts(ctx context.Context, prefix string, visit func(Entry
 	seen := map[[2]string]bool{}
 	once := func(u types.MultipartUpload) error {
 		id := [2]string{aws.ToString(u.Key), aws.ToString(u.UploadId)}
-		if seen[id] {
+		if seen[id] || !strings.HasPrefix(id[0], prefix) {
 			return nil
 		}
 		seen[id] = true
@@ -122,7 +138,7 @@ func (s *S3) listMultipartsOnce(ctx context.Context, prefix string, visit func(t
 	pages := s3.NewListMultipartUploadsPaginator(s.client, &s3.ListMultipartUploadsInput{Bucket: &s.bucket, Prefix: optional(prefix)})
 	var at progress
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
+		page, err := pages.NextPage(ctx, patient)
 		if err != nil {
 			return s.fault(ctx, err)
 		}

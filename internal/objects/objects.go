@@ -74,7 +74,8 @@ type Store interface {
 	// can't reach a neighbour whose name begins alike. It may be stopped at any
 	// point and called again, also by several callers at once, and works beside
 	// writers, whose objects it removes too; but it can't end while they go on
-	// writing: fence them off first.
+	// writing: fence them off first. What the store refuses to remove keeps it from
+	// nothing else; its Unavailable then has a reason of package video.
 	Purge(ctx context.Context, prefix string, watch Watch) (Removed, error)
 
 	// Ready reports whether the bucket can be reached.
@@ -134,6 +135,8 @@ func (i Inventory) Empty() bool {
 	return i.Objects == 0 && i.Versions == 0 && i.DeleteMarkers == 0 && i.Multiparts == 0
 }
 
+func (i Inventory) entries() int { return i.Objects + i.Versions + i.DeleteMarkers + i.Multiparts }
+
 // Add counts one entry.
 func (i *Inventory) Add(e Entry) {
 	switch e.Kind {
@@ -157,6 +160,10 @@ type Removed struct {
 	Multiparts    int `json:"multiparts"`
 }
 
+func (r Removed) plus(o Removed) Removed {
+	return Removed{r.Objects + o.Objects, r.Versions + o.Versions, r.DeleteMarkers + o.DeleteMarkers, r.Multiparts + o.Multiparts}
+}
+
 // Watch lets the caller of Purge follow it.
 type Watch struct {
 	// Found is called after each listing, the last and empty one too, before
@@ -166,6 +173,10 @@ type Watch struct {
 	// at zero: writers are fenced off by then, so nothing is added. It is called
 	// from Purge's own goroutine, and may be nil.
 	Found func(Inventory) error
+	// Removed is called after each request that removed something, with what this call of
+	// Purge has removed so far by the store's own word. It is called by one goroutine at
+	// a time, must be quick, and may be nil.
+	Removed func(Removed)
 }
 
 // CheckPurgePrefix is the rule for prefixes at Purge, the same for every Store.

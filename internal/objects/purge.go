@@ -3,20 +3,18 @@ package objects
 import (
 	"context"
 	"errors"
-	"slices"
+	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/reelflow/reelflow/video"
 )
 
 const (
-	// deleteBatch is how many versions one request removes; S3 allows 1,000.
-	// Fewer give more signs of life, and shorter requests.
-	deleteBatch = 500
+	// purgeKeeps is how many entries of a listing a purge holds in memory, some MiB. What is
+	// longer is listed once more, and removed page by page meanwhile.
+	purgeKeeps = 10_000
 	// purgeStalls is how many listings in a row may show no progress.
 	purgeStalls = 3
 	purgePause  = 200 * time.Millisecond
@@ -26,25 +24,26 @@ func (s *S3) Purge(ctx context.Context, prefix string, watch Watch) (Removed, er
 	if err := CheckPurgePrefix(s.name, prefix); err != nil {
 		return Removed{}, err
 	}
-	p := purge{store: s, prefix: prefix, watch: watch, known: map[entryID]bool{}}
-	for stalls := 0; ; {
-		before := len(p.left)
-		if err := p.list(ctx); err != nil {
-			return p.removed(), err
+	p := &purge{store: s, prefix: prefix, watch: watch}
+	err := p.run(ctx)
+	if coded, ok := errors.AsType[*video.Error](err); ok && isThrottle(err) {
+		err = coded.For(video.ReasonThrottled)
+	}
+	return p.removed(), err
+}
+
+func (p *purge) run(ctx context.Context) error {
+	for {
+		if err := p.list(ctx); err != nil || p.listed.Empty() {
+			return err
 		}
-		if len(p.left) == 0 {
-			return p.removed(), nil
-		}
-		if before > 0 && len(p.left) >= before {
-			if stalls++; stalls == purgeStalls {
-				return p.removed(), p.stuck()
-			}
-			if err := sleep(ctx, purgePause); err != nil {
-				return p.removed(), err
+		if p.stalls > 0 {
+			if err := p.afterStall(ctx); err != nil {
+				return err
 			}
 		}
 		if err := p.sweep(ctx); err != nil {
-			return p.removed(), err
+			return err
 		}
 	}
 }
@@ -58,192 +57,174 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-type entryID struct {
-	kind         Kind
-	key, version string
-}
-
-// purge is one call of Purge. What it has removed is what some listing found
-// and the latest one didn't. The answers to deletions count only until the next
-// listing: they may be lost, and stores have said 'deleted' of what was still
-// there afterwards.
+// purge is one call of Purge. What it has removed is what one listing found and the
+// next one didn't. The answers to deletions count only until the next listing: they
+// may be lost, and stores have said 'deleted' of what was still there afterwards.
 type purge struct {
 	store  *S3
 	prefix string
 	watch  Watch
 
-	known map[entryID]bool // whatever a listing found
-	total Inventory        // of known
-	left  []Entry          // the latest listing
-	rest  Inventory        // of left, less what the store says it has deleted since
-	cause error            // of the latest deletion that was refused
+	begun   bool
+	listed  Inventory // the latest listing
+	kept    []Entry   // of it, as many as are held in memory
+	earlier Removed   // before the latest listing
+	stalls  int       // latest listings in a row that found no less than the one before
+
+	mu      sync.Mutex
+	since   Removed  // what the store says it has removed since the latest listing
+	refused refusals // of the latest sweep
 }
 
 func (p *purge) list(ctx context.Context) error {
-	var left []Entry
+	var kept []Entry
 	found, err := p.store.Inventory(ctx, p.prefix, func(e Entry) error {
-		left = append(left, e)
+		if len(kept) < p.store.keeps {
+			kept = append(kept, e)
+		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, e := range left {
-		id := entryID{e.Kind, e.Key, e.Version}
-		if !p.known[id] {
-			p.known[id] = true
-			p.total.Add(e)
-		}
+	if p.begun && found.entries() >= p.listed.entries() {
+		p.stalls++
+	} else {
+		p.stalls = 0
 	}
-	p.left, p.rest = left, found
+	p.begun = true
+	p.earlier = p.earlier.plus(Removed{
+		Objects:       max(0, p.listed.Objects-found.Objects),
+		Versions:      max(0, p.listed.Versions-found.Versions),
+		DeleteMarkers: max(0, p.listed.DeleteMarkers-found.DeleteMarkers),
+		Multiparts:    max(0, p.listed.Multiparts-found.Multiparts),
+	})
+	p.listed, p.kept, p.since = found, kept, Removed{}
 	if p.watch.Found != nil {
 		return p.watch.Found(found)
 	}
 	return nil
 }
 
-func (p *purge) removed() Removed {
-	return Removed{
-		Objects:       p.total.Objects - p.rest.Objects,
-		Versions:      p.total.Versions - p.rest.Versions,
-		DeleteMarkers: p.total.DeleteMarkers - p.rest.DeleteMarkers,
-		Multiparts:    p.total.Multiparts - p.rest.Multiparts,
+func (p *purge) removed() Removed { return p.earlier.plus(p.since) }
+
+// afterStall decides whether another sweep may help after one that removed nothing, and
+// waits a moment before it.
+func (p *purge) afterStall(ctx context.Context) error {
+	if p.stalls == 1 && p.refused.count > 0 {
+		lock, err := p.store.lockOn(ctx, p.refused.some)
+		if err != nil {
+			return err
+		}
+		if lock != nil {
+			return lock.asError(p.store.name).Because(p.refused.cause)
+		}
 	}
+	if p.stalls >= purgeStalls || p.refused.final(p.listed) {
+		return p.refused.asError(p.store.name, p.listed.entries())
+	}
+	return sleep(ctx, purgePause)
 }
 
-func (p *purge) stuck() error {
-	return video.Errorf(video.Unavailable, "The store %q keeps %d entries that were to be purged.", p.store.name, len(p.left)).At(p.store.name).Because(p.cause)
-}
-
-// sweep tries to remove all that the latest listing found. What the store
-// refuses doesn't keep it from the rest; the next listing tells the outcome.
+// sweep tries to remove all that the latest listing found. What the store refuses
+// doesn't keep it from the rest; the next listing tells the outcome.
 func (p *purge) sweep(ctx context.Context) error {
+	p.refused = refusals{prefix: p.prefix}
+	if p.listed.entries() > len(p.kept) {
+		return p.sweepWhileListing(ctx)
+	}
 	// First the uploads, or one of them could still be completed into a version.
-	for _, e := range p.left {
+	for _, e := range p.kept {
 		if e.Kind != Multipart {
 			continue
 		}
-		if err := p.tolerate(p.abort(ctx, e)); err != nil {
+		if err := p.abort(ctx, e); err != nil {
 			return err
 		}
 	}
-	for _, batch := range batches(p.left, deleteBatch) {
-		if err := p.tolerate(p.delete(ctx, batch)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.deleteAll(ctx, p.kept)
 }
 
-// tolerate remembers a refusal of one request and lets pass what would meet
-// every other request too.
-func (p *purge) tolerate(err error) error {
-	if _, coded := errors.AsType[*video.Error](err); !coded || video.CodeOf(err) == video.Unavailable {
+// sweepWhileListing is sweep for more than fits into memory.
+func (p *purge) sweepWhileListing(ctx context.Context) error {
+	err := p.store.listMultiparts(ctx, p.prefix, func(e Entry) error { return p.abort(ctx, e) })
+	if err != nil {
 		return err
 	}
-	p.cause = err
+	var chunk []Entry
+	flush := func() error {
+		err := p.deleteAll(ctx, chunk)
+		chunk = nil
+		return err
+	}
+	add := func(e Entry) error {
+		n, enough := len(chunk), max(1, p.store.keeps/2)
+		if n >= p.store.keeps || n >= enough && chunk[n-1].Key != e.Key {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		chunk = append(chunk, e)
+		return nil
+	}
+	list := p.store.listVersions
+	if p.listed.Versions+p.listed.DeleteMarkers == 0 { // the store lists no versions
+		list = p.store.listObjects
+	}
+	if err := list(ctx, p.prefix, add); err != nil {
+		return err
+	}
+	return flush()
+}
+
+// tolerate remembers that the store has refused to remove some entries, and returns
+// what every other request would meet too.
+func (p *purge) tolerate(err error, refused ...Entry) error {
+	if err == nil {
+		return nil
+	}
+	if video.CodeOf(err) == video.Unavailable && errorCode(err) != accessDenied || !isCoded(err) {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range refused {
+		p.refused.add(e, errorCode(err), err)
+	}
 	return nil
 }
 
 func (p *purge) abort(ctx context.Context, e Entry) error {
 	_, err := p.store.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
 		Bucket: &p.store.bucket, Key: &e.Key, UploadId: &e.Version,
-	})
+	}, patient)
 	if err := ignoreNotFound(p.store.fault(ctx, err)); err != nil {
-		return err
+		return p.tolerate(err, e)
 	}
 	p.report(e)
 	return nil
 }
 
-func (p *purge) delete(ctx context.Context, batch []Entry) error {
-	ids := make([]types.ObjectIdentifier, len(batch))
-	for i, e := range batch {
-		ids[i] = types.ObjectIdentifier{Key: &e.Key, VersionId: toDelete(e.Version)}
-	}
-	out, err := p.store.client.DeleteObjects(ctx, &s3.DeleteObjectsInput{
-		Bucket: &p.store.bucket, Delete: &types.Delete{Objects: ids, Quiet: aws.Bool(true)},
-	})
-	if err != nil {
-		return p.store.fault(ctx, err)
-	}
-	refused := map[entryID]bool{}
-	for _, e := range out.Errors {
-		refused[entryID{"", aws.ToString(e.Key), fromWire(e.VersionId)}] = true
-		p.cause = errors.New(aws.ToString(e.Code) + ": " + aws.ToString(e.Message))
-	}
-	p.report(slices.DeleteFunc(batch, func(e Entry) bool { return refused[entryID{"", e.Key, e.Version}] })...)
-	return nil
-}
-
-// report takes what the store says it has deleted off the rest.
+// report counts what the store says it has removed.
 func (p *purge) report(gone ...Entry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for _, e := range gone {
 		switch e.Kind {
 		case Object:
-			p.rest.Objects--
+			p.since.Objects++
 		case Version:
-			p.rest.Versions--
+			p.since.Versions++
 			if e.Current {
-				p.rest.Objects--
+				p.since.Objects++
 			}
 		case DeleteMarker:
-			p.rest.DeleteMarkers--
+			p.since.DeleteMarkers++
 		case Multipart:
-			p.rest.Multiparts--
+			p.since.Multiparts++
 		}
 	}
-}
-
-// batches cuts what has versions into requests of at most size entries. All of
-// a key go together, the current one last: deleted first, it would uncover the
-// version below it, which stores do at a cost, and not safely when another
-// request works on the same key.
-func batches(left []Entry, size int) [][]Entry {
-	byKey := map[string][]Entry{}
-	var keys []string
-	add := func(e Entry) {
-		if len(byKey[e.Key]) == 0 {
-			keys = append(keys, e.Key)
-		}
-		byKey[e.Key] = append(byKey[e.Key], e)
-	}
-	for _, e := range left {
-		if e.Kind == Version || e.Kind == DeleteMarker {
-			add(e)
-		}
-	}
-	for _, e := range left {
-		if e.Kind == Object && len(byKey[e.Key]) == 0 { // the store lists no versions
-			add(e)
-		}
-	}
-	var all [][]Entry
-	var batch []Entry
-	for _, key := range keys {
-		entries := byKey[key]
-		slices.SortStableFunc(entries, currentLast)
-		if len(batch) > 0 && len(batch)+len(entries) > size {
-			all, batch = append(all, batch), nil
-		}
-		batch = append(batch, entries...)
-		for len(batch) > size {
-			all, batch = append(all, batch[:size:size]), batch[size:]
-		}
-	}
-	if len(batch) > 0 {
-		all = append(all, batch)
-	}
-	return all
-}
-
-func currentLast(a, b Entry) int {
-	switch {
-	case a.Current == b.Current:
-		return a.Modified.Compare(b.Modified)
-	case a.Current:
-		return 1
-	default:
-		return -1
+	if len(gone) > 0 && p.watch.Removed != nil {
+		p.watch.Removed(p.removed())
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
@@ -43,6 +44,10 @@ func toDelete(version string) *string {
 type S3 struct {
 	name, bucket string
 	client       *s3.Client
+	keeps        int    // entries that a purge holds in memory
+	page         *int32 // entries of a page of a listing; nil for as many as the store gives
+
+	batchRefused atomic.Int64 // when it last refused DeleteObjects, in Unix nanoseconds
 }
 
 var _ Store = (*S3)(nil)
@@ -189,7 +194,11 @@ func (s *S3) missing(ctx context.Context, key, version string) error {
 }
 
 func (s *S3) Delete(ctx context.Context, key, version string) error {
-	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key, VersionId: toDelete(version)})
+	return s.deleteVersion(ctx, key, version)
+}
+
+func (s *S3) deleteVersion(ctx context.Context, key, version string, options ...func(*s3.Options)) error {
+	_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &s.bucket, Key: &key, VersionId: toDelete(version)}, options...)
 	if errorCode(err) == "InvalidArgument" {
 		// Some stores say so of a version that is gone while others of its key are there.
 		if _, look := s.Stat(ctx, key, *toDelete(version)); look != nil {

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -195,7 +194,6 @@ func TestStoreTroubles(t *testing.T) {
 		}
 	})
 	t.Run("versioning suspended", func(t *testing.T) { purgesWhatSuspensionLeft(t, server) })
-	t.Run("object lock", func(t *testing.T) { purgesAroundALock(t, server) })
 	t.Run("killed, frozen and back", func(t *testing.T) { diesAndComesBack(t, stack) })
 }
 
@@ -256,30 +254,6 @@ func purgesWhatSuspensionLeft(t *testing.T, server devstacktest.Store) {
 	}
 }
 
-// What the store may not delete yet stays, and is told; it keeps nothing else alive.
-func purgesAroundALock(t *testing.T, server devstacktest.Store) {
-	client, bucket, prefix := plainClient(t, server), aws.String("locked"), video.NewID().Prefix()
-	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: bucket, ObjectLockEnabledForBucket: aws.Bool(true)}); err != nil {
-		t.Fatal(err)
-	}
-	_, err := client.PutObject(t.Context(), &s3.PutObjectInput{
-		Bucket: bucket, Key: aws.String(prefix + "b"), Body: strings.NewReader("locked"),
-		ObjectLockMode: types.ObjectLockModeCompliance, ObjectLockRetainUntilDate: aws.Time(time.Now().Add(time.Hour)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store := open(t, strings.Replace(server.URL, "/reelflow?", "/locked?", 1))
-	put(t, store, prefix+"a", prefix+"c")
-	removed, err := store.Purge(t.Context(), prefix, objects.Watch{})
-	if video.CodeOf(err) != video.Unavailable || removed != (objects.Removed{Objects: 2, Versions: 2}) {
-		t.Fatalf("removed %+v, %v", removed, err)
-	}
-	if found := inventory(t, store, prefix); found != (objects.Inventory{Objects: 1, Versions: 1, Bytes: 6}) {
-		t.Fatalf("left %+v", found)
-	}
-}
-
 // A store that says 'deleted' and keeps everything must not get a purge to end.
 func TestPurgeOfAStoreThatLies(t *testing.T) {
 	const versions = `<ListVersionsResult><IsTruncated>false</IsTruncated><Version><Key>v/x/k</Key><VersionId>1</VersionId><IsLatest>true</IsLatest><Size>7</Size></Version>
@@ -291,6 +265,8 @@ func TestPurgeOfAStoreThatLies(t *testing.T) {
 		switch {
 		case query.Has("versions"):
 			_, _ = io.WriteString(w, versions)
+		case r.Method == http.MethodDelete:
+			deleted.Add(1)
 		case query.Has("delete"):
 			request, _ := io.ReadAll(r.Body)
 			if !bytes.Contains(request, []byte("v/x/k")) || bytes.Contains(request, []byte("v/other/k")) {

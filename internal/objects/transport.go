@@ -47,7 +47,7 @@ func newHTTPClient() *awshttp.BuildableClient {
 // newRetryer bridges a hiccup; whoever waits for longer, waits in a workflow.
 // It has no quota: the third attempt is the last in any case, and a used-up
 // quota would hide the cause.
-func newRetryer() aws.Retryer {
+func newRetryer() aws.RetryerV2 {
 	return retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts = 3
 		o.MaxBackoff = 400 * time.Millisecond

@@ -181,5 +181,5 @@ func connect(loc location) (*S3, error) {
 		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 	})
-	return &S3{name: loc.name, bucket: loc.bucket, client: client}, nil
+	return &S3{name: loc.name, bucket: loc.bucket, client: client, keeps: purgeKeeps}, nil
 }

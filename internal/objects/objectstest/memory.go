@@ -264,6 +264,9 @@ func (m *Memory) Purge(ctx context.Context, prefix string, watch objects.Watch) 
 				return removed, ctx.Err()
 			}
 			m.removeAll(batch, &removed)
+			if watch.Removed != nil {
+				watch.Removed(removed)
+			}
 		}
 	}
 }

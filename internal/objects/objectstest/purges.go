@@ -22,14 +22,16 @@ func (f *fixture) purge() objects.Removed {
 func (f *fixture) purgesEveryForm() {
 	want := f.everyForm()
 	var found []objects.Inventory
+	var told objects.Removed
 	removed, err := f.Store.Purge(f.ctx, f.prefix, objects.Watch{
-		Found: func(i objects.Inventory) error { found = append(found, i); return nil },
+		Found:   func(i objects.Inventory) error { found = append(found, i); return nil },
+		Removed: func(r objects.Removed) { told = r },
 	})
 	f.must(err)
 	f.wantInventory(f.prefix, objects.Inventory{})
 	exact := objects.Removed{Objects: want.Objects, Versions: want.Versions, DeleteMarkers: want.DeleteMarkers, Multiparts: want.Multiparts}
-	if removed != exact {
-		f.Errorf("removed %+v, want %+v", removed, exact)
+	if removed != exact || told != exact {
+		f.Errorf("removed %+v and told %+v, want %+v", removed, told, exact)
 	}
 	if len(found) < 2 || found[0] != want || !found[len(found)-1].Empty() {
 		f.Errorf("listings in turn: %+v", found)
