@@ -24,14 +24,16 @@ type readTurns struct {
 	reads     *turns.Turns // pages, reads of the API, beginnings of streams
 	downloads *turns.Turns // their beginnings, for which the store may let us wait
 	ranges    *turns.Turns // several ranges at once, of whatever
+	others    *turns.Others
 }
 
 func newReadTurns() readTurns {
-	most := max(4, runtime.GOMAXPROCS(0))
+	most, others := max(4, runtime.GOMAXPROCS(0)), new(turns.Others)
 	return readTurns{
-		reads:     turns.New(most, most, readTurnLasts),
-		downloads: turns.New(2, 1, readTurnLasts),
-		ranges:    turns.New(2, 1, readTurnLasts),
+		reads:     turns.New(most, most, readTurnLasts, others),
+		downloads: turns.New(2, 1, readTurnLasts, others),
+		ranges:    turns.New(2, 1, readTurnLasts, others),
+		others:    others,
 	}
 }
 
@@ -67,9 +69,12 @@ func (g *Gateway) inTurn(pattern string, next http.Handler) http.Handler {
 			next.ServeHTTP(&turnedAnswer{w, done}, r)
 		}
 	})
-	serve := next
-	if takesTurn(pattern) {
-		serve = reads
+	serve := http.Handler(reads)
+	if !takesTurn(pattern) {
+		serve = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer g.readTurns.others.Begin()()
+			next.ServeHTTP(w, r)
+		})
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && strings.Contains(r.Header.Get("Range"), ",") {

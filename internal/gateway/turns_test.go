@@ -39,7 +39,7 @@ func (s *site) hold(all *turns.Turns) (done func()) {
 func TestReadsTakeTurns(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.readTurns.reads = turns.New(1, 1, 0)
+	s.readTurns.reads = turns.New(1, 1, 0, nil)
 	id := s.in(video.Published, "public")
 	s.packaged(id)
 	p := s.play("owner", id)
@@ -84,7 +84,7 @@ func TestReadsTakeTurns(t *testing.T) {
 func TestWhoReadsSlowlyKeepsNoTurn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.readTurns.reads = turns.New(1, 1, 0)
+	s.readTurns.reads = turns.New(1, 1, 0, nil)
 	id := s.in(video.Published, "public")
 	s.await(s.listen("", id))
 	slow := s.dial()
@@ -109,7 +109,7 @@ func TestWhoReadsSlowlyKeepsNoTurn(t *testing.T) {
 func TestDownloadsTakeTurns(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.readTurns.downloads = turns.New(1, 1, 0)
+	s.readTurns.downloads = turns.New(1, 1, 0, nil)
 	path := "/play/" + string(s.in(video.Published, "public")) + "/x/source"
 	done := s.hold(s.readTurns.downloads)
 	waited := make(chan answer)
@@ -129,7 +129,7 @@ func TestDownloadsTakeTurns(t *testing.T) {
 func TestSeveralRangesTakeTurns(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.readTurns.ranges = turns.New(1, 1, 0)
+	s.readTurns.ranges = turns.New(1, 1, 0, nil)
 	id := s.in(video.Published, "public")
 	film := s.packaged(id)
 	p := s.play("", id)

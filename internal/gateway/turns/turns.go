@@ -19,11 +19,12 @@ const (
 // Turns lets at most so many go on at once, and of one address fewer. Whose turn is next
 // goes round by address: nobody's number keeps others waiting. Of one address they go in
 // the order in which they came. While some wait, a turn rests for three times as long as it was
-// used: that time is for those who need no turn. Its methods may be called from
-// many goroutines.
+// used: that time is for others, who need no turn; without any it doesn't rest. Its methods may
+// be called from many goroutines.
 type Turns struct {
 	most, mostEach int
 	longest        time.Duration // 0 for any time
+	others         *Others       // nil if there always are some
 
 	mu    sync.Mutex
 	taken int
@@ -45,9 +46,10 @@ type turn struct {
 
 // New makes turns of which most are taken at once, and mostEach of one address. A turn that
 // is used for longer than longest, if that isn't 0, is given on meanwhile: whoever has it
-// waits for another machine.
-func New(most, mostEach int, longest time.Duration) *Turns {
-	return &Turns{most: most, mostEach: mostEach, longest: longest, of: map[string]int{}}
+// waits for another machine. Others are those for whom a turn rests, nil if somebody always is
+// at work.
+func New(most, mostEach int, longest time.Duration, others *Others) *Turns {
+	return &Turns{most: most, mostEach: mostEach, longest: longest, others: others, of: map[string]int{}}
 }
 
 // Take waits for a turn until ctx ends, and then fails with its cause. done gives the turn
@@ -121,7 +123,7 @@ func (t *Turns) grant() {
 func (t *Turns) end(mine *turn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.lines) == 0 {
+	if len(t.lines) == 0 || !t.others.atWork() {
 		t.give(mine)
 		return
 	}

@@ -46,7 +46,7 @@ func (c *crowd) had(want ...string) {
 // order in which they came. Who gives up leaves no gap.
 func TestTurnsGoRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &crowd{Turns: turns.New(1, 1, 0), t: t}
+		c := &crowd{Turns: turns.New(1, 1, 0, nil), t: t}
 		for _, name := range []string{"a1", "a2", "a3"} {
 			c.come(name, "a", time.Second)
 		}
@@ -78,7 +78,7 @@ func TestTurnsGoRound(t *testing.T) {
 // An address has its share of the turns at once, and leaves the others theirs.
 func TestTurnsOfOneAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &crowd{Turns: turns.New(3, 2, 0), t: t}
+		c := &crowd{Turns: turns.New(3, 2, 0, nil), t: t}
 		for _, name := range []string{"a1", "a2", "a3"} {
 			c.come(name, "a", time.Hour)
 		}
@@ -94,7 +94,7 @@ func TestTurnsOfOneAddress(t *testing.T) {
 // Whoever gives up at the moment of the grant takes no turn from others.
 func TestGivingUpAtTheGrant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all := turns.New(1, 1, 0)
+		all := turns.New(1, 1, 0, nil)
 		over, end := context.WithCancel(t.Context())
 		end()
 		for range 100 {
@@ -114,7 +114,7 @@ func TestGivingUpAtTheGrant(t *testing.T) {
 // waits it doesn't.
 func TestTurnsRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &crowd{Turns: turns.New(1, 1, 0), t: t}
+		c := &crowd{Turns: turns.New(1, 1, 0, nil), t: t}
 		begun := time.Now()
 		for range 10 {
 			c.come("alone", "a", 9*time.Millisecond)
@@ -138,10 +138,38 @@ func TestTurnsRest(t *testing.T) {
 	})
 }
 
+// A turn rests for others: where nobody is at work who needs none, there is nothing to rest for.
+func TestTurnsRestForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		others := new(turns.Others)
+		c := &crowd{Turns: turns.New(1, 1, 0, others), t: t}
+		const many, use = 100, 10 * time.Millisecond
+		crowd := func(want func(n int) bool) {
+			t.Helper()
+			c.order = nil
+			for range many {
+				c.come("crowded", "a", use)
+			}
+			time.Sleep(many * use)
+			synctest.Wait()
+			if n := len(c.order); !want(n) {
+				t.Errorf("in the time of %d turns there were %d", many, n)
+			}
+			time.Sleep(time.Minute)
+		}
+		crowd(func(n int) bool { return n >= many-1 })
+		end := others.Begin()
+		crowd(func(n int) bool { return n < many/2 })
+		end() // players come again
+		crowd(func(n int) bool { return n < many/2 })
+		crowd(func(n int) bool { return n >= many-1 })
+	})
+}
+
 // A turn that is used for too long is given on meanwhile, and not once more when its use ends.
 func TestTurnsThatLastForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &crowd{Turns: turns.New(1, 1, time.Second), t: t}
+		c := &crowd{Turns: turns.New(1, 1, time.Second, nil), t: t}
 		c.come("long", "a", time.Hour)
 		c.come("a1", "a", 0)
 		c.come("a2", "a", 2*time.Hour)

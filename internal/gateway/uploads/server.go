@@ -175,7 +175,7 @@ func New(settings Settings, c *catalog.Catalog, v vault.Vault, store objects.Sto
 		settings: settings, catalog: c, vault: v, store: store, host: host, log: log,
 		buffers: newBuffers(settings.SegmentSize, settings.Buffers),
 		slots:   newSlots(c, gatewayName(), settings.Beaten, log),
-		pieces:  turns.New(pieceTurns, pieceTurnsEach, 0), heads: turns.New(headTurns, headTurnsEach, headTurnLasts),
+		pieces:  turns.New(pieceTurns, pieceTurnsEach, 0, nil), heads: turns.New(headTurns, headTurnsEach, headTurnLasts, nil),
 		memory: newMemory(), echoes: newEchoes(), absences: newAbsences(),
 		overdue: make(chan struct{}, 1),
 	}
