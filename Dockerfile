@@ -42,5 +42,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=programs /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=programs /out/worker /usr/local/bin/
+# What asks for its health.
+COPY --from=reelflow /bin/busybox /usr/local/bin/wget
 USER 10001:10001
 CMD ["worker", "--role", "media"]

@@ -108,7 +108,7 @@ var parts = map[string][]string{
 	"go.temporal.io/sdk/worker":       {"workflows", "activities", "worker", "e2e/..."},
 	"go.temporal.io/sdk/activity":     {"activities", "e2e/..."},
 	"go.temporal.io/":                 {"workflows", "activities", "worker", "starter", "internal/gateway", "internal/config", "internal/identity", "internal/stack", "internal/telemetry", "e2e/..."},
-	"github.com/prometheus/":         {"internal/telemetry"},
+	"github.com/prometheus/":          {"internal/telemetry"},
 	"github.com/landlock-lsm/":        {"internal/media"},
 	"github.com/transparency-dev/":    {"internal/vault", "internal/receipts"},
 	"github.com/coreos/go-oidc":       {"internal/gateway/issuer"},

@@ -7,7 +7,7 @@ set -eu
 umask 077
 
 # The users that services run as.
-reelflow=10001 store=10002 temporal=1000 postgres=999 proxy=99
+reelflow=10001 store=10002 temporal=1000 postgres=999 proxy=99 prometheus=10004 grafana=10005
 
 # give USER FILE TEXT writes a file for the user, at once or not at all.
 give() {
@@ -31,20 +31,22 @@ make_secret() {
 
 secret() { cat "/secrets/own/$1"; }
 
-# postgres_url NAME SERVER prints a URL of the database reelflow. Between containers of one
+# postgres_url SERVER prints a URL of the database reelflow. Between containers of one
 # host nobody listens; to a server elsewhere it would be sslmode=verify-full.
-postgres_url() { echo "postgres://reelflow:$(secret "$1")@$2/reelflow?sslmode=disable"; }
+postgres_url() { echo "postgres://reelflow:$(secret "$1")@$1/reelflow?sslmode=disable"; }
 
 store_url() { echo "s3://reelflow:$(secret "$1")@$1:7070/reelflow?region=us-east-1&tls=false&name=$1"; }
 
 chmod 711 /secrets
 mkdir -p /secrets/own
-for name in temporal-db catalog-db primary backup-a backup-b; do make_secret "$name"; done
+for name in temporal-db catalog-db vault-db grafana primary backup-a backup-b; do make_secret "$name"; done
 
 give "$postgres" temporal-db/password "$(secret temporal-db)"
 give "$temporal" temporal/db-password "$(secret temporal-db)"
 give "$postgres" catalog-db/password "$(secret catalog-db)"
-give "$reelflow" reelflow/database-url "$(postgres_url catalog-db catalog-db)"
+give "$reelflow" reelflow/database-url "$(postgres_url catalog-db)"
+give "$postgres" vault-db/password "$(secret vault-db)"
+give "$reelflow" reelflow/vault "$(postgres_url vault-db)"
 
 for name in primary backup-a backup-b; do
   give "$store" "$name/secret-key" "$(secret "$name")"
@@ -54,11 +56,12 @@ done
 give "$reelflow" reelflow/primary "$(store_url primary)"
 give "$reelflow" reelflow/backups "$(store_url backup-a),$(store_url backup-b)"
 
-chown "$reelflow:$reelflow" /volumes/vault
-chmod 700 /volumes/vault
+give "$grafana" grafana/password "$(secret grafana)"
+
 for name in primary backup-a backup-b; do
   mkdir -p "/volumes/$name/data" "/volumes/$name/versions"
   chown "$store:$store" "/volumes/$name" "/volumes/$name/data" "/volumes/$name/versions"
 done
 chown "$proxy:$proxy" /volumes/sockets
+chown "$prometheus:$prometheus" /volumes/prometheus
 sync

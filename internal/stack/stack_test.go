@@ -135,11 +135,15 @@ func begin(t *testing.T, o Options) *Stack {
 	return s
 }
 
-func logOf(t *testing.T, p *Process) string {
+// logOf waits for some words in a process's log, which come by a pipe of their own, and returns all of it.
+func logOf(t *testing.T, p *Process, words string) string {
 	t.Helper()
-	text, err := os.ReadFile(p.Log)
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end) && !strings.Contains(string(text), words); time.Sleep(10 * time.Millisecond) {
+		var err error
+		if text, err = os.ReadFile(p.Log); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return string(text)
 }
@@ -148,13 +152,13 @@ func TestProgramsAreToldWhereTheOthersAre(t *testing.T) {
 	t.Setenv("REELFLOW_ROLE", "somebody else's")
 	t.Setenv("TEMPORAL_NAMESPACE", "somebody else's")
 	s := begin(t, Options{Workers: 2, Gateways: 2, Roles: []string{"media"}, Env: []string{"REELFLOW_DELETE_GRACE=0s"}})
-	worker := logOf(t, s.Workers[0])
+	var worker string
 	for _, want := range []string{
 		"--role media", "REELFLOW_DELETE_GRACE=0s", "TEMPORAL_ADDRESS=127.0.0.1:7233", "REELFLOW_DATA_DIR=" + s.options.Dir,
 		"REELFLOW_PRIMARY=s3://k:s@127.0.0.1:9001/b?name=primary",
 		"REELFLOW_BACKUPS=s3://k:s@127.0.0.1:9002/b?name=backup-a,s3://k:s@127.0.0.1:9003/b?name=backup-b",
 	} {
-		if !strings.Contains(worker, want) {
+		if worker = logOf(t, s.Workers[0], want); !strings.Contains(worker, want) {
 			t.Errorf("the worker was not told %q:\n%s", want, worker)
 		}
 	}
@@ -178,7 +182,8 @@ func TestSeparatePartsAreProcessesOfTheirOwn(t *testing.T) {
 	if err := store.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if log := logOf(t, store); !strings.Contains(log, "--store-addr backup-a=127.0.0.1:9002") {
+	const address = "--store-addr backup-a=127.0.0.1:9002"
+	if log := logOf(t, store, address); !strings.Contains(log, address) {
 		t.Errorf("it was not started again at its address:\n%s", log)
 	}
 	if err := s.Parts["temporal"].Restart(t.Context()); err != nil {

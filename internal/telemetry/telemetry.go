@@ -25,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/reelflow/reelflow/internal/media"
+	"github.com/reelflow/reelflow/video"
 )
 
 // Metrics is everything that one process counts. Its methods may be called from many
@@ -77,6 +78,13 @@ func New(version string) *Metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), m.temporal, build,
 		m.requests, m.requestTime, m.answerBytes, m.segments, m.storeTime, m.storeBytes, m.vaultTime, m.beats, m.beatTime,
 		m.encodings, m.mediaTime, m.encodeTime)
+	// What may first be counted after hours is there from the beginning: a rate needs a zero to begin at.
+	for _, how := range []string{"ok", string(video.Unavailable)} {
+		m.beats.WithLabelValues(how)
+		for _, work := range []string{"encode", "audio", "package"} {
+			m.encodings.WithLabelValues(work, how)
+		}
+	}
 	return m
 }
 

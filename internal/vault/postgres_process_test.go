@@ -86,7 +86,7 @@ func TestProcessesThatDieOnPostgres(t *testing.T) {
 	shared := video.NewID()
 	must(0, v.Make(t.Context(), shared))(t)
 	var said []string
-	for begun := time.Now(); !enough(said, 8) && time.Since(begun) < time.Minute; {
+	for begun := time.Now(); !enough(said, 8) && time.Since(begun) < 5*time.Minute; {
 		var ps []*process
 		for range 4 {
 			ps = append(ps, start(t, "churn", address, shared))

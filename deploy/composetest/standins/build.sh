@@ -93,6 +93,7 @@ of_program() {
   cp "$(command -v busybox)" "$at/wget"
   image "$1" "$at" <<END
 FROM debian:bookworm-slim
+RUN useradd --uid 1000 temporal
 COPY $2 wget /usr/local/bin/
 USER 1000
 CMD ["$2"]
@@ -108,6 +109,7 @@ make_temporal_ui() {
   cp "$(command -v busybox)" "$at/wget"
   image "$1" "$at" <<'END'
 FROM debian:bookworm-slim
+RUN useradd --uid 1000 temporal
 COPY wget /usr/local/bin/
 WORKDIR /home/ui-server
 COPY ui-server ./

@@ -3,7 +3,8 @@
 # cluster with the user and the database that the environment names.
 set -eu
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-  initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" --auth-local=trust --auth-host=scram-sha-256
+  initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" \
+    --encoding=UTF8 --locale=C.UTF-8 --auth-local=trust --auth-host=scram-sha-256
   echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
   # Nobody outside is answered before the database is there.
   pg_ctl -w -o "-c listen_addresses=''" start
