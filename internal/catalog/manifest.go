@@ -21,6 +21,7 @@ const (
 	KindSegment = "segment" // an encrypted HLS segment
 	KindPoster  = "poster"
 	KindPreview = "preview"
+	KindFacts   = "facts" // sealed: what a lost catalog is rebuilt from; Index is its generation
 )
 
 // The states of an object.
