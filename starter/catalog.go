@@ -20,12 +20,13 @@ type catalogCommand struct {
 }
 
 type catalogRebuildCommand struct {
-	DryRun bool `help:"Write nothing; say what would be made."`
+	atPlaces `kong:"-"`
+	DryRun   bool `help:"Write nothing; say what would be made."`
 }
 
 // Run may be repeated, and goes on where it was stopped: what is there stays as it is.
 func (c catalogRebuildCommand) Run(s *shell) error {
-	return s.atPlaces(func(p *places, temporal client.Client) error {
+	return s.withPlaces(func(p *places, temporal client.Client) error {
 		if !c.DryRun {
 			if _, err := ledger.Apply(s.ctx, p.keys, p.rows); err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"os"
+	"slices"
 
 	"go.temporal.io/sdk/client"
 
@@ -14,6 +15,19 @@ import (
 	"github.com/reelflow/reelflow/internal/telemetry"
 	"github.com/reelflow/reelflow/internal/vault"
 )
+
+// atPlaces is embedded in commands that go round the gateway, to what an installation keeps
+// its things in.
+type atPlaces struct{}
+
+// Uses implements config.Chooser.
+func (atPlaces) Uses(setting string) bool {
+	return slices.Contains([]string{"data-dir", "database-url", "vault", "vault-root", "root-rotation",
+		"primary", "backups", "audit-every", "log-level", "log-format"}, setting)
+}
+
+// UsesTemporal implements config.Chooser.
+func (atPlaces) UsesTemporal() bool { return true }
 
 // places are what an installation keeps its things in, as the settings name them. They
 // are not compared yet.
@@ -85,9 +99,9 @@ func (p *places) close() {
 	}
 }
 
-// atPlaces opens the places that the settings name, once they were found to belong
+// withPlaces opens the places that the settings name, once they were found to belong
 // together, for a command that works on them itself.
-func (s *shell) atPlaces(do func(*places, client.Client) error) error {
+func (s *shell) withPlaces(do func(*places, client.Client) error) error {
 	log := s.Logger(os.Stderr)
 	p, err := openPlaces(s, log)
 	if err != nil {

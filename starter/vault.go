@@ -10,11 +10,15 @@ import (
 )
 
 type vaultCommand struct {
+	atPlaces `kong:"-"`
+
 	Check  vaultCheckCommand  `cmd:"" help:"Open everything in the vault, and say what is there; exit code 1 if something is wrong."`
 	Rotate vaultRotateCommand `cmd:"" help:"Put the keys under a new root now, and take the old one out of the files."`
 }
 
-type vaultCheckCommand struct{}
+type vaultCheckCommand struct {
+	atPlaces `kong:"-"`
+}
 
 // Run fails when something of the vault is damaged, or overdue.
 func (vaultCheckCommand) Run(s *shell) error {
@@ -39,7 +43,9 @@ func (vaultCheckCommand) Run(s *shell) error {
 	})
 }
 
-type vaultRotateCommand struct{}
+type vaultRotateCommand struct {
+	atPlaces `kong:"-"`
+}
 
 // Run is safe beside programs that use the vault.
 func (vaultRotateCommand) Run(s *shell) error {
@@ -52,7 +58,7 @@ func (vaultRotateCommand) Run(s *shell) error {
 	})
 }
 
-// withVault is atPlaces for those who need the vault alone.
+// withVault is withPlaces for those who need the vault alone.
 func (s *shell) withVault(do func(vault.Vault) error) error {
-	return s.atPlaces(func(p *places, _ client.Client) error { return do(p.keys) })
+	return s.withPlaces(func(p *places, _ client.Client) error { return do(p.keys) })
 }
