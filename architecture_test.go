@@ -55,8 +55,9 @@ var rooms = []struct {
 	{"internal/ledger", []string{"video", "internal/catalog", "internal/vault"}, "the ledger of the vault is applied to the catalog, and neither knows the other"},
 
 	{"internal/identity", []string{"video", "internal/catalog", "internal/vault", "internal/objects"}, "the identity compares catalog, vault, stores and Temporal, and none of them knows the others"},
+	{"internal/facts", []string{"video", "internal/catalog", "internal/vault", "internal/objects"}, "facts are made of the catalog's rows, and rows of what stores and vault have; what writes and who asks for it is not their affair"},
 
-	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/manifest", "internal/ledger"},
+	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/manifest", "internal/ledger", "internal/facts"},
 		"activities do what workflows ask for, by means of the leaves; they know neither HTTP nor settings"},
 	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest", "internal/leases", "internal/gateway/problem", "internal/gateway/turns"},
 		"uploads store bytes; what becomes of them the workflow decides"},
