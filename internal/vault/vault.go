@@ -209,6 +209,14 @@ func OpenAt(ctx context.Context, s Settings) (Vault, error) {
 	return Open(u.Path)
 }
 
+// Home is the kind of the home that an address names: postgres or file.
+func Home(address string) string {
+	if isPostgres(address) {
+		return "postgres"
+	}
+	return "file"
+}
+
 func notFound() error { return video.Errorf(video.NotFound, "There is no such video.") }
 
 // Missing is an error of Lend as it is of a video that is there: that its key is not found
