@@ -49,6 +49,7 @@ var rooms = []struct {
 	{"internal/gateway/deadlines", leaf, "how long a connection may stand still is the same for every room of the gateway"},
 	{"internal/gateway/turns", leaf, "that many wait for their turn is the same for every room of the gateway"},
 	{"internal/gateway/problem", leaf, "how errors are answered is the same for every room of the gateway, and knows none of them"},
+	{"internal/receipts", leaf, "receipts are checked by whoever doubts them, with nothing of the installation at hand"},
 	{"internal/leases", []string{"video", "internal/catalog"}, "leases are rows of the catalog, kept alive; what they allow is their holder's affair"},
 	{"internal/manifest", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/leases"}, "the manifest joins the three leaves in which sealed bytes rest"},
 
@@ -57,7 +58,7 @@ var rooms = []struct {
 	{"internal/identity", []string{"video", "internal/catalog", "internal/vault", "internal/objects"}, "the identity compares catalog, vault, stores and Temporal, and none of them knows the others"},
 	{"internal/facts", []string{"video", "internal/catalog", "internal/vault", "internal/objects"}, "facts are made of the catalog's rows, and rows of what stores and vault have; what writes and who asks for it is not their affair"},
 
-	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/manifest", "internal/ledger", "internal/facts"},
+	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/manifest", "internal/ledger", "internal/facts", "internal/receipts"},
 		"activities do what workflows ask for, by means of the leaves; they know neither HTTP nor settings"},
 	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest", "internal/leases", "internal/gateway/problem", "internal/gateway/turns"},
 		"uploads store bytes; what becomes of them the workflow decides"},
@@ -73,7 +74,7 @@ var rooms = []struct {
 		"captions are stored as they are given; who may give them is found out before"},
 	{"internal/gateway/playback", []string{"video", "internal/captions", "internal/catalog", "internal/objects", "internal/vault", "internal/gateway/origin", "internal/gateway/problem"},
 		"playback reads what is packaged; who is signed in, and what workflows do, is not its affair"},
-	{"internal/gateway", append([]string{"internal/captions", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/gateway/..."}, shared...),
+	{"internal/gateway", append([]string{"internal/captions", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/receipts", "internal/gateway/..."}, shared...),
 		"the gateway starts workflows by name and never imports them: it can be released without them"},
 
 	{"internal/telemetry", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/media"},
@@ -115,6 +116,7 @@ var parts = map[string][]string{
 	"github.com/prometheus/":          {"internal/telemetry"},
 	"github.com/landlock-lsm/":        {"internal/media"},
 	"github.com/transparency-dev/":    {"internal/vault", "internal/receipts"},
+	"github.com/go-jose/":             {"internal/receipts", "internal/gateway/issuer"},
 	"github.com/coreos/go-oidc":       {"internal/gateway/issuer"},
 	"testing":                         nil, // only in tests and what supports them
 	"github.com/Shopify/toxiproxy":    nil,

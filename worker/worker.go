@@ -19,6 +19,7 @@ import (
 	"github.com/reelflow/reelflow/internal/ledger"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/receipts"
 	"github.com/reelflow/reelflow/internal/telemetry"
 	"github.com/reelflow/reelflow/internal/vault"
 )
@@ -72,6 +73,7 @@ func open(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *teleme
 	stores = w.metrics.Stores(stores)
 	as := newIdentity(c.Role)
 	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Log: log, Settling: c.AuditSettle, Policy: c.Policy()}
+	a.Receipts = receiptFacts(c)
 	if takes(c.Role, "transfer") {
 		a.Fetch = fetch.New(fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes})
 	}
@@ -110,6 +112,16 @@ func open(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *teleme
 	}
 	w.show(c, a)
 	return w, nil
+}
+
+// receiptFacts are what receipts say of this worker. It validates erasures where it knows how
+// people reach the gateway.
+func receiptFacts(c *config.Config) activities.ReceiptFacts {
+	facts := activities.ReceiptFacts{Release: config.Version(), Vault: vault.Home(string(c.Vault))}
+	if c.PublicURL != "" {
+		facts.Validator = receipts.Gateway{Address: c.PublicURL}
+	}
+	return facts
 }
 
 // compare makes sure that the places of the settings belong together before anything

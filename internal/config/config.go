@@ -19,7 +19,7 @@ import (
 type Config struct {
 	HTTPAddr       string        `name:"http-addr" env:"REELFLOW_HTTP_ADDR" default:"127.0.0.1:8080" group:"Addresses" help:"Where the gateway listens."`
 	URL            string        `name:"url" env:"REELFLOW_URL" default:"http://127.0.0.1:8080" group:"Addresses" help:"The gateway, as the command line reaches it."`
-	PublicURL      string        `name:"public-url" env:"REELFLOW_PUBLIC_URL" placeholder:"URL" group:"Addresses" help:"How people reach the gateway, as https://reels.example, without a path; by what a trusted proxy says, or the name that each request came under, where it is not set. An issuer needs it."`
+	PublicURL      string        `name:"public-url" env:"REELFLOW_PUBLIC_URL" placeholder:"URL" group:"Addresses" help:"How people reach the gateway, as https://reels.example, without a path; by what a trusted proxy says, or the name that each request came under, where it is not set. An issuer needs it. Workers ask there whether what is erased is gone."`
 	TrustedProxies string        `name:"trusted-proxies" env:"REELFLOW_TRUSTED_PROXIES" placeholder:"NETWORK,…" group:"Addresses" help:"Networks of proxies whose X-Forwarded-For, -Host and -Proto (or Forwarded) are believed, as 10.0.0.0/8; they must overwrite what clients send of these."`
 	Drain          time.Duration `name:"drain" env:"REELFLOW_DRAIN" default:"5s" group:"Addresses" help:"How long a gateway that is told to stop goes on serving while /readyz says 503."`
 	TLSCertFile    string        `name:"tls-cert-file" env:"REELFLOW_TLS_CERT_FILE" placeholder:"FILE" group:"Addresses" help:"Certificate chain (PEM) with which the gateway ends TLS itself, and speaks HTTP/2; read again when it changes."`
