@@ -48,6 +48,7 @@ var rooms = []struct {
 	{"internal/gateway/issuer", leaf, leaves},
 	{"internal/gateway/requests", leaf, "an id and a line in the log are the same for every room of the gateway"},
 	{"internal/gateway/deadlines", leaf, "how long a connection may stand still is the same for every room of the gateway"},
+	{"internal/gateway/turns", leaf, "that many wait for their turn is the same for every room of the gateway"},
 	{"internal/gateway/problem", leaf, "how errors are answered is the same for every room of the gateway, and knows none of them"},
 	{"internal/leases", []string{"video", "internal/catalog"}, "leases are rows of the catalog, kept alive; what they allow is their holder's affair"},
 	{"internal/manifest", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/leases"}, "the manifest joins the three leaves in which sealed bytes rest"},
@@ -58,7 +59,7 @@ var rooms = []struct {
 
 	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/manifest", "internal/ledger"},
 		"activities do what workflows ask for, by means of the leaves; they know neither HTTP nor settings"},
-	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest", "internal/leases", "internal/gateway/problem"},
+	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest", "internal/leases", "internal/gateway/problem", "internal/gateway/turns"},
 		"uploads store bytes; what becomes of them the workflow decides"},
 	{"internal/gateway/secret", leaf, "the gateway's keys are derived of what they are given"},
 	{"internal/gateway/origin", leaf, "where a request came to and from is found in the request alone"},

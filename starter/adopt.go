@@ -6,6 +6,8 @@ import (
 )
 
 type adoptCommand struct {
+	atPlaces `kong:"-"`
+
 	Place string `arg:"" help:"catalog, vault, temporal, or the name of a store."`
 }
 

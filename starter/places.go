@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"slices"
 
 	"go.temporal.io/sdk/client"
 
@@ -13,6 +14,19 @@ import (
 	"github.com/reelflow/reelflow/internal/telemetry"
 	"github.com/reelflow/reelflow/internal/vault"
 )
+
+// atPlaces is embedded in commands that go round the gateway, to what an installation keeps
+// its things in.
+type atPlaces struct{}
+
+// Uses implements config.Chooser.
+func (atPlaces) Uses(setting string) bool {
+	return slices.Contains([]string{"data-dir", "database-url", "vault", "vault-root", "root-rotation",
+		"primary", "backups", "audit-every", "log-level", "log-format"}, setting)
+}
+
+// UsesTemporal implements config.Chooser.
+func (atPlaces) UsesTemporal() bool { return true }
 
 // places are what an installation keeps its things in, as the settings name them. They
 // are not compared yet.

@@ -9,11 +9,15 @@ import (
 )
 
 type vaultCommand struct {
+	atPlaces `kong:"-"`
+
 	Check  vaultCheckCommand  `cmd:"" help:"Open everything in the vault, and say what is there; exit code 1 if something is wrong."`
 	Rotate vaultRotateCommand `cmd:"" help:"Put the keys under a new root now, and take the old one out of the files."`
 }
 
-type vaultCheckCommand struct{}
+type vaultCheckCommand struct {
+	atPlaces `kong:"-"`
+}
 
 // Run fails when something of the vault is damaged, or overdue.
 func (vaultCheckCommand) Run(s *shell) error {
@@ -38,7 +42,9 @@ func (vaultCheckCommand) Run(s *shell) error {
 	})
 }
 
-type vaultRotateCommand struct{}
+type vaultRotateCommand struct {
+	atPlaces `kong:"-"`
+}
 
 // Run is safe beside programs that use the vault.
 func (vaultRotateCommand) Run(s *shell) error {

@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
+	"google.golang.org/grpc"
 )
 
 // Temporal returns client options from Temporal's own variables
@@ -25,5 +26,8 @@ func Temporal(logger *slog.Logger) (client.Options, error) {
 		options.Namespace = client.DefaultNamespace
 	}
 	options.Logger = log.NewStructuredLogger(logger)
+	// gRPC would look for a TXT record of the host's name, too: in a network in which nobody
+	// answers that, each connection waits ten seconds for it.
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, grpc.WithDisableServiceConfig())
 	return options, nil
 }

@@ -66,15 +66,22 @@ func (g *Gateway) operation(method, path, id, summary string, status int) huma.O
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary, DefaultStatus: status, Security: who,
 		MaxBodyBytes: 256 << 10,
-		Responses:    map[string]*huma.Response{"default": g.problemResponse()},
+		Responses:    g.problemResponses(),
 	}
 }
 
-func (g *Gateway) problemResponse() *huma.Response {
+// problemResponses are what any operation may be answered instead: beside what its own
+// errors are, that there are too many requests, with the time to come again.
+func (g *Gateway) problemResponses() map[string]*huma.Response {
 	schema := g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
-	return &huma.Response{
-		Description: "A problem, with a code that says which",
-		Content:     map[string]*huma.MediaType{problem.MediaType: {Schema: schema}},
+	later := map[string]*huma.Param{"Retry-After": {Description: "Seconds until another try makes sense", Schema: &huma.Schema{Type: huma.TypeInteger}}}
+	answer := func(description string, headers map[string]*huma.Param) *huma.Response {
+		return &huma.Response{Description: description, Headers: headers, Content: map[string]*huma.MediaType{problem.MediaType: {Schema: schema}}}
+	}
+	return map[string]*huma.Response{
+		"429":     answer("This person or address has, or asks for, too much at once", later),
+		"503":     answer("Not now: very many requests wait for their turn, or what the answer needs is out of reach", later),
+		"default": answer("A problem, with a code that says which", nil),
 	}
 }
 

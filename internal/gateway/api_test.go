@@ -411,6 +411,11 @@ func TestOpenAPI(t *testing.T) {
 				t.Errorf("%s %s: id %q, %d answers", method, path, op.OperationID, len(op.Responses))
 			}
 			ids[op.OperationID] = true
+			for _, status := range []string{"429", "503"} {
+				if r := op.Responses[status]; r == nil || r.Headers["Retry-After"] == nil {
+					t.Errorf("%s %s: when to come again after %s is not described", method, path, status)
+				}
+			}
 			for _, name := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(path, -1) {
 				if !slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.Name == name[1] && p.In == "path" }) {
 					t.Errorf("%s %s: the parameter %s is not described", method, path, name[1])

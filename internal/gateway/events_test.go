@@ -161,7 +161,8 @@ func TestStreamsAreCounted(t *testing.T) {
 		if s.refusal(refused, video.RateLimited); refused.header.Get("Retry-After") == "" {
 			t.Error("it isn't said when there is room")
 		}
-		s.await(s.follow(ctx, "other", "/v1/events?id="+string(id))) // others are not in the way
+		s.refusal(s.request(as, "GET", "/v1/videos/"+string(video.NewID())+"/events", ""), video.RateLimited) // before anything is read
+		s.await(s.follow(ctx, "other", "/v1/events?id="+string(id)))                                          // others are not in the way
 		stop()
 		for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 			if s.request(as, "HEAD", "/v1/events?id="+string(id), "").status == http.StatusOK {

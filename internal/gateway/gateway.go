@@ -101,6 +101,7 @@ type Gateway struct {
 	progress   *progressRates
 	commands   *people.Rates
 	reads      *people.Rates
+	readTurns  readTurns
 	unanswered *unanswered
 	health     health
 	bounds     *deadlines.Bounds // of every request
@@ -125,7 +126,7 @@ func newGateway(s Settings, c *catalog.Catalog, v vault.Vault, stores objects.Se
 	}
 	g := &Gateway{settings: s, catalog: c, vault: v, stores: stores, lives: lives, log: log,
 		followers: newFollowers(), progress: newProgressRates(), unanswered: newUnanswered(), metadata: newMetadataParser(), bounds: deadlines.Usual(),
-		commands: people.NewRates(s.Limits.Commands), reads: people.NewRates(s.Limits.Reads)}
+		commands: people.NewRates(s.Limits.Commands), reads: people.NewRates(s.Limits.Reads), readTurns: newReadTurns()}
 	if err := g.makeRooms(pepper); err != nil {
 		return nil, err
 	}

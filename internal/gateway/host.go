@@ -177,3 +177,6 @@ func (h tusHost) Problem(ctx context.Context, err error) *problem.Problem {
 
 // Base implements uploads.Host.
 func (h tusHost) Base(r *http.Request) string { return origin.From(r.Context()).Base }
+
+// Address implements uploads.Host.
+func (h tusHost) Address(r *http.Request) string { return origin.From(r.Context()).Address }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"sync"
 
@@ -60,7 +61,7 @@ func (g *Gateway) describeUploads() {
 		if op.Path == each {
 			op.Parameters = append(op.Parameters, &huma.Param{Name: "token", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}})
 		}
-		op.Responses["default"] = g.problemResponse()
+		maps.Copy(op.Responses, g.problemResponses())
 		g.api.OpenAPI().AddOperation(op)
 	}
 }

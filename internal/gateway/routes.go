@@ -22,7 +22,7 @@ func (g *Gateway) routes() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mux := &routeTable{ServeMux: http.NewServeMux(), compress: compress}
+	mux := &routeTable{ServeMux: http.NewServeMux(), compress: compress, inTurn: g.inTurn}
 	g.registerAPI(mux)
 	g.players.Register(mux)
 	g.registerHealth(mux)
@@ -40,6 +40,7 @@ type routeTable struct {
 	*http.ServeMux
 	patterns []string
 	compress func(http.Handler) http.Handler
+	inTurn   func(pattern string, next http.Handler) http.Handler
 }
 
 // Handle notes the pattern.
@@ -48,7 +49,7 @@ func (t *routeTable) Handle(pattern string, handler http.Handler) {
 	if mayCompress(pattern) {
 		handler = t.compress(handler)
 	}
-	t.ServeMux.Handle(pattern, handler)
+	t.ServeMux.Handle(pattern, t.inTurn(pattern, handler))
 }
 
 // HandleFunc notes the pattern.

@@ -69,10 +69,10 @@ func (o *openStreams) give(key string) {
 func (g *Gateway) registerStreams() {
 	one := g.streamOperation("/v1/videos/{id}/events", "follow-video", "Server-sent events: `video` with the video at each change, last `gone`")
 	huma.Register(g.api, one, func(ctx context.Context, in *ByID) (*huma.StreamResponse, error) {
-		if _, err := g.load(ctx, in.ID); err != nil {
-			return nil, g.errors.Problem(ctx, err)
-		}
-		return g.startStream(ctx, []string{in.ID})
+		return g.startStream(ctx, []string{in.ID}, func() error {
+			_, err := g.load(ctx, in.ID)
+			return err
+		})
 	})
 	type several struct {
 		IDs []string `query:"id,explode" minItems:"1" maxItems:"50" doc:"Of the videos: id=…&id=…"`
@@ -82,7 +82,7 @@ func (g *Gateway) registerStreams() {
 		if len(in.IDs) == 0 || len(in.IDs) > streamVideos {
 			return nil, g.errors.Problem(ctx, video.Errorf(video.Invalid, "Name 1 to %d videos: /v1/events?id=…&id=…", streamVideos))
 		}
-		return g.startStream(ctx, in.IDs)
+		return g.startStream(ctx, in.IDs, func() error { return nil })
 	})
 }
 
@@ -92,10 +92,15 @@ func (g *Gateway) streamOperation(path, id, summary string) huma.Operation {
 	return op
 }
 
-// startStream answers with a stream of these videos, unless its viewer has too many.
-func (g *Gateway) startStream(ctx context.Context, ids []string) (*huma.StreamResponse, error) {
+// startStream answers with a stream of these videos, unless its viewer has too many, which
+// is known before anything is read, or may fails.
+func (g *Gateway) startStream(ctx context.Context, ids []string, may func() error) (*huma.StreamResponse, error) {
 	done, err := g.streams.take(ctx)
 	if err != nil {
+		return nil, g.errors.Problem(ctx, err)
+	}
+	if err := may(); err != nil {
+		done()
 		return nil, g.errors.Problem(ctx, err)
 	}
 	context.AfterFunc(ctx, done) // also where no body is written

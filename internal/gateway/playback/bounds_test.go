@@ -3,6 +3,7 @@ package playback
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -11,10 +12,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/vault"
 	"github.com/reelflow/reelflow/video"
@@ -199,6 +202,17 @@ func TestTooManyDownloads(t *testing.T) {
 	until(t, "another one may", func() bool { return h.ask("GET", address, "Range", "bytes=0-9").status == 206 })
 }
 
+// countingNames counts how often a file's name is asked for.
+type countingNames struct {
+	nameless
+	asked atomic.Int64
+}
+
+func (c *countingNames) SourceName(ctx context.Context, row catalog.Video) (filename, contentType string, err error) {
+	c.asked.Add(1)
+	return c.nameless.SourceName(ctx, row)
+}
+
 // One address has its share of the downloads, and leaves the others theirs.
 func TestDownloadsOfOneAddress(t *testing.T) {
 	h := open(t)
@@ -209,8 +223,13 @@ func TestDownloadsOfOneAddress(t *testing.T) {
 		greedy[i] = h.get(address, "X-Forwarded-For: 192.0.2.1\r\n")
 	}
 	until(t, "it has its share", func() bool { return h.downloads.count() == len(greedy) })
+	names := &countingNames{}
+	h.Server.host = names
 	if got := h.ask("GET", address, "X-Forwarded-For", "192.0.2.1"); got.status != 429 || got.header.Get("Retry-After") == "" {
 		t.Errorf("one more: %d %s", got.status, got.body)
+	}
+	if n := names.asked.Load(); n != 0 {
+		t.Errorf("the vault was asked for a name before the refusal, %d times", n)
 	}
 	if got := h.ask("GET", address, "X-Forwarded-For", "192.0.2.2", "Range", "bytes=0-9"); got.status != 206 {
 		t.Errorf("somebody else: %d %s", got.status, got.body)

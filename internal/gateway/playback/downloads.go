@@ -41,6 +41,12 @@ func (s *Server) serveSource(w http.ResponseWriter, r *http.Request, at seen) er
 	if err := mustBeAllowed(at.PlaybackState); err != nil {
 		return err
 	}
+	if r.Method != http.MethodHead {
+		// Before the file's segments and name are read, which costs more than a refusal may.
+		if err := s.downloads.mustHaveRoom(origin.From(r.Context()).Address); err != nil {
+			return err
+		}
+	}
 	file, err := s.fileOf(r.Context(), at)
 	if err != nil {
 		return err
@@ -75,15 +81,30 @@ func newOpenDownloads(most, mostEach int) *openDownloads {
 func (o *openDownloads) take(address string) (done func(), err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	switch {
-	case o.of[address] >= o.mostEach:
-		return nil, problem.Limited(fmt.Sprintf("%d downloads from your address are under way already. Wait until one of them is done.", o.mostEach), downloadRetry)
-	case o.all >= o.most:
-		return nil, problem.New(video.Unavailable, "Too many people are downloading at the moment. Please try again in a minute.")
+	if err := o.roomFor(address); err != nil {
+		return nil, err
 	}
 	o.all++
 	o.of[address]++
 	return sync.OnceFunc(func() { o.give(address) }), nil
+}
+
+// mustHaveRoom fails as take does, and counts nothing.
+func (o *openDownloads) mustHaveRoom(address string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.roomFor(address)
+}
+
+// roomFor says why an address can have no more. It needs mu.
+func (o *openDownloads) roomFor(address string) error {
+	switch {
+	case o.of[address] >= o.mostEach:
+		return problem.Limited(fmt.Sprintf("%d downloads from your address are under way already. Wait until one of them is done.", o.mostEach), downloadRetry)
+	case o.all >= o.most:
+		return problem.New(video.Unavailable, "Too many people are downloading at the moment. Please try again in a minute.")
+	}
+	return nil
 }
 
 func (o *openDownloads) give(address string) {

@@ -27,6 +27,8 @@ type body struct {
 	silence  time.Duration         // how long it may stay without a byte
 
 	// Only for the goroutine that reads.
+	ahead    []byte        // what was read ahead
+	after    error         // what came after it; nil where there is more
 	count    int64         // bytes read
 	ended    bool          // read to its proper end
 	patience time.Duration // how long it may stay without a byte from now on
@@ -91,9 +93,36 @@ func (b *body) await() error {
 	return b.reason
 }
 
-// Read returns what halted the body rather than the timeout that woke it, and errSlow
-// when patience has come to its end: waiting uses it up, bytes give it back.
+// readAhead reads until n bytes have come, or the end, into memory, for Read to return them
+// later, together with the error that came after them.
+func (b *body) readAhead(n int64) {
+	for b.after == nil && b.count < n {
+		piece := make([]byte, firstRead)
+		got, err := b.receive(piece)
+		b.ahead, b.after = append(b.ahead, piece[:got]...), err
+	}
+}
+
+// Read implements io.Reader. Once the body is halted it fails with the reason.
 func (b *body) Read(p []byte) (int, error) {
+	if len(b.ahead) == 0 && b.after == nil {
+		return b.receive(p)
+	}
+	if reason := b.halted(); reason != nil {
+		return 0, reason
+	}
+	n := copy(p, b.ahead)
+	b.ahead = b.ahead[n:]
+	if len(b.ahead) == 0 {
+		b.ahead = nil
+		return n, b.after
+	}
+	return n, nil
+}
+
+// receive returns what halted the body rather than the timeout that woke it, and errSlow
+// when patience has come to its end: waiting uses it up, bytes give it back.
+func (b *body) receive(p []byte) (int, error) {
 	if reason := b.await(); reason != nil {
 		return 0, reason
 	}

@@ -24,6 +24,7 @@ type call struct {
 	metadata map[string]string // of a POST
 	upload   catalog.Upload    // as last read
 	offline  bool              // the catalog could not be asked; upload is from memory
+	crowded  bool              // its turn didn't come: it asks for no lease
 	slot     *slot             // nil when nothing can be added
 }
 

@@ -104,8 +104,14 @@ func overridden(r *http.Request) string {
 	return strings.ToUpper(strings.TrimSpace(r.Header.Get(overrideHeader)))
 }
 
-// head says how far the upload is.
+// head says how far the upload is. It is never refused for the number of others: when its
+// turn doesn't come soon it goes on without a lease.
 func (c *call) head() error {
+	done, err := c.takeTurn(c.r.Context(), c.server.heads)
+	if err == nil {
+		defer done()
+	}
+	c.crowded = err != nil
 	if err := c.find(); err != nil {
 		return c.awaitEcho(err)
 	}
@@ -115,7 +121,7 @@ func (c *call) head() error {
 
 // patch adds bytes to the upload.
 func (c *call) patch() error {
-	if err := c.find(); err != nil {
+	if err := c.findInTurn(); err != nil {
 		return err
 	}
 	if err := inTheWay(c.upload); err != nil {
@@ -142,6 +148,19 @@ func (c *call) find() error {
 		c.server.absences.end(c.upload.Video)
 	}
 	return nil
+}
+
+// findInTurn is find, for which a request that says that it brings little waits.
+func (c *call) findInTurn() error {
+	if !c.saysSmall() {
+		return c.find()
+	}
+	done, err := c.takeTurn(c.r.Context(), c.server.heads)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return c.find()
 }
 
 // send lets tusd read the body.

@@ -29,6 +29,7 @@ var (
 	errBusy       = refusal(http.StatusLocked, video.Conflict, "busy", "Another request is still using this upload. Please try again in a moment.", 1)
 	errNotNow     = refusal(http.StatusLocked, video.Unavailable, "", "How far this upload is can't be said right now. Please try again in a moment.", 3)
 	errSlow       = refusal(http.StatusServiceUnavailable, video.Unavailable, "slow", "The bytes came too slowly. What has come is stored: ask for the offset and go on from there.", 1)
+	errCrowded    = refusal(http.StatusServiceUnavailable, video.Unavailable, "slow", "Many small pieces are waiting to be stored. Send pieces of at least 64 KiB, or try again in a moment.", 3)
 	errStopping   = refusal(http.StatusServiceUnavailable, video.Unavailable, "", "The server is being restarted. What has come is stored; please go on in a moment.", 1)
 	errDown       = refusal(http.StatusServiceUnavailable, video.Unavailable, "", "The upload can't be stored right now. Please try again in a moment.", 3)
 	errGone       = refusal(http.StatusGone, video.Gone, "", "This upload was canceled or has expired.", 0)

@@ -236,6 +236,9 @@ func (h *host) Problem(ctx context.Context, err error) *problem.Problem {
 
 func (h *host) Base(r *http.Request) string { return "http://" + r.Host }
 
+// Address is the same for everybody.
+func (h *host) Address(*http.Request) string { return "127.0.0.1" }
+
 // reply is an answer that was read to its end.
 type reply struct {
 	status int

@@ -6,7 +6,8 @@
 // memory under the video's key, put into the primary store as
 // v/<id>/source/<offset>-<random>, and counted in the catalog in their order.
 // Plain bytes exist in the gateway's buffers only, whose sum is capped, and in what one
-// read of a body returns: 16 to 128 KiB of each request under way.
+// read of a body returns: 16 to 128 KiB of each request under way. A body of less than 64 KiB
+// is read to its end before its request asks for a lease.
 //
 // What exists where, and when it goes:
 //
@@ -38,6 +39,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/gateway/problem"
+	"github.com/reelflow/reelflow/internal/gateway/turns"
 	"github.com/reelflow/reelflow/internal/leases"
 	"github.com/reelflow/reelflow/internal/manifest"
 	"github.com/reelflow/reelflow/internal/objects"
@@ -135,6 +137,9 @@ type Host interface {
 
 	// Base is the public address of the gateway for the sender of r, without a slash at its end.
 	Base(r *http.Request) string
+
+	// Address is where r came from: those who share it share their turns.
+	Address(r *http.Request) string
 }
 
 // Server answers tus requests. New makes one; Run must run beside it.
@@ -149,6 +154,8 @@ type Server struct {
 	tus      protocol
 	buffers  *buffers
 	slots    *slots
+	pieces   *turns.Turns // of PATCHes that bring little
+	heads    *turns.Turns // of HEADs
 	memory   *memory
 	echoes   *echoes
 	absences *absences
@@ -168,7 +175,8 @@ func New(settings Settings, c *catalog.Catalog, v vault.Vault, store objects.Sto
 		settings: settings, catalog: c, vault: v, store: store, host: host, log: log,
 		buffers: newBuffers(settings.SegmentSize, settings.Buffers),
 		slots:   newSlots(c, gatewayName(), settings.Beaten, log),
-		memory:  newMemory(), echoes: newEchoes(), absences: newAbsences(),
+		pieces:  turns.New(pieceTurns, pieceTurnsEach, 0, nil), heads: turns.New(headTurns, headTurnsEach, headTurnLasts, nil),
+		memory: newMemory(), echoes: newEchoes(), absences: newAbsences(),
 		overdue: make(chan struct{}, 1),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
@@ -194,7 +202,7 @@ func (s *Server) libraryConfig() handler.Config {
 		EnableExperimentalProtocol: true,
 		// Longer than a body has patience: tusd would answer 500.
 		NetworkTimeout:     2 * s.settings.Silence,
-		AcquireLockTimeout: 2 * leases.Wait,
+		AcquireLockTimeout: 2 * leases.Wait, // see lock.Lock
 		Logger:             xslog.New(quiet{}),
 	}
 }

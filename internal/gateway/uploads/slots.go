@@ -32,6 +32,7 @@ type slots struct {
 type slot struct {
 	id    video.ID
 	lease *leases.Lease
+	done  func()             // gives the turn back; nil without one
 	halt  func(reason error) // ends the request
 	over  chan struct{}      // closed when the slot is free again
 
@@ -45,11 +46,10 @@ func newSlots(c *catalog.Catalog, holder string, beaten func(time.Duration, erro
 	return &slots{keeper: keeper, log: log, byID: map[video.ID]*slot{}}
 }
 
-// acquire takes the slot and the lease of an upload from whoever has them: requests
-// of this gateway are ended at once, another gateway is asked to let go, a dead one's
-// lease runs out. Errors are the catalog's, errBusy when ctx ends first, or the
-// reason of a later request that wants the upload too.
-func (t *slots) acquire(ctx context.Context, id video.ID, halt func(error)) (*slot, error) {
+// occupy takes the slot of an upload from whoever has it, whose request is ended at once.
+// It fails with errBusy when that takes too long or ctx ends first, or with the reason of
+// a later request that wants the upload too.
+func (t *slots) occupy(ctx context.Context, id video.ID, halt func(error)) (*slot, error) {
 	l := &slot{id: id, over: make(chan struct{})}
 	l.ctx, l.stop = context.WithCancelCause(ctx)
 	l.halt = func(reason error) {
@@ -60,13 +60,20 @@ func (t *slots) acquire(ctx context.Context, id video.ID, halt func(error)) (*sl
 		l.stop(nil)
 		return nil, err
 	}
-	var err error
-	if l.lease, err = t.keeper.Acquire(l.ctx, id, func(why error) { l.halt(reasonOf(why)) }); err != nil {
-		err = l.whyNot(err)
-		t.leave(l)
-		return nil, err
-	}
 	return l, nil
+}
+
+// acquire takes the lease for a slot: another gateway is asked to let go, a dead one's
+// lease runs out. Errors are the catalog's, errBusy when it takes too long, or the reason
+// of a later request that wants the upload too.
+func (t *slots) acquire(l *slot) (err error) {
+	ctx, cancel := context.WithTimeoutCause(l.ctx, leases.Wait, errBusy)
+	defer cancel()
+	l.lease, err = t.keeper.Acquire(ctx, l.id, func(why error) { l.halt(reasonOf(why)) })
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return err
 }
 
 // reasonOf says to a client why the lease of its request is over.
@@ -82,6 +89,7 @@ func reasonOf(why error) error {
 
 // enter waits for the slot, ending the request that is in it.
 func (t *slots) enter(l *slot) error {
+	tooLong := time.After(leases.Wait)
 	for {
 		other := t.claim(l)
 		if other == nil {
@@ -90,6 +98,8 @@ func (t *slots) enter(l *slot) error {
 		other.halt(errSuperseded)
 		select {
 		case <-other.over:
+		case <-tooLong:
+			return errBusy
 		case <-l.ctx.Done():
 			return errBusy
 		}
@@ -126,9 +136,15 @@ func (l *slot) whyNot(err error) error {
 	return errBusy
 }
 
-// release gives the lease back, then the slot.
+// release gives the lease back, then the turn and the slot.
 func (t *slots) release(l *slot) {
 	defer t.leave(l)
+	if l.done != nil {
+		defer l.done()
+	}
+	if l.lease == nil {
+		return // it was not to be had
+	}
 	if err := t.keeper.Release(l.lease); err != nil {
 		t.log.Warn("a lease was not given back", "video", l.id, "error", err)
 	}
@@ -174,22 +190,30 @@ type lock struct {
 	slot  *slot // nil when the request goes on without
 }
 
-// Lock takes the lease. HEAD takes it too, so that the offset it tells is final:
-// the sender whose connection broke may still be storing what had come. But it
-// never fails for want of it.
+// Lock takes the slot and, in the request's turn, the lease. HEAD takes it too, so that the
+// offset it tells is final - the sender whose connection broke may still be storing what
+// had come - and so that other gateways know that somebody is there. But it never fails
+// for want of it.
 func (k *lock) Lock(ctx context.Context, _ func()) error {
 	c := callOf(ctx)
-	if c.offline {
+	if c.offline || c.crowded {
 		return nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, leases.Wait, errBusy)
-	defer cancel()
-	l, err := k.slots.acquire(ctx, c.upload.Video, c.halt)
-	if err == nil {
-		k.slot, c.slot = l, l
-		return nil
+	// How long tusd would wait in all says nothing here: each step has a limit of its own.
+	l, err := k.slots.occupy(context.WithoutCancel(ctx), c.upload.Video, c.halt)
+	if err != nil {
+		return c.withoutLease(ctx, err)
 	}
-	return c.withoutLease(ctx, err)
+	if l.done, err = c.awaitTurn(l.ctx); err == nil {
+		err = k.slots.acquire(l)
+	}
+	if err != nil {
+		err = l.whyNot(err)
+		k.slots.release(l)
+		return c.withoutLease(ctx, err)
+	}
+	k.slot, c.slot = l, l
+	return nil
 }
 
 // Unlock gives the lease back.

@@ -106,7 +106,7 @@ func (u *upload) WriteChunk(ctx context.Context, offset int64, src io.Reader) (i
 		return 0, s.answerTo(c, err)
 	}
 	if n := c.r.ContentLength; n > 0 && in.isTooShort(n) {
-		in.short = true // and not a byte of it is read
+		in.short = true // and not a byte of it is stored
 	} else {
 		in.read(src)
 	}
