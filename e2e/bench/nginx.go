@@ -73,7 +73,7 @@ func (b *bench) startNginx(files string) (*nginx, error) {
 	}
 	n := &nginx{cmd: exec.CommandContext(b.ctx, program, "-p", dir, "-c", at), url: "http://" + address}
 	n.cmd.Stdout, n.cmd.Stderr = &n.said, &n.said
-	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // its workers end with it
+	n.cmd.SysProcAttr = endWithThis()
 	n.cmd.Cancel = func() error { return n.cmd.Process.Signal(syscall.SIGTERM) }
 	if err := n.cmd.Start(); err != nil {
 		return nil, err

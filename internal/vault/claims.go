@@ -12,7 +12,7 @@ import (
 
 // claims shows the loans that are out to every process: each loan is a shared
 // lock on one byte of an empty file, at an offset that the video's hash names.
-// These are open file description locks (fcntl(2), F_OFD_SETLK; Linux): the kernel ends
+// These are open file description locks (fcntl(2), F_OFD_SETLK): the kernel ends
 // them for whoever dies.
 type claims struct{ path string }
 
@@ -25,7 +25,7 @@ type claimed struct {
 // Close ends the lock. Closing the file alone would not, at once, while another goroutine
 // starts a program: until that has called execve(2) it has the file, too.
 func (c *claimed) Close() error {
-	return errors.Join(unix.FcntlFlock(c.file.Fd(), unix.F_OFD_SETLK, byteLock(unix.F_UNLCK, c.hash)), c.file.Close())
+	return errors.Join(unix.FcntlFlock(c.file.Fd(), setLock, byteLock(unix.F_UNLCK, c.hash)), c.file.Close())
 }
 
 // claim registers a loan. It waits for nobody but a Discard, some milliseconds.
@@ -54,7 +54,7 @@ func (c claims) lock(kind int16, h idHash) (*claimed, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, byteLock(kind, h))
+	err = unix.FcntlFlock(f.Fd(), setLock, byteLock(kind, h))
 	if err == nil {
 		return &claimed{f, h}, nil
 	}
@@ -77,7 +77,7 @@ func (c claims) await(ctx context.Context, h idHash, deadline time.Time) error {
 		// Asking whether a lock would be granted takes none, so it is in no
 		// borrower's way.
 		lock := byteLock(unix.F_WRLCK, h)
-		if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, lock); err != nil {
+		if err := unix.FcntlFlock(f.Fd(), getLock, lock); err != nil {
 			return os.NewSyscallError("fcntl", err)
 		}
 		if lock.Type == unix.F_UNLCK {
