@@ -38,7 +38,9 @@ var rooms = []struct {
 	{"internal/catalog", leaf, leaves},
 	{"internal/vault", leaf, leaves},
 	{"internal/objects", leaf, leaves},
-	{"internal/media", leaf, leaves},
+	{"internal/sandbox/launcher", nil, "the launcher runs before everything else of its process is initialized, and so imports nothing of it"},
+	{"internal/sandbox", []string{"video", "internal/sandbox/launcher"}, "the sandbox runs programs; it doesn't know what they are for"},
+	{"internal/media", []string{"video", "internal/sandbox", "internal/sandbox/launcher"}, "media knows ffmpeg, and the box that it runs in"},
 	{"internal/fetch", leaf, leaves},
 	{"internal/config", leaf, leaves},
 	{"internal/captions", leaf, leaves},
@@ -49,14 +51,16 @@ var rooms = []struct {
 	{"internal/gateway/deadlines", leaf, "how long a connection may stand still is the same for every room of the gateway"},
 	{"internal/gateway/turns", leaf, "that many wait for their turn is the same for every room of the gateway"},
 	{"internal/gateway/problem", leaf, "how errors are answered is the same for every room of the gateway, and knows none of them"},
+	{"internal/receipts", leaf, "receipts are checked by whoever doubts them, with nothing of the installation at hand"},
 	{"internal/leases", []string{"video", "internal/catalog"}, "leases are rows of the catalog, kept alive; what they allow is their holder's affair"},
 	{"internal/manifest", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/leases"}, "the manifest joins the three leaves in which sealed bytes rest"},
 
 	{"internal/ledger", []string{"video", "internal/catalog", "internal/vault"}, "the ledger of the vault is applied to the catalog, and neither knows the other"},
 
 	{"internal/identity", []string{"video", "internal/catalog", "internal/vault", "internal/objects"}, "the identity compares catalog, vault, stores and Temporal, and none of them knows the others"},
+	{"internal/facts", []string{"video", "internal/catalog", "internal/vault", "internal/objects"}, "facts are made of the catalog's rows, and rows of what stores and vault have; what writes and who asks for it is not their affair"},
 
-	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/manifest", "internal/ledger"},
+	{"activities", []string{"video", "workflows", "internal/catalog", "internal/vault", "internal/objects", "internal/media", "internal/fetch", "internal/manifest", "internal/ledger", "internal/facts", "internal/receipts"},
 		"activities do what workflows ask for, by means of the leaves; they know neither HTTP nor settings"},
 	{"internal/gateway/uploads", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/manifest", "internal/leases", "internal/gateway/problem", "internal/gateway/turns"},
 		"uploads store bytes; what becomes of them the workflow decides"},
@@ -72,7 +76,7 @@ var rooms = []struct {
 		"captions are stored as they are given; who may give them is found out before"},
 	{"internal/gateway/playback", []string{"video", "internal/captions", "internal/catalog", "internal/objects", "internal/vault", "internal/gateway/origin", "internal/gateway/problem"},
 		"playback reads what is packaged; who is signed in, and what workflows do, is not its affair"},
-	{"internal/gateway", append([]string{"internal/captions", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/gateway/..."}, shared...),
+	{"internal/gateway", append([]string{"internal/captions", "internal/catalog", "internal/objects", "internal/vault", "internal/fetch", "internal/receipts", "internal/gateway/..."}, shared...),
 		"the gateway starts workflows by name and never imports them: it can be released without them"},
 
 	{"internal/telemetry", []string{"video", "internal/catalog", "internal/objects", "internal/vault", "internal/media"},
@@ -112,8 +116,9 @@ var parts = map[string][]string{
 	"go.temporal.io/sdk/activity":     {"activities", "e2e/..."},
 	"go.temporal.io/":                 {"workflows", "activities", "worker", "starter", "internal/gateway", "internal/config", "internal/identity", "internal/stack", "internal/telemetry", "e2e/..."},
 	"github.com/prometheus/":          {"internal/telemetry"},
-	"github.com/landlock-lsm/":        {"internal/media"},
+	"golang.org/x/net/bpf":            {"internal/sandbox"},
 	"github.com/transparency-dev/":    {"internal/vault", "internal/receipts"},
+	"github.com/go-jose/":             {"internal/receipts", "internal/gateway/issuer"},
 	"github.com/coreos/go-oidc":       {"internal/gateway/issuer"},
 	"testing":                         nil, // only in tests and what supports them
 	"github.com/Shopify/toxiproxy":    nil,

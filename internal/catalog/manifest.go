@@ -22,6 +22,7 @@ const (
 	KindPoster  = "poster"
 	KindPreview = "preview"
 	KindCaption = "caption" // sealed captions; Rendition is their language
+	KindFacts   = "facts"   // sealed: what a lost catalog is rebuilt from; Index is its generation
 )
 
 // The states of an object.

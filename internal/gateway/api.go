@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -46,7 +45,6 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 	g.registerCaptions()
 	g.registerLists()
 	g.registerReceipts()
-	mux.HandleFunc("GET /v1/receipts/key", g.errors.Handle(noReceiptKey))
 	g.describeUploads()
 	describeAnswers(g.api.OpenAPI())
 	g.registerOpenAPI(mux)
@@ -279,34 +277,4 @@ func (g *Gateway) list(ctx context.Context, in Page, q catalog.Query) (*listAnsw
 		return nil, g.errors.Problem(ctx, err)
 	}
 	return &listAnswer{Videos{Videos: videos, NextCursor: optional(next)}}, nil
-}
-
-// Receipt is the proof of an erasure.
-type Receipt struct {
-	JWS *string `json:"jws" doc:"The same, signed; null while receipts are not signed"`
-	video.Receipt
-	ClosedAt time.Time `json:"closed_at"`
-}
-
-// noReceiptKey answers where the keys of signed receipts are to be: "key" is not the id of
-// a video.
-func noReceiptKey(http.ResponseWriter, *http.Request) error {
-	return video.Errorf(video.NotFound, "Receipts are not signed yet, so there is no key to check them by.")
-}
-
-type receiptAnswer struct{ Body Receipt }
-
-func (g *Gateway) registerReceipts() {
-	huma.Register(g.api, g.operation(http.MethodGet, "/v1/receipts/{id}", "get-receipt", "What was erased of a video, where, and what was found afterwards; public", http.StatusOK),
-		func(ctx context.Context, in *ByID) (*receiptAnswer, error) {
-			id, err := video.ParseID(in.ID)
-			if err != nil {
-				return nil, g.errors.Problem(ctx, err)
-			}
-			receipt, closed, err := g.catalog.Receipt(ctx, id.Hash())
-			if err != nil {
-				return nil, g.errors.Problem(ctx, err)
-			}
-			return &receiptAnswer{Receipt{Receipt: receipt, ClosedAt: closed.UTC()}}, nil
-		})
 }

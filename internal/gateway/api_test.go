@@ -346,28 +346,6 @@ func TestLists(t *testing.T) {
 	}
 }
 
-func TestReceipt(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	id := s.in(video.Published, "public")
-	path := "/v1/receipts/" + string(id)
-	s.refusal(s.request("", "GET", path, ""), video.NotFound)
-	s.move(id, video.Purging)
-	s.refusal(s.request("", "GET", path, ""), video.NotFound)
-	s.move(id, video.Purged)
-	got := s.request("", "GET", path, "")
-	var r map[string]any
-	if err := json.Unmarshal(got.body, &r); err != nil || got.status != 200 || r["video_sha256"] != id.Hash() || r["reason"] != "deleted" {
-		t.Fatalf("%d %s", got.status, got.body)
-	}
-	if jws, there := r["jws"]; !there || jws != nil {
-		t.Errorf("jws: %v", jws)
-	}
-	if strings.Contains(string(got.body), string(id)) {
-		t.Error("the receipt names the video")
-	}
-}
-
 // The documents are made at the first request: several may be the first.
 func TestOpenAPIForManyAtOnce(t *testing.T) {
 	t.Parallel()
