@@ -80,6 +80,7 @@ func (b *bench) everywhere(t *testing.T, secret string) (video.ID, catalog.Leg) 
 	leg := catalog.Leg{Video: v.ID, Epoch: 1}
 	must(t, b.Enter(ctx, leg, nil))
 	b.intended(t, leg, piece(0))
+	b.captioned(t, v.ID, "en", "captions of "+string(v.ID))
 	must(t, b.SetReplica(ctx, leg, catalog.Replica{Store: "backup", State: catalog.ReplicaComplete}))
 	must(t, b.KeepNote(ctx, catalog.Note{Video: v.ID, Author: "reviewer", Sealed: []byte("a draft of a note")}))
 	must(t, b.KeepNote(ctx, catalog.Note{Video: v.ID, Author: "reviewer", Sealed: []byte(secret)}))
