@@ -55,6 +55,9 @@ type Activities struct {
 	// delay of a video that has its own.
 	Policy video.Policy
 
+	// Receipts is what receipts of erasures say of the worker that closes them.
+	Receipts ReceiptFacts
+
 	// Process is this one, among those that take media work.
 	Process Process
 

@@ -103,7 +103,10 @@ func (a *audit) compare(ctx context.Context, store objects.Store, names []string
 // before it is removed. The store may have lost its copy of the ledger's record, too.
 func (a *audit) eraseAgain(ctx context.Context, store objects.Store, id video.ID, record vault.Record) error {
 	a.Log.Warn("a store holds something of an erased video; it is erased again", "store", store.Name(), "video", id)
-	var books error
+	books := a.Catalog.SeenAgain(ctx, record.VideoSHA256, store.Name())
+	if books != nil {
+		return books
+	}
 	err := a.erase(ctx, record, id, store, objects.Watch{Found: func(found objects.Inventory) error {
 		if found.Empty() {
 			books = a.Catalog.ErasedAgain(ctx, record.VideoSHA256, store.Name())
@@ -160,12 +163,20 @@ func (a *audit) walk(ctx context.Context, store objects.Store, t tree, visit fun
 	if err != nil {
 		return err
 	}
+	if kept.Place == "" {
+		kept.Through = time.Now() // when this walk began, in however many audits it ends
+	}
 	w := &stretch{audit: a, tree: t, store: store, kept: kept, saved: kept.Place, left: a.entries, end: time.Now().Add(a.time), visit: visit}
 	switch err := w.under(ctx, t.root); {
 	case errors.Is(err, errEnough):
 		return w.keep(ctx)
 	case err != nil:
 		return err
+	}
+	if t == videosTree && !w.kept.Through.IsZero() {
+		if err := a.Catalog.NotSeenSince(ctx, store.Name(), w.kept.Through); err != nil {
+			return err
+		}
 	}
 	w.kept.Place = "" // the next begins anew
 	return w.keep(ctx)

@@ -39,7 +39,7 @@ func TestAudit(t *testing.T) {
 			"resumed": (*auditRig).resumed, "asked too much": (*auditRig).askedTooMuch, "stretches": (*auditRig).stretches,
 			"closed among many": (*auditRig).closedAmongMany, "paused in Temporal": (*auditRig).pausedInTemporal,
 			"unknown and risen": (*auditRig).unknownAndRisen, "unheard": (*auditRig).unheard, "behind its rows": (*auditRig).behind, "overdue": (*auditRig).overdueRows,
-			"young": (*auditRig).youngRows, "stores": (*auditRig).storesWalk, "reappeared": (*auditRig).reappeared, "reappeared, locked": (*auditRig).reappearedLocked, "store down": (*auditRig).storeDown,
+			"young": (*auditRig).youngRows, "stores": (*auditRig).storesWalk, "reappeared": (*auditRig).reappeared, "reappeared, untold": (*auditRig).reappearedUntold, "reappeared, locked": (*auditRig).reappearedLocked, "store down": (*auditRig).storeDown,
 			"divided listings": (*auditRig).dividedListings, "vault older than the stores": (*auditRig).olderVault,
 			"lost keys": (*auditRig).lostKeys,
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 
@@ -33,6 +34,9 @@ func (a *Activities) Hide(ctx context.Context, in workflows.HideInput) (workflow
 		err = a.mustBeMeant(ctx, in.ID, in.Asked, err)
 	}
 	hidden.PurgeAt = hidden.HiddenAt.Add(in.Grace)
+	if err == nil {
+		a.renewFacts(ctx, wayOut(in.Leg)) // so that no catalog is rebuilt with it as published
+	}
 	return hidden, err
 }
 
@@ -94,6 +98,11 @@ func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) 
 		err = a.mustBeMeant(ctx, in.ID, in.Asked, err)
 	}
 	if err != nil {
+		return err
+	}
+	// From here on nothing is written of it any more, also by an attempt thought dead.
+	_, err = a.Catalog.EnterExclusive(ctx, wayOut(in.Leg), nil)
+	if err != nil && !is(err, video.Gone, video.NotFound) {
 		return err
 	}
 	u, err := a.Catalog.UploadOf(ctx, in.ID) // by its token, too, the video is known as erased
@@ -228,7 +237,9 @@ func copyLedger(ctx context.Context, record vault.Record, id video.ID, store obj
 // when nothing is found anywhere does the catalog forget the video and keep the
 // receipt; anything found fails with Conflict, and the stores are purged again. Of a
 // video whose rows are gone, with an earlier attempt or with an older catalog, the
-// receipt can't say how much was removed; the first one that was kept is returned.
+// receipt can't say how much was removed; the first one that was kept is returned, the same
+// byte for byte. A validation that fails is told in the receipt and keeps it from nothing: what
+// answers there may be another's.
 func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput) (video.Receipt, error) {
 	defer heart(ctx)()
 	if err := a.checkInstallation(ctx); err != nil {
@@ -242,12 +253,14 @@ func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput
 	if err != nil {
 		return video.Receipt{}, err
 	}
+	verified := map[string]time.Time{}
 	for _, store := range stores {
 		if err := a.verify(ctx, wayOut(in.Leg), record, store); err != nil {
 			return video.Receipt{}, err
 		}
+		verified[store.Name()] = time.Now().UTC()
 	}
-	receipt, err := a.receipt(ctx, in.ID, record, stores)
+	receipt, err := a.receipt(ctx, in, record, stores, verified)
 	if err != nil {
 		return video.Receipt{}, err
 	}
@@ -294,27 +307,6 @@ func (a *Activities) verify(ctx context.Context, leg catalog.Leg, record vault.R
 		return video.Errorf(video.Conflict, "The store %q still holds something of the video.", store.Name()).At(store.Name())
 	}
 	return nil
-}
-
-func (a *Activities) receipt(ctx context.Context, id video.ID, record vault.Record, stores []objects.Store) (video.Receipt, error) {
-	replicas, err := a.Catalog.Replicas(ctx, id)
-	if err != nil {
-		return video.Receipt{}, err
-	}
-	receipt := video.Receipt{
-		VideoSHA256: record.VideoSHA256, Reason: video.Ending(record.Reason),
-		HiddenAt: record.HiddenAt, KeyDestroyedAt: record.KeyDestroyedAt,
-	}
-	for _, store := range stores {
-		of := video.StoreReceipt{Store: store.Name()} // found empty by verify
-		for _, r := range replicas {
-			if r.Store == store.Name() {
-				of.Removed, of.FoundAfter = r.Removed, r.FoundAfter
-			}
-		}
-		receipt.Stores = append(receipt.Stores, of)
-	}
-	return receipt, nil
 }
 
 func counts(i objects.Inventory) video.Counts {

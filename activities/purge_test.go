@@ -256,6 +256,19 @@ func (r *auditRig) tellsReappeared(id video.ID, want video.Reappearance, erased 
 	}
 }
 
+// A worker that dies when it has erased what came back, and before it has said so, leaves a
+// receipt that says it is there. The next walk through the store doesn't find it.
+func (r *auditRig) reappearedUntold() {
+	id := r.erased()
+	record, _, err := r.Vault.Ledger(r.ctx, id.Hash())
+	r.must(err)
+	r.must(r.Catalog.Forget(r.ctx, id, video.Receipt{VideoSHA256: id.Hash(), Reason: video.ByDeletion, HiddenAt: record.HiddenAt, KeyDestroyedAt: record.KeyDestroyedAt}))
+	found := video.Counts{Objects: 1, Versions: 1}
+	r.must(r.Catalog.Reappeared(r.ctx, id.Hash(), "backup-a", found)) // and all of it was removed
+	r.reports(workflows.AuditReport{})
+	r.tellsReappeared(id, video.Reappearance{Store: "backup-a", Found: found}, true)
+}
+
 // What came back under a lock doesn't keep the audit from the rest of the store.
 func (r *auditRig) reappearedLocked() {
 	first, second := r.erased(), r.erased()

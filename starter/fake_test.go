@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/receipts"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -27,6 +29,7 @@ type fakeGateway struct {
 	requests map[string]video.ID // by Idempotency-Key
 	order    []video.ID
 	streams  int // of events that were begun
+	signer   receipts.Key
 }
 
 type fakeVideo struct {
@@ -44,7 +47,11 @@ type fakeVideo struct {
 }
 
 func newFakeGateway() *fakeGateway {
-	return &fakeGateway{videos: map[video.ID]*fakeVideo{}, requests: map[string]video.ID{}}
+	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	return &fakeGateway{
+		videos: map[video.ID]*fakeVideo{}, requests: map[string]video.ID{},
+		signer: receipts.Key{ID: "fake", Public: private.Public().(ed25519.PublicKey), Private: private},
+	}
 }
 
 func (g *fakeGateway) handler() http.Handler {
@@ -61,6 +68,10 @@ func (g *fakeGateway) handler() http.Handler {
 	}))
 	mux.HandleFunc("GET /v1/me/videos", g.list)
 	mux.HandleFunc("GET /v1/receipts/{id}", g.receipt)
+	mux.HandleFunc("GET /v1/receipts/key", g.receiptKeys)
+	for _, address := range []string{"/v1/videos/{id}/playback", "/watch/{id}", "/embed/{id}", "/play/{id}/x/master.m3u8", "/media/{id}/720p/x.ts"} {
+		mux.HandleFunc("GET "+address, g.with(func(w http.ResponseWriter, r *http.Request, v *fakeVideo) { g.answer(w, r, 200, v) }))
+	}
 	return mux
 }
 
@@ -444,8 +455,20 @@ func (g *fakeGateway) receipt(w http.ResponseWriter, r *http.Request) {
 	if v.title == "found again" {
 		receipt.Stores[0].FoundAfter.Multiparts = 1
 	}
+	receipt, err := receipts.Sign(receipt, g.signer)
+	if err != nil {
+		panic(err)
+	}
+	if v.title == "changed" {
+		receipt.Stores[0].Removed.Objects++
+	}
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(receipt)
+}
+
+func (g *fakeGateway) receiptKeys(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(receipts.NewJWKSet([]receipts.Key{g.signer}))
 }
 
 // newest returns the hash of what arrived of the newest video, how much that is,

@@ -142,34 +142,6 @@ type Counts struct {
 // Empty reports whether a listing showed nothing at all.
 func (c Counts) Empty() bool { return c == Counts{} }
 
-// StoreReceipt says what was erased from one store and what an independent
-// listing found there afterwards.
-type StoreReceipt struct {
-	Store      string `json:"store"`
-	Removed    Counts `json:"removed"`
-	FoundAfter Counts `json:"found_after"`
-}
-
-// Receipt is the proof of an erasure, and the result of a Lifecycle. It names no
-// person and no video: only the SHA-256 of the id.
-type Receipt struct {
-	VideoSHA256    string         `json:"video_sha256"`
-	Reason         Ending         `json:"reason"`
-	HiddenAt       time.Time      `json:"hidden_at"`
-	KeyDestroyedAt time.Time      `json:"key_destroyed_at"`
-	Stores         []StoreReceipt `json:"stores"`
-	// Reappeared is what was found after the receipt was closed, and erased again.
-	Reappeared []Reappearance `json:"reappeared,omitempty" doc:"What stores were found to hold again later, as after a store was restored from a backup"`
-}
-
-// Reappearance is something of an erased video that a store held again.
-type Reappearance struct {
-	Store    string     `json:"store"`
-	Found    Counts     `json:"found"`
-	FoundAt  time.Time  `json:"found_at"`
-	ErasedAt *time.Time `json:"erased_at,omitempty" doc:"Missing until the store was found empty again"`
-}
-
 // Rejection is why a video was refused, in words for its author.
 type Rejection struct {
 	Code    string `json:"code"` // not_a_video, damaged, too_long, unsupported, moderation, reviewer

@@ -32,7 +32,7 @@ type commandLine struct {
 
 // notOurs are the settings of gateways and of the command line.
 var notOurs = []string{
-	"http-addr", "url", "public-url", "trusted-proxies", "drain", "tls-cert-file", "tls-key-file", "ui-addr", "token",
+	"http-addr", "url", "trusted-proxies", "drain", "tls-cert-file", "tls-key-file", "ui-addr", "token",
 	"max-open-uploads", "quota-bytes", "rate-creates", "rate-commands", "rate-reads",
 	"auth", "dev-anywhere", "oidc-audience", "oidc-client-id", "oidc-client-secret-file", "oidc-scopes", "oidc-name-claim", "operator-claim",
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/reelflow/reelflow/internal/ledger"
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
+	"github.com/reelflow/reelflow/internal/receipts"
+	"github.com/reelflow/reelflow/internal/sandbox"
 	"github.com/reelflow/reelflow/internal/telemetry"
 	"github.com/reelflow/reelflow/internal/vault"
 )
@@ -72,6 +74,7 @@ func open(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *teleme
 	stores = w.metrics.Stores(stores)
 	as := newIdentity(c.Role)
 	a := &activities.Activities{Catalog: w.catalog, Vault: w.vault, Log: log, Settling: c.AuditSettle, Policy: c.Policy()}
+	a.Receipts = receiptFacts(c)
 	if takes(c.Role, "transfer") {
 		a.Fetch = fetch.New(fetch.Policy{Allow: fetch.Hosts(c.ImportAllow), MaxBytes: c.MaxBytes})
 	}
@@ -112,6 +115,16 @@ func open(ctx context.Context, c *config.Config, m *telemetry.Metrics, h *teleme
 	return w, nil
 }
 
+// receiptFacts are what receipts say of this worker. It validates erasures where it knows how
+// people reach the gateway.
+func receiptFacts(c *config.Config) activities.ReceiptFacts {
+	facts := activities.ReceiptFacts{Release: config.Version(), Vault: vault.Home(string(c.Vault))}
+	if c.PublicURL != "" {
+		facts.Validator = receipts.Gateway{Address: c.PublicURL}
+	}
+	return facts
+}
+
 // compare makes sure that the places of the settings belong together before anything
 // is done with them.
 func (w *Worker) compare(ctx context.Context, c *config.Config, stores objects.Set) error {
@@ -148,7 +161,25 @@ func tools(ctx context.Context, c *config.Config, log *slog.Logger) (*media.Tool
 	if err := t.Runner.Sweep(); err != nil {
 		return nil, err
 	}
+	if t.Runner.Sandbox, err = openSandbox(ctx, c, log); err != nil {
+		return nil, err
+	}
 	return t, t.SelfTest(ctx)
+}
+
+// openSandbox finds out what of a sandbox there is, and says what is missing.
+func openSandbox(ctx context.Context, c *config.Config, log *slog.Logger) (*sandbox.Sandbox, error) {
+	s, err := sandbox.Open(ctx, sandbox.Mode(c.Sandbox))
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		log.Warn("ffmpeg runs without a sandbox")
+	}
+	for _, lack := range s.Lacks() {
+		log.Warn("the sandbox of ffmpeg lacks a layer", "layer", lack.Layer, "error", lack.Err)
+	}
+	return s, nil
 }
 
 // Run takes work until ctx ends, and calls ready once it does. It returns when

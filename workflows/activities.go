@@ -210,4 +210,6 @@ type DestroyInput struct {
 	Reason   video.Ending `json:"reason"`
 	HiddenAt time.Time    `json:"hidden_at"`
 	Asked    bool         `json:"asked,omitempty"`
+	// DueAt is when the erasure is to be complete; zero where there is no limit.
+	DueAt time.Time `json:"due_at,omitzero"`
 }

@@ -121,7 +121,15 @@ func (l *life) destroyKey() error {
 var errHeld = errors.New("under legal hold")
 
 func (l *life) destroyInput(leg Leg) DestroyInput {
-	return DestroyInput{Leg: leg, Stores: l.stores(), Reason: l.kept.Ending, HiddenAt: l.kept.HiddenAt, Asked: l.kept.Asked}
+	return DestroyInput{Leg: leg, Stores: l.stores(), Reason: l.kept.Ending, HiddenAt: l.kept.HiddenAt, Asked: l.kept.Asked, DueAt: l.dueAt()}
+}
+
+// dueAt is when the erasure is to be complete: zero where there is no limit.
+func (l *life) dueAt() time.Time {
+	if l.in.Policy.OverdueAfter <= 0 {
+		return time.Time{}
+	}
+	return later(l.kept.PurgeAt, l.kept.HiddenAt).Add(l.in.Policy.OverdueAfter)
 }
 
 func (l *life) stores() []string { return append([]string{l.in.Primary}, l.in.Backups...) }
@@ -190,11 +198,11 @@ func (l *life) waitAfterSetback(what string, attempt int, err error) error {
 
 // watchDeadline reports a purge that takes too long. It never weakens it.
 func (l *life) watchDeadline(ctx workflow.Context) {
-	after := l.in.Policy.OverdueAfter
-	if after <= 0 {
+	due := l.dueAt()
+	if due.IsZero() {
 		return
 	}
-	l.shown.overdueAt = later(l.kept.PurgeAt, l.kept.HiddenAt).Add(after)
+	l.shown.overdueAt = due
 	l.render()
 	purged := func() bool { return l.kept.Stage != video.Purging }
 	over, err := waitUntil(ctx, max(l.shown.overdueAt.Sub(workflow.Now(ctx)), time.Millisecond), "the purge is overdue after this", purged)

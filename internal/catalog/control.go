@@ -201,6 +201,9 @@ func (row Control) project(tx *gorm.DB, project func(*Video)) error {
 	}
 	v.Paused, v.Ending, v.Held = row.Paused, row.Ending, row.Held
 	v.keepWishes(before)
+	if v.Ending == "" && v.CancelAskedAt.IsZero() && v.HiddenAt.IsZero() {
+		v.AskedBy = "" // what was asked for was taken back, or has left a draft
+	}
 	v.Revision = before.Revision + 1
 	return tx.Select("*").Updates(&v).Error
 }

@@ -169,6 +169,37 @@ func TestLedger(t *testing.T) {
 	})
 }
 
+// What was found, and not met again by somebody who went through the whole store since, is
+// erased, although nobody lived to say so.
+func TestReappearancesNotSeenAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx, id := t.Context(), video.NewID()
+		must(t, b.Forget(ctx, id, video.Receipt{VideoSHA256: id.Hash(), Reason: video.ByDeletion}))
+		must(t, b.Reappeared(ctx, id.Hash(), "backup-a", video.Counts{Objects: 1}))
+		must(t, b.Reappeared(ctx, id.Hash(), "backup-b", video.Counts{Objects: 1}))
+		erased := func(want bool) {
+			t.Helper()
+			r, _, err := b.Receipt(ctx, id.Hash())
+			must(t, err)
+			for _, of := range r.Reappeared {
+				if (of.ErasedAt != nil) != (want && of.Store == "backup-a") {
+					t.Errorf("%+v", of)
+				}
+			}
+		}
+		must(t, b.NotSeenSince(ctx, "backup-a", time.Now().Add(-time.Minute)))
+		erased(false) // found since
+		time.Sleep(2 * time.Millisecond)
+		began := time.Now()
+		must(t, b.SeenAgain(ctx, id.Hash(), "backup-a"))
+		must(t, b.NotSeenSince(ctx, "backup-a", began))
+		erased(false) // seen since
+		time.Sleep(2 * time.Millisecond)
+		must(t, b.NotSeenSince(ctx, "backup-a", time.Now()))
+		erased(true)
+	})
+}
+
 // What a store held of an erased video is told with the receipt, once each time that it
 // was found there.
 func TestReappearances(t *testing.T) {

@@ -98,7 +98,10 @@ func (c *Catalog) Forget(ctx context.Context, id video.ID, r video.Receipt) erro
 		if err := record(tx, l); err != nil {
 			return err
 		}
-		kept := receipt{VideoSHA256: r.VideoSHA256, Receipt: r, ClosedAt: time.Now()}
+		kept := receipt{VideoSHA256: r.VideoSHA256, Receipt: r, ClosedAt: r.ClosedAt}
+		if kept.ClosedAt.IsZero() {
+			kept.ClosedAt = time.Now()
+		}
 		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&kept).Error; err != nil {
 			return err
 		}

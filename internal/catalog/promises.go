@@ -19,9 +19,14 @@ import (
 // changes nothing. It fails with Gone when the video has been erased and NotFound when
 // it was never there.
 func (c *Catalog) Hide(ctx context.Context, id video.ID) (Video, error) {
+	return c.HideFor(ctx, id, "")
+}
+
+// HideFor is Hide, and notes in which role that was asked for.
+func (c *Catalog) HideFor(ctx context.Context, id video.ID, by string) (Video, error) {
 	err := c.write.WithContext(ctx).Model(&Video{}).
 		Where("id = ? AND hidden_at IS NULL AND stage <> ?", id, video.Purged).
-		Updates(map[string]any{"hidden_at": c.clock(0), "revision": gorm.Expr("revision + 1")}).Error
+		Updates(map[string]any{"hidden_at": c.clock(0), "asked_by": by, "revision": gorm.Expr("revision + 1")}).Error
 	if err != nil {
 		return Video{}, codedError(err)
 	}
@@ -37,13 +42,18 @@ func (c *Catalog) Hide(ctx context.Context, id video.ID) (Video, error) {
 // the same was on record already, when the life is ending, or its stage takes no cancel.
 // A cancel that keeps no draft stands above one that does. It fails as Hide does.
 func (c *Catalog) AskCancel(ctx context.Context, id video.ID, keep bool) (v Video, asked bool, err error) {
+	return c.AskCancelFor(ctx, id, keep, "")
+}
+
+// AskCancelFor is AskCancel, and notes in which role that was asked for.
+func (c *Catalog) AskCancelFor(ctx context.Context, id video.ID, keep bool, by string) (v Video, asked bool, err error) {
 	changed := c.write.WithContext(ctx).Model(&Video{}).
 		Where("id = ? AND ending = '' AND hidden_at IS NULL", id).
 		Where("stage IN ?", append([]video.Stage{video.Draft}, video.BeforePublication...)).
 		Where("cancel_asked_at IS NULL OR cancel_keeps AND NOT ?", keep).
 		Updates(map[string]any{
 			"cancel_asked_at": gorm.Expr("COALESCE(cancel_asked_at, ?)", c.clock(0)), "cancel_keeps": keep,
-			"revision": gorm.Expr("revision + 1"),
+			"asked_by": by, "revision": gorm.Expr("revision + 1"),
 		})
 	if changed.Error != nil {
 		return Video{}, false, codedError(changed.Error)

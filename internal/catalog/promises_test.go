@@ -354,3 +354,33 @@ func TestListsOfDeletedVideos(t *testing.T) {
 		}
 	})
 }
+
+// Who asked is told until what they asked for was taken back, and whoever repeats it changes
+// nothing.
+func TestWhoAskedIsKnown(t *testing.T) {
+	onEach(t, func(t *testing.T, b *bench) {
+		ctx := t.Context()
+		asked := func(id video.ID, want string) {
+			t.Helper()
+			if v := b.video(t, id); v.AskedBy != want {
+				t.Errorf("asked by %q, want %q", v.AskedBy, want)
+			}
+		}
+		deleted := b.upload(t, 1)
+		for _, by := range []string{video.AskedByOperator, video.AskedByAuthor} {
+			_, err := b.HideFor(ctx, deleted, by)
+			must(t, err)
+		}
+		b.in(t, deleted, video.PendingDeletion, catalog.Control{Ending: video.ByDeletion})
+		asked(deleted, video.AskedByOperator)
+
+		canceled := b.upload(t, 1)
+		v, _, err := b.AskCancelFor(ctx, canceled, false, video.AskedByAuthor)
+		must(t, err)
+		b.in(t, canceled, video.Canceled, catalog.Control{Ending: video.ByCancellation})
+		must(t, b.SettleCancel(ctx, v))
+		asked(canceled, video.AskedByAuthor)
+		b.in(t, canceled, video.Uploading, catalog.Control{}) // restored
+		asked(canceled, "")
+	})
+}

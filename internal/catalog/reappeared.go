@@ -14,6 +14,7 @@ type reappearance struct {
 	VideoSHA256 string       `gorm:"column:video_sha256;primaryKey"` // hex
 	Store       string       `gorm:"primaryKey"`
 	FoundAt     time.Time    `gorm:"primaryKey;serializer:instant"`
+	SeenAt      time.Time    `gorm:"serializer:instant"` // when it was last found; zero for once, at FoundAt
 	Found       video.Counts `gorm:"embedded;embeddedPrefix:found_"`
 	ErasedAt    time.Time    `gorm:"serializer:instant"` // zero until the store is empty again
 }
@@ -41,6 +42,24 @@ func (c *Catalog) Reappeared(ctx context.Context, idHash, store string, found vi
 func (c *Catalog) ErasedAgain(ctx context.Context, idHash, store string) error {
 	return c.transact(ctx, func(tx *gorm.DB) error {
 		return unerased(tx, idHash, store).Select("erased_at").Updates(&reappearance{ErasedAt: time.Now()}).Error
+	})
+}
+
+// SeenAgain records that a store holds what Reappeared told still. Without that it does
+// nothing.
+func (c *Catalog) SeenAgain(ctx context.Context, idHash, store string) error {
+	return c.transact(ctx, func(tx *gorm.DB) error {
+		return unerased(tx, idHash, store).Select("seen_at").Updates(&reappearance{SeenAt: time.Now()}).Error
+	})
+}
+
+// NotSeenSince records that a store is empty again of all that was found there before a time
+// and not since: somebody who has gone through the whole store since then has not met it.
+// So it ends what was erased by one who died before ErasedAgain. Repeating it changes nothing.
+func (c *Catalog) NotSeenSince(ctx context.Context, store string, since time.Time) error {
+	return c.transact(ctx, func(tx *gorm.DB) error {
+		return tx.Where("store = ? AND erased_at IS NULL AND COALESCE(seen_at, found_at) < ?", store, instantOf(since)).
+			Select("erased_at").Updates(&reappearance{ErasedAt: time.Now()}).Error
 	})
 }
 

@@ -43,6 +43,9 @@ type Video struct {
 	// has taken up the cancel, or can't any more. CancelKeeps: it is to leave a draft.
 	CancelAskedAt time.Time `gorm:"serializer:instant"`
 	CancelKeeps   bool
+	// AskedBy is in which role somebody asked for the deletion or the cancel by the API; see
+	// video.Request.
+	AskedBy string
 
 	// RereadAt is when the audit last told the workflow to read its rows, because it
 	// shows another stage than they do; zero when they agree.

@@ -19,7 +19,7 @@ import (
 type Config struct {
 	HTTPAddr       string        `name:"http-addr" env:"REELFLOW_HTTP_ADDR" default:"127.0.0.1:8080" group:"Addresses" help:"Where the gateway listens."`
 	URL            string        `name:"url" env:"REELFLOW_URL" default:"http://127.0.0.1:8080" group:"Addresses" help:"The gateway, as the command line reaches it."`
-	PublicURL      string        `name:"public-url" env:"REELFLOW_PUBLIC_URL" placeholder:"URL" group:"Addresses" help:"How people reach the gateway, as https://reels.example, without a path; by what a trusted proxy says, or the name that each request came under, where it is not set. An issuer needs it."`
+	PublicURL      string        `name:"public-url" env:"REELFLOW_PUBLIC_URL" placeholder:"URL" group:"Addresses" help:"How people reach the gateway, as https://reels.example, without a path; by what a trusted proxy says, or the name that each request came under, where it is not set. An issuer needs it. Workers ask there whether what is erased is gone."`
 	TrustedProxies string        `name:"trusted-proxies" env:"REELFLOW_TRUSTED_PROXIES" placeholder:"NETWORK,…" group:"Addresses" help:"Networks of proxies whose X-Forwarded-For, -Host and -Proto (or Forwarded) are believed, as 10.0.0.0/8; they must overwrite what clients send of these."`
 	Drain          time.Duration `name:"drain" env:"REELFLOW_DRAIN" default:"5s" group:"Addresses" help:"How long a gateway that is told to stop goes on serving while /readyz says 503."`
 	TLSCertFile    string        `name:"tls-cert-file" env:"REELFLOW_TLS_CERT_FILE" placeholder:"FILE" group:"Addresses" help:"Certificate chain (PEM) with which the gateway ends TLS itself, and speaks HTTP/2; read again when it changes."`
@@ -69,6 +69,7 @@ type Config struct {
 	ImportAllow string `name:"import-allow" env:"REELFLOW_IMPORT_ALLOW" placeholder:"HOST,…" group:"Services" help:"Hosts, or HOST:PORT, that imports may fetch from though they are not public, on any port."`
 
 	Role        string `name:"role" env:"REELFLOW_ROLE" default:"all" placeholder:"all|control|transfer|media" group:"Process" help:"Work that a worker takes: all, control, transfer or media."`
+	Sandbox     string `name:"sandbox" env:"REELFLOW_SANDBOX" default:"prefer" placeholder:"require|prefer|off" group:"Process" help:"Whether ffmpeg runs in a sandbox: require (a worker that lacks a part of it takes no media work), prefer (with the parts that there are) or off."`
 	StdinParent bool   `name:"stdin-parent" env:"REELFLOW_STDIN_PARENT" group:"Process" help:"Stop when standard input ends, for a parent that may die."`
 	LogLevel    string `name:"log-level" env:"REELFLOW_LOG_LEVEL" default:"info" placeholder:"LEVEL" group:"Process" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat   string `name:"log-format" env:"REELFLOW_LOG_FORMAT" default:"auto" placeholder:"FORMAT" group:"Process" help:"How logs are written: text, json, or auto (text on a terminal, else json)."`

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -43,9 +42,9 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 	g.registerVideos()
 	g.registerStreams()
 	g.registerCommands()
+	g.registerCaptions()
 	g.registerLists()
 	g.registerReceipts()
-	mux.HandleFunc("GET /v1/receipts/key", g.errors.Handle(noReceiptKey))
 	g.describeUploads()
 	describeAnswers(g.api.OpenAPI())
 	g.registerOpenAPI(mux)
@@ -178,8 +177,12 @@ func (g *Gateway) registerCommands() {
 
 // onRecord describes the answer to a cancel that the workflow has not taken up yet.
 func (g *Gateway) onRecord() *huma.Response {
+	return g.videoResponse("The cancel is on record and takes hold as soon as the workflow can answer; no more bytes are taken")
+}
+
+func (g *Gateway) videoResponse(description string) *huma.Response {
 	return &huma.Response{
-		Description: "The cancel is on record and takes hold as soon as the workflow can answer; no more bytes are taken",
+		Description: description,
 		Content: map[string]*huma.MediaType{"application/json": {
 			Schema: g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[video.Video](), true, "Video"),
 		}},
@@ -274,34 +277,4 @@ func (g *Gateway) list(ctx context.Context, in Page, q catalog.Query) (*listAnsw
 		return nil, g.errors.Problem(ctx, err)
 	}
 	return &listAnswer{Videos{Videos: videos, NextCursor: optional(next)}}, nil
-}
-
-// Receipt is the proof of an erasure.
-type Receipt struct {
-	JWS *string `json:"jws" doc:"The same, signed; null while receipts are not signed"`
-	video.Receipt
-	ClosedAt time.Time `json:"closed_at"`
-}
-
-// noReceiptKey answers where the keys of signed receipts are to be: "key" is not the id of
-// a video.
-func noReceiptKey(http.ResponseWriter, *http.Request) error {
-	return video.Errorf(video.NotFound, "Receipts are not signed yet, so there is no key to check them by.")
-}
-
-type receiptAnswer struct{ Body Receipt }
-
-func (g *Gateway) registerReceipts() {
-	huma.Register(g.api, g.operation(http.MethodGet, "/v1/receipts/{id}", "get-receipt", "What was erased of a video, where, and what was found afterwards; public", http.StatusOK),
-		func(ctx context.Context, in *ByID) (*receiptAnswer, error) {
-			id, err := video.ParseID(in.ID)
-			if err != nil {
-				return nil, g.errors.Problem(ctx, err)
-			}
-			receipt, closed, err := g.catalog.Receipt(ctx, id.Hash())
-			if err != nil {
-				return nil, g.errors.Problem(ctx, err)
-			}
-			return &receiptAnswer{Receipt{Receipt: receipt, ClosedAt: closed.UTC()}}, nil
-		})
 }

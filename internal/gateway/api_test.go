@@ -64,12 +64,12 @@ func TestTheShapeIsWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range strings.Fields(`id owner stage paused ending visible title caption hashtags music visibility counts created_at
-			published_at publish_at deleted_at purge_at progress upload media renditions replicas warnings failure actions links`) {
+			published_at publish_at deleted_at purge_at progress upload media renditions captions replicas warnings failure actions links`) {
 			if _, there := shape[name]; !there {
 				t.Errorf("as %q: no %s", who, name)
 			}
 		}
-		for _, name := range []string{"hashtags", "renditions", "replicas", "warnings", "actions"} {
+		for _, name := range []string{"hashtags", "renditions", "captions", "replicas", "warnings", "actions"} {
 			if _, isList := shape[name].([]any); !isList {
 				t.Errorf("as %q: %s is %v", who, name, shape[name])
 			}
@@ -343,28 +343,6 @@ func TestLists(t *testing.T) {
 	page := s.request("", "GET", "/@owner", "")
 	if !strings.Contains(string(page.body), string(public)) || strings.Count(string(page.body), "/watch/") != 1 {
 		t.Errorf("profile page: %s", page.body)
-	}
-}
-
-func TestReceipt(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	id := s.in(video.Published, "public")
-	path := "/v1/receipts/" + string(id)
-	s.refusal(s.request("", "GET", path, ""), video.NotFound)
-	s.move(id, video.Purging)
-	s.refusal(s.request("", "GET", path, ""), video.NotFound)
-	s.move(id, video.Purged)
-	got := s.request("", "GET", path, "")
-	var r map[string]any
-	if err := json.Unmarshal(got.body, &r); err != nil || got.status != 200 || r["video_sha256"] != id.Hash() || r["reason"] != "deleted" {
-		t.Fatalf("%d %s", got.status, got.body)
-	}
-	if jws, there := r["jws"]; !there || jws != nil {
-		t.Errorf("jws: %v", jws)
-	}
-	if strings.Contains(string(got.body), string(id)) {
-		t.Error("the receipt names the video")
 	}
 }
 

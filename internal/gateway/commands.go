@@ -88,7 +88,7 @@ func (g *Gateway) mayYetChange(id video.ID, c video.Command) bool {
 func (g *Gateway) give(ctx context.Context, row catalog.Video, c video.Command, r video.CommandRequest) (outcome, error) {
 	switch c {
 	case video.Delete:
-		return taken, g.hide(ctx, row.ID)
+		return taken, g.hide(ctx, row)
 	case video.Cancel:
 		return g.cancel(ctx, row, r)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/reelflow/reelflow/internal/catalog"
+	"github.com/reelflow/reelflow/internal/gateway/people"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -25,12 +26,22 @@ const (
 )
 
 // hide hides a video for good and tells its life. The deletion does not depend on that.
-func (g *Gateway) hide(ctx context.Context, id video.ID) error {
-	row, err := g.catalog.Hide(ctx, id)
+func (g *Gateway) hide(ctx context.Context, before catalog.Video) error {
+	row, err := g.catalog.HideFor(ctx, before.ID, g.roleFor(ctx, before))
 	if err == nil && row.DeletionAsked() {
 		g.signal(ctx, row, video.Delete)
 	}
 	return err
+}
+
+// roleFor is in which role the caller asks for the end of a video. Who has the address of its
+// upload, and says no more, is taken for its author.
+func (g *Gateway) roleFor(ctx context.Context, row catalog.Video) string {
+	who, err := people.Caller(ctx)
+	if err == nil && who.Operator && g.people.OwnerID(who.Name) != row.Owner {
+		return video.AskedByOperator
+	}
+	return video.AskedByAuthor
 }
 
 // signal tells the life of a video what is on record, once.
@@ -53,7 +64,7 @@ func (g *Gateway) cancel(ctx context.Context, row catalog.Video, r video.Command
 	// Told from the row, not left to the life: a cancel that it hears of twice must not
 	// throw away the draft that the first has kept.
 	keep := r.KeepDraft || row.KeepDraft && row.Stage != video.Draft
-	row, asked, err := g.catalog.AskCancel(ctx, row.ID, keep)
+	row, asked, err := g.catalog.AskCancelFor(ctx, row.ID, keep, g.roleFor(ctx, row))
 	switch {
 	case err != nil && video.CodeOf(err) == video.Gone:
 		return erased, nil

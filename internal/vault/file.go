@@ -24,6 +24,7 @@ import (
 //	ledger/         the records (see ledger.go)
 //	tentative/      the ids of keys whose video may never come to be (see tentative.go)
 //	pepper          32 random bytes
+//	signing         the keys by which receipts are signed (see signing.go)
 //	installation    the id of the installation that it belongs to (see identity.go)
 //	lock, loans     empty; locked by writers, and by borrowers (see claims.go)
 //

@@ -24,6 +24,7 @@ import (
 //	vault_nodes        the sealed key tree (see node.go): noise without the root
 //	vault_ledger       the records
 //	vault_tentative    the ids of keys whose video may never come to be
+//	vault_signing      the keys by which receipts are signed
 //	vault_losses, vault_processes, vault_exclusions    how loans end (see heed.go)
 //
 // The root lies in a rootHome, which alone must be able to forget: in vault_roots beside

@@ -93,6 +93,14 @@ type Vault interface {
 	// the HMAC by which owners become opaque ids.
 	Pepper(ctx context.Context) ([]byte, error)
 
+	// Signer returns the key by which receipts are signed: the youngest, or another where
+	// there is none or it has signed for longer than lasts. Of a key that signs no more the
+	// private half is forgotten.
+	Signer(ctx context.Context, lasts time.Duration) (SigningKey, error)
+
+	// PublicKeys returns the public halves of all keys that ever signed, the oldest first.
+	PublicKeys(ctx context.Context) ([]SigningKey, error)
+
 	// Installation returns the id of the installation that the vault belongs to,
 	// empty as long as it was given none.
 	Installation(ctx context.Context) (string, error)
@@ -199,6 +207,14 @@ func OpenAt(ctx context.Context, s Settings) (Vault, error) {
 		return nil, video.Errorf(video.Invalid, "The vault's address must be a path, file:///path or postgres://…, not %q.", scheme+"://…")
 	}
 	return Open(u.Path)
+}
+
+// Home is the kind of the home that an address names: postgres or file.
+func Home(address string) string {
+	if isPostgres(address) {
+		return "postgres"
+	}
+	return "file"
 }
 
 func notFound() error { return video.Errorf(video.NotFound, "There is no such video.") }

@@ -102,6 +102,7 @@ type view struct {
 	Next  string // where the form to sign in leads to
 	Back  string // where a sign-in from this page leads back to; empty for the start
 
+	Receipt       video.Receipt
 	Video         video.Video
 	Wide          bool
 	Date          string

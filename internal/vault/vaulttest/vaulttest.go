@@ -60,6 +60,8 @@ func Run(t *testing.T, open func(t *testing.T) vault.Vault) {
 		{"it belongs to one installation", installation},
 		{"of many installations one gets it", installationAtOnce},
 		{"it is used from the first key on", unused},
+		{"the youngest key signs, and all are published", signer},
+		{"of many who need a signing key one makes it", signerAtOnce},
 		{"a check counts what is there", checked},
 		{"a new root loses no key", rotated},
 		{"an ended context is unavailable", endedContext},
