@@ -13,13 +13,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/reelflow/reelflow/internal/openapitest"
 )
 
 // judge compares what gateways answer with their own description, /openapi.json, in
-// every test: it stands behind the HTTP clients of these tests, and behind the proxies
-// between a gateway and the pages, the command line and the clients that others wrote.
+// every test: it stands behind the HTTP clients of these tests, behind the proxies between
+// a gateway and the pages and the command line, and beside the clients that others wrote.
 type judge struct {
 	mu       sync.Mutex
 	document *openapitest.Document
@@ -210,17 +211,25 @@ func TestTheJudgeNotices(t *testing.T) {
 	}))
 	defer server.Close()
 	j.gateways[strings.TrimPrefix(server.URL, "http://")] = true
-	c := &http.Client{Transport: j.over(http.DefaultTransport)}
+	over := &http.Client{Transport: j.over(http.DefaultTransport)}
+	beside := &http.Client{Transport: &http.Transport{}}
+	tap := "http://" + j.tap(t, server.URL)
 	for _, path := range []string{"/v1/videos/a", "/v1/receipts/a", "/v1/none", "/v1/events"} {
-		answer, err := c.Get(server.URL + path)
-		r.must(err)
-		body, err := io.ReadAll(answer.Body)
-		r.must(errors.Join(err, answer.Body.Close()))
-		if want, there := answers[path]; there && string(body) != want {
-			t.Errorf("%s is read as %s", path, body)
-		}
-		if wrong := j.take(); len(wrong) != 1 || !strings.Contains(wrong[0], path) {
-			t.Errorf("%s: %v", path, wrong)
+		for url, c := range map[string]*http.Client{server.URL: over, tap: beside} {
+			answer, err := c.Get(url + path)
+			r.must(err)
+			body, err := io.ReadAll(answer.Body)
+			r.must(errors.Join(err, answer.Body.Close()))
+			if want, there := answers[path]; there && string(body) != want {
+				t.Errorf("%s is read as %s", path, body)
+			}
+			wrong := j.take()
+			for end := time.Now().Add(10 * time.Second); len(wrong) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				wrong = j.take() // a copy may be judged later
+			}
+			if len(wrong) != 1 || !strings.Contains(wrong[0], path) {
+				t.Errorf("%s: %v", path, wrong)
+			}
 		}
 	}
 }

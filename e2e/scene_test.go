@@ -93,7 +93,7 @@ func (i *insider) scene(t *testing.T, d *director, kind string, ended *ends, see
 	name.Write([]byte(t.Name()))
 	return &scene{
 		insider: i.in(t), director: d, kind: kind, user: "u-" + video.NewID().Hash()[:8],
-		urls: filepath.Join(t.TempDir(), "urls.json"), line: newLine(t, i.URLs[0]), ended: ended,
+		urls: filepath.Join(t.TempDir(), "urls.json"), line: newLine(t, judged.tap(t, i.URLs[0])), ended: ended,
 		chance: rand.New(rand.NewPCG(seed, name.Sum64())),
 	}
 }
