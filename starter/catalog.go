@@ -16,6 +16,8 @@ import (
 )
 
 type catalogCommand struct {
+	atPlaces `kong:"-"`
+
 	Rebuild catalogRebuildCommand `cmd:"" help:"Make the rows of published videos again, from the stores, the ledger and Temporal, after the catalog was lost; exit code 1 if something could not be made, or not whole."`
 }
 
