@@ -50,10 +50,11 @@ type audit struct {
 	*Activities
 	auditBounds
 	auditState
-	began    time.Time // the same in all attempts
-	adopted  bool      // an operator said within a day that this Temporal is to be gone on with
-	pace     *rate.Limiter
-	snapshot atomic.Pointer[auditState]
+	began     time.Time // the same in all attempts
+	factsWait bool      // a store is down: facts are left to the next audit
+	adopted   bool      // an operator said within a day that this Temporal is to be gone on with
+	pace      *rate.Limiter
+	snapshot  atomic.Pointer[auditState]
 }
 
 // auditState is how far an audit is: what its heartbeats carry to the next attempt.

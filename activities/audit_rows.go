@@ -166,6 +166,9 @@ func (a *audit) nextRows(ctx context.Context) (whole bool, err error) {
 			return false, err
 		}
 	}
+	if err := a.renewFacts(ctx, rows); err != nil {
+		return false, err
+	}
 	if len(rows) > 0 {
 		a.Place = string(rows[len(rows)-1].ID)
 	}

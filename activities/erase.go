@@ -34,6 +34,9 @@ func (a *Activities) Hide(ctx context.Context, in workflows.HideInput) (workflow
 		err = a.mustBeMeant(ctx, in.ID, in.Asked, err)
 	}
 	hidden.PurgeAt = hidden.HiddenAt.Add(in.Grace)
+	if err == nil {
+		a.renewFacts(ctx, wayOut(in.Leg)) // so that no catalog is rebuilt with it as published
+	}
 	return hidden, err
 }
 
@@ -95,6 +98,11 @@ func (a *Activities) DestroyKey(ctx context.Context, in workflows.DestroyInput) 
 		err = a.mustBeMeant(ctx, in.ID, in.Asked, err)
 	}
 	if err != nil {
+		return err
+	}
+	// From here on nothing is written of it any more, also by an attempt thought dead.
+	_, err = a.Catalog.EnterExclusive(ctx, wayOut(in.Leg), nil)
+	if err != nil && !is(err, video.Gone, video.NotFound) {
 		return err
 	}
 	u, err := a.Catalog.UploadOf(ctx, in.ID) // by its token, too, the video is known as erased

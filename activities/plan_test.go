@@ -241,7 +241,7 @@ func TestPublishShowsWhatIsThere(t *testing.T) {
 	late := catalog.Replica{Store: "backup-a", State: catalog.ReplicaUnreachable, VerifiedAt: verified}
 	r.must(r.Catalog.SetReplica(r.ctx, fence(r.leg(5)), late))
 	r.must(r.publish(6))
-	n := len(r.primary(catalog.KindSource, catalog.KindSegment, catalog.KindPoster, catalog.KindPreview))
+	n := len(r.primary(catalog.KindSource, catalog.KindSegment, catalog.KindPoster, catalog.KindPreview, catalog.KindFacts))
 	for _, store := range []string{"primary", "backup-a", "backup-b"} {
 		if found := r.replica(store); found.State != catalog.ReplicaComplete || found.Objects != n || found.VerifiedAt.IsZero() {
 			t.Errorf("%s is shown as %+v, with %d objects in the manifest", store, found, n)

@@ -51,6 +51,8 @@ type commandLine struct {
 
 	Vault vaultCommand `cmd:"" help:"Look after the key vault (operators, with the settings of a gateway)."`
 
+	Catalog catalogCommand `cmd:"" help:"Rebuild a catalog that was lost (operators, with the settings of a gateway)."`
+
 	Run  runCommand  `cmd:"" hidden:"" help:"Run everything on this machine; make run does."`
 	Demo demoCommand `cmd:"" hidden:"" help:"Show a whole life on throw-away data; make demo does."`
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"os"
 	"slices"
 
 	"go.temporal.io/sdk/client"
@@ -96,4 +97,24 @@ func (p *places) close() {
 	if p.rows != nil {
 		p.rows.Close()
 	}
+}
+
+// withPlaces opens the places that the settings name, once they were found to belong
+// together, for a command that works on them itself.
+func (s *shell) withPlaces(do func(*places, client.Client) error) error {
+	log := s.Logger(os.Stderr)
+	p, err := openPlaces(s, log)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	temporal, err := p.connect(s, log, false)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	if err := p.installation.Compare(s.ctx); err != nil {
+		return err
+	}
+	return do(p, temporal)
 }

@@ -29,7 +29,7 @@ type serveCommand struct{}
 
 // Uses implements config.Chooser.
 func (serveCommand) Uses(setting string) bool {
-	return !slices.Contains([]string{"url", "token", "ui-addr", "scratch", "audit-settle", "role"}, setting)
+	return !slices.Contains([]string{"url", "token", "ui-addr", "scratch", "sandbox", "audit-settle", "role"}, setting)
 }
 
 // UsesTemporal implements config.Chooser.

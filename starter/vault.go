@@ -3,7 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
+
+	"go.temporal.io/sdk/client"
 
 	"github.com/reelflow/reelflow/internal/vault"
 )
@@ -57,22 +58,7 @@ func (vaultRotateCommand) Run(s *shell) error {
 	})
 }
 
-// withVault opens the vault that the settings name, once it was found to belong to the
-// catalog and the stores that they name.
+// withVault is withPlaces for those who need the vault alone.
 func (s *shell) withVault(do func(vault.Vault) error) error {
-	log := s.Logger(os.Stderr)
-	p, err := openPlaces(s, log)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	temporal, err := p.connect(s, log, false)
-	if err != nil {
-		return err
-	}
-	defer temporal.Close()
-	if err := p.installation.Compare(s.ctx); err != nil {
-		return err
-	}
-	return do(p.keys)
+	return s.withPlaces(func(p *places, _ client.Client) error { return do(p.keys) })
 }

@@ -68,6 +68,28 @@ func (f Facts) sees() error {
 	return nil
 }
 
+// Captions says why somebody may not change the captions: nil, what Sees says, Forbidden
+// where it isn't theirs, or Conflict and Gone where the video takes none now. It takes them from
+// its first byte on, before and after publication, also while it is paused.
+func (f Facts) Captions() error {
+	if err := f.sees(); err != nil {
+		return err
+	}
+	switch {
+	case !f.Insider():
+		return Errorf(Forbidden, "Only its author may change the captions of a video.")
+	case f.Stage == Canceled, f.Stage == Rejected:
+		return Errorf(Conflict, "The video takes no captions now: it is %s.", f.Stage)
+	case f.Ending != "", f.Stage == PendingDeletion, f.Stage == Purging:
+		return videoDeleted
+	case f.Stage == Draft:
+		return Errorf(Conflict, "The video is a draft; resume it first.")
+	case f.Held:
+		return Errorf(Conflict, "The video is under a legal hold: its captions stay as they are.")
+	}
+	return nil
+}
+
 // reviews is for reviewers: while it waits for them, and for the one who has decided
 // until it is published or over.
 func (f Facts) reviews() bool {

@@ -68,3 +68,37 @@ func TestAccessOfWhatIsNotSeen(t *testing.T) {
 		}
 	}
 }
+
+// Who may change the captions, when: y they may, f not theirs, c not now, x no more, - unseen.
+func TestWhoChangesCaptions(t *testing.T) {
+	for _, row := range []struct {
+		state State
+		want  string // of anyone, the owner, an operator, a reviewer
+	}{
+		{State{Stage: Uploading}, "-yy-"},
+		{State{Stage: Uploading, Paused: true}, "-yy-"},
+		{State{Stage: Reviewing}, "-yyf"},
+		{State{Stage: Published}, "fyyf"},
+		{State{Stage: Published, Held: true}, "fccf"},
+		{State{Stage: Publishing, Ending: ByDeletion}, "-xx-"},
+		{State{Stage: PendingDeletion, Ending: ByDeletion}, "-xx-"},
+		{State{Stage: Purging, Ending: ByExpiry}, "xxxx"},
+		{State{Stage: Purged, Ending: ByDeletion}, "xxxx"},
+		{State{Stage: Draft}, "-cc-"},
+		{State{Stage: Canceled, Ending: ByCancellation}, "-cc-"},
+		{State{Stage: Rejected, Ending: ByRejection}, "-cc-"},
+	} {
+		got := ""
+		for _, roles := range [][]Role{nil, {Owner}, {Operator}, {Reviewer}} {
+			err := Facts{State: row.state, Roles: roles}.Captions()
+			letter := map[Code]string{NotFound: "-", Forbidden: "f", Conflict: "c", Gone: "x"}[CodeOf(err)]
+			if err == nil {
+				letter = "y"
+			}
+			got += letter
+		}
+		if got != row.want {
+			t.Errorf("%+v: %s, want %s", row.state, got, row.want)
+		}
+	}
+}

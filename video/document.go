@@ -36,12 +36,19 @@ type Video struct {
 	Upload        *Upload      `json:"upload" doc:"For the owner and operators"`
 	Media         *Media       `json:"media"`
 	Renditions    []Rendition  `json:"renditions"`
+	Captions      []Captions   `json:"captions" doc:"In which languages it has captions"`
 	Replicas      []Replica    `json:"replicas" doc:"For the owner and operators"`
 	Warnings      []string     `json:"warnings"`
 	Failure       *Rejection   `json:"failure"`
 	Actions       []Command    `json:"actions" doc:"What the caller can ask for now with an effect"`
 	Links         Links        `json:"links"`
 	Revision      int64        `json:"revision" doc:"Grows with every change: of two answers the one with the greater is the newer"`
+}
+
+// Captions are in one language.
+type Captions struct {
+	Language string `json:"language" doc:"A tag of BCP 47"`
+	Label    string `json:"label" doc:"The name of the language, in that language"`
 }
 
 // Interactions are how often people did something with a

@@ -42,6 +42,9 @@ func (w *Worker) checks(a *activities.Activities) []telemetry.Check {
 	}
 	if a.Media != nil {
 		checks = append(checks, telemetry.Check{Name: "ffmpeg", Run: selfTest(*a.Media), Every: selfTestEvery, Wait: selfTestWait, Passed: true})
+		if box := a.Media.Runner.Sandbox; box != nil {
+			checks = append(checks, telemetry.Check{Name: "sandbox", Run: func(context.Context) error { return box.Check() }, Without: true})
+		}
 	}
 	return checks
 }

@@ -109,7 +109,7 @@ func TestAWorkerWithAPoorFFmpegSaysSo(t *testing.T) {
 	poor := t.TempDir()
 	path := filepath.Join(poor, "ffmpeg")
 	script := "#!/bin/sh\ncase \"$*\" in *\"libx264\"*) echo \"Unknown encoder 'libx264'\" >&2; exit 1;; esac\nexec " + real + " \"$@\"\n"
-	must(t, os.WriteFile(path, []byte(script), 0o700))
+	must(t, os.WriteFile(path, []byte(script), 0o755))
 	t.Setenv("PATH", poor+":"+os.Getenv("PATH"))
 	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1") // it comes to that once the ffmpeg is good
 	get := runHealthy(t, "--role", "media")

@@ -18,7 +18,7 @@ func TestAWorkerWithAPoorFFmpegRefusesMediaWork(t *testing.T) {
 	}
 	poor := t.TempDir()
 	script := "#!/bin/sh\ncase \"$*\" in *\"libx264\"*) echo \"Unknown encoder 'libx264'\" >&2; exit 1;; esac\nexec " + real + " \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(poor, "ffmpeg"), []byte(script), 0o700); err != nil {
+	if err := os.WriteFile(filepath.Join(poor, "ffmpeg"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", poor+":"+os.Getenv("PATH"))

@@ -20,6 +20,7 @@ import (
 	"github.com/reelflow/reelflow/internal/media"
 	"github.com/reelflow/reelflow/internal/objects"
 	"github.com/reelflow/reelflow/internal/receipts"
+	"github.com/reelflow/reelflow/internal/sandbox"
 	"github.com/reelflow/reelflow/internal/telemetry"
 	"github.com/reelflow/reelflow/internal/vault"
 )
@@ -160,7 +161,25 @@ func tools(ctx context.Context, c *config.Config, log *slog.Logger) (*media.Tool
 	if err := t.Runner.Sweep(); err != nil {
 		return nil, err
 	}
+	if t.Runner.Sandbox, err = openSandbox(ctx, c, log); err != nil {
+		return nil, err
+	}
 	return t, t.SelfTest(ctx)
+}
+
+// openSandbox finds out what of a sandbox there is, and says what is missing.
+func openSandbox(ctx context.Context, c *config.Config, log *slog.Logger) (*sandbox.Sandbox, error) {
+	s, err := sandbox.Open(ctx, sandbox.Mode(c.Sandbox))
+	if err != nil {
+		return nil, err
+	}
+	if s == nil {
+		log.Warn("ffmpeg runs without a sandbox")
+	}
+	for _, lack := range s.Lacks() {
+		log.Warn("the sandbox of ffmpeg lacks a layer", "layer", lack.Layer, "error", lack.Err)
+	}
+	return s, nil
 }
 
 // Run takes work until ctx ends, and calls ready once it does. It returns when

@@ -41,6 +41,7 @@ type AuditReport struct {
 	UnknownObjects int      `json:"unknown_objects,omitempty"` // prefixes in stores that neither catalog nor ledger knows: left
 	Unreachable    []string `json:"unreachable,omitempty"`     // stores that could not be looked into to the end
 
+	Facts   int `json:"facts,omitempty"`   // published videos whose facts some store lacked: written
 	Keyless int `json:"keyless,omitempty"` // videos whose key the vault lacks: shown as in trouble, and left
 
 	Failed int `json:"failed,omitempty"` // videos that could not be dealt with; the workers' logs say why

@@ -9,6 +9,7 @@
 //	uploads    one row a video: how many bytes are stored, and the gateway that holds the lease
 //	objects    one row an object in a store, written before the object is
 //	replicas   one row a video and store: what was copied, listed and removed
+//	caption_tasks  one row a video whose captions are still to be copied or removed
 //	ledger     one row an erased video, under the SHA-256 of its id; never goes
 //	receipts   one row an erased video, the same; never goes
 //

@@ -21,6 +21,8 @@ const (
 	KindSegment = "segment" // an encrypted HLS segment
 	KindPoster  = "poster"
 	KindPreview = "preview"
+	KindCaption = "caption" // sealed captions; Rendition is their language
+	KindFacts   = "facts"   // sealed: what a lost catalog is rebuilt from; Index is its generation
 )
 
 // The states of an object.
@@ -77,6 +79,11 @@ func (c *Catalog) Intend(ctx context.Context, leg Leg, objects []Object) ([]Obje
 		if len(intended) == 0 {
 			return nil
 		}
+		if slices.ContainsFunc(intended, func(o Object) bool { return o.Kind == KindCaption }) {
+			if err := c.queueCaptions(tx, leg.Video, CaptionWriteTime); err != nil {
+				return err
+			}
+		}
 		return tx.CreateInBatches(intended, 500).Error
 	})
 	if err != nil {
@@ -96,9 +103,9 @@ func (o Object) intended(id video.ID, epoch int64) Object {
 // It fails with Conflict or Gone when the leg is no longer the present one: then
 // the writer deletes what it wrote. After any other error but ErrTwin it must
 // not, because the row may have been written: after NotFound, too, which an older
-// or another catalog answers.
+// or another catalog answers. Captions fail with Conflict, too, unless they are a copy.
 func (c *Catalog) Commit(ctx context.Context, leg Leg, o Object) error {
-	return c.commit(ctx, leg, o, func(*gorm.DB, Object) error { return nil })
+	return c.commit(ctx, leg, o, func(tx *gorm.DB, intent Object) error { return intent.mustHaveOriginal(tx) })
 }
 
 // CommitMerged is Commit for a segment of an upload in place of those that hold its bytes

@@ -61,13 +61,13 @@ func (c *Catalog) playbackStatement(ctx context.Context) (*sql.Stmt, error) {
 	return c.playback.Load(), err
 }
 
-// Packaged returns what a store has of the video's segments and pictures, in the order
+// Packaged returns what a store has of the video's segments, pictures and captions, in the order
 // of Objects. There may be nothing: that is no error.
 func (c *Catalog) Packaged(ctx context.Context, id video.ID, store string) ([]Object, error) {
 	var objects []Object
 	err := c.read.WithContext(ctx).
 		Select("object_key", "version", "kind", "rendition", "number", "plain_size", "size", "sha256", "iv", "duration").
-		Where("video = ? AND store = ? AND state = ? AND kind IN ?", id, store, ObjectStored, []string{KindSegment, KindPoster, KindPreview}).
+		Where("video = ? AND store = ? AND state = ? AND kind IN ?", id, store, ObjectStored, []string{KindSegment, KindPoster, KindPreview, KindCaption}).
 		Order("kind, rendition, number, start, id").Find(&objects).Error
 	return objects, codedError(err)
 }

@@ -34,6 +34,7 @@ func (c *Config) check(f *findings) {
 	f.note("oidc-audience", c.checkAudience())
 	f.note("import-allow", checkHosts(c.ImportAllow))
 	f.note("role", oneOf(c.Role, "all", "control", "transfer", "media"))
+	f.note("sandbox", oneOf(c.Sandbox, "require", "prefer", "off"))
 	f.note("log-level", checkLevel(c.LogLevel))
 	f.note("log-format", oneOf(c.LogFormat, "auto", "text", "json"))
 	c.checkStores(f)

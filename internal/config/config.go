@@ -69,6 +69,7 @@ type Config struct {
 	ImportAllow string `name:"import-allow" env:"REELFLOW_IMPORT_ALLOW" placeholder:"HOST,…" group:"Services" help:"Hosts, or HOST:PORT, that imports may fetch from though they are not public, on any port."`
 
 	Role        string `name:"role" env:"REELFLOW_ROLE" default:"all" placeholder:"all|control|transfer|media" group:"Process" help:"Work that a worker takes: all, control, transfer or media."`
+	Sandbox     string `name:"sandbox" env:"REELFLOW_SANDBOX" default:"prefer" placeholder:"require|prefer|off" group:"Process" help:"Whether ffmpeg runs in a sandbox: require (a worker that lacks a part of it takes no media work), prefer (with the parts that there are) or off."`
 	StdinParent bool   `name:"stdin-parent" env:"REELFLOW_STDIN_PARENT" group:"Process" help:"Stop when standard input ends, for a parent that may die."`
 	LogLevel    string `name:"log-level" env:"REELFLOW_LOG_LEVEL" default:"info" placeholder:"LEVEL" group:"Process" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat   string `name:"log-format" env:"REELFLOW_LOG_FORMAT" default:"auto" placeholder:"FORMAT" group:"Process" help:"How logs are written: text, json, or auto (text on a terminal, else json)."`

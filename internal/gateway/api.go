@@ -42,6 +42,7 @@ func (g *Gateway) registerAPI(mux *routeTable) {
 	g.registerVideos()
 	g.registerStreams()
 	g.registerCommands()
+	g.registerCaptions()
 	g.registerLists()
 	g.registerReceipts()
 	g.describeUploads()
@@ -176,8 +177,12 @@ func (g *Gateway) registerCommands() {
 
 // onRecord describes the answer to a cancel that the workflow has not taken up yet.
 func (g *Gateway) onRecord() *huma.Response {
+	return g.videoResponse("The cancel is on record and takes hold as soon as the workflow can answer; no more bytes are taken")
+}
+
+func (g *Gateway) videoResponse(description string) *huma.Response {
 	return &huma.Response{
-		Description: "The cancel is on record and takes hold as soon as the workflow can answer; no more bytes are taken",
+		Description: description,
 		Content: map[string]*huma.MediaType{"application/json": {
 			Schema: g.api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[video.Video](), true, "Video"),
 		}},

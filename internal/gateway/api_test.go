@@ -64,12 +64,12 @@ func TestTheShapeIsWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range strings.Fields(`id owner stage paused ending visible title caption hashtags music visibility counts created_at
-			published_at publish_at deleted_at purge_at progress upload media renditions replicas warnings failure actions links`) {
+			published_at publish_at deleted_at purge_at progress upload media renditions captions replicas warnings failure actions links`) {
 			if _, there := shape[name]; !there {
 				t.Errorf("as %q: no %s", who, name)
 			}
 		}
-		for _, name := range []string{"hashtags", "renditions", "replicas", "warnings", "actions"} {
+		for _, name := range []string{"hashtags", "renditions", "captions", "replicas", "warnings", "actions"} {
 			if _, isList := shape[name].([]any); !isList {
 				t.Errorf("as %q: %s is %v", who, name, shape[name])
 			}

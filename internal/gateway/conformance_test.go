@@ -80,7 +80,7 @@ func TestOpenAPISecurity(t *testing.T) {
 	s := newSite(t)
 	optional := map[string]bool{}
 	for path, item := range s.api.OpenAPI().Paths {
-		for method, op := range map[string]any{"GET": item.Get, "POST": item.Post, "PATCH": item.Patch, "HEAD": item.Head, "DELETE": item.Delete} {
+		for method, op := range map[string]any{"GET": item.Get, "POST": item.Post, "PUT": item.Put, "PATCH": item.Patch, "HEAD": item.Head, "DELETE": item.Delete} {
 			text, err := json.Marshal(op)
 			var said struct{ Security []map[string][]string }
 			if err != nil || json.Unmarshal(text, &said) != nil {
@@ -94,7 +94,7 @@ func TestOpenAPISecurity(t *testing.T) {
 	at := s.situation("public", true, true)
 	for route, anybody := range optional {
 		method, path, _ := strings.Cut(route, " ")
-		path = strings.NewReplacer("{id}", at.id, "{user}", "owner", "/v1/uploads/{token}", at.upload).Replace(path)
+		path = strings.NewReplacer("{id}", at.id, "{user}", "owner", "{language}", "en", "/v1/uploads/{token}", at.upload).Replace(path)
 		body := map[bool]string{true: "{}"}[route == "POST /v1/videos"]
 		got := s.request("", method, path, body, "Tus-Resumable", "1.0.0", "Upload-Length", "5")
 		if (got.status == http.StatusUnauthorized) == anybody {

@@ -34,6 +34,7 @@ import (
 
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/internal/fetch"
+	"github.com/reelflow/reelflow/internal/gateway/captioning"
 	"github.com/reelflow/reelflow/internal/gateway/creation"
 	"github.com/reelflow/reelflow/internal/gateway/deadlines"
 	"github.com/reelflow/reelflow/internal/gateway/issuer"
@@ -95,6 +96,7 @@ type Gateway struct {
 	uploads  *uploads.Server
 	pages    *pages.Pages
 	players  *playback.Server
+	captions *captioning.Keeper
 
 	followers  *followers
 	streams    openStreams
@@ -152,6 +154,7 @@ func (g *Gateway) makeRooms(pepper []byte) (err error) {
 		return err
 	}
 	g.players = playback.New(playback.Parts{Secret: tokens, Catalog: g.catalog, Vault: g.vault, Primary: g.stores.Primary, Host: playbackHost{g}, Errors: g.errors, Log: g.log})
+	g.captions = captioning.New(g.catalog, g.vault, g.stores, g.log)
 	if g.creation, err = creation.New(g.creationSettings(), g.catalog, g.vault, g.lives, pepper, g.people.OwnerID, g.log); err != nil {
 		return err
 	}
@@ -195,6 +198,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wait.Go(func() { g.creation.Run(ctx) })
 	wait.Go(func() { g.keepPromises(ctx) })
 	wait.Go(func() { g.players.Run(ctx) })
+	wait.Go(func() { g.captions.Run(ctx) })
 	err := g.uploads.Run(ctx)
 	stop() // when the leases can't be kept, nothing else should go on
 	wait.Wait()

@@ -34,6 +34,7 @@ restore     uffcf  uffcf   nnfcn   nnfcn   nnfcf   nnfcn   nnfcn  nnfon   nnfon 
 hold        uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfon   nnfon   nnfon   ggfcg   ggggg  nnnnn nnnnn
 release     uffof  uffof   nnfon   nnfon   nnfof   nnfon   nnfon  nnfon   nnfon   nnfon   nnfon   ggfcg   ggggg  nnnnn nnnnn
 delete      ufoof  ufoof   nnoon   nnoon   nnoof   nnoon   nnoon  nnoon   nnoon   nnoon   nnoon   ggoog   ggggg  nnnnn nnnnn
+captions    ufoof  ufoof   nnoon   nnoon   nnoof   nnoon   nnccn  nnccn   nnccn   nnggn   nnggn   ggggg   ggggg  nnnnn nnnnn
 receipt     nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   nnnnn   ooooo  nnnnn nnnnn
 anyone's    ooooo  ooooo   nnnnn   nnnnn   nnnnn   nnnnn   nnnnn  nnnnn   nnnnn   nnnnn   nnnnn   ggggg   ggggg  nnnnn nnnnn
 insider's   ooooo  ooooo   ooooo   ggggg   ooooo   ooooo   ggggg  ggggg   ggggg   ggggg   ggggg   ggggg   ggggg  nnnnn nnnnn
@@ -116,6 +117,9 @@ func (s *site) pack(id video.ID) string {
 		s.t.Fatal(err)
 	}
 	s.store(catalog.Leg{Video: id, Epoch: row.Epoch}, catalog.Object{Kind: catalog.KindPreview}, []byte("\xff\xd8preview"))
+	if _, err := s.captions.Put(s.t.Context(), id, "en", []byte(someVTT)); err != nil {
+		s.t.Fatal(err)
+	}
 	segments, err := s.catalog.Objects(s.t.Context(), id, catalog.Filter{Kind: catalog.KindSegment, Rendition: "720p"})
 	if err != nil || len(segments) == 0 {
 		s.t.Fatal(err)
@@ -156,7 +160,12 @@ func everyQuestion() (all []asked) {
 			return s.request(who, method, address, "")
 		}})
 	}
-	for _, media := range []string{"{playlist}", "previews.vtt", "key/{rendition}/{n}", "poster.jpg", "preview/{name}", "source"} {
+	for method, body := range map[string]string{"PUT": someVTT, "DELETE": ""} {
+		all = append(all, asked{"captions", method + " /v1/videos/{id}/captions/{language}", true, func(s *site, who string, at situation) answer {
+			return s.request(who, method, "/v1/videos/"+at.id+"/captions/en", body, "Content-Type", "text/vtt")
+		}})
+	}
+	for _, media := range []string{"{playlist}", "captions/{name}", "previews.vtt", "key/{rendition}/{n}", "poster.jpg", "preview/{name}", "source"} {
 		for row, token := range map[string]func(situation) string{
 			"anyone's":   func(at situation) string { return at.anyone },
 			"reviewer's": func(at situation) string { return at.reviewer },
@@ -164,7 +173,7 @@ func everyQuestion() (all []asked) {
 			"forged":     func(at situation) string { return at.another },
 		} {
 			all = append(all, get(row, "/play/{id}/{token}/"+media, func(at situation) []string {
-				return []string{"{id}", at.id, "{token}", token(at), "{playlist}", "master.m3u8", "{rendition}", "720p", "{n}", "0", "{name}", "0.jpg"}
+				return []string{"{id}", at.id, "{token}", token(at), "{playlist}", "master.m3u8", "{rendition}", "720p", "{n}", "0", "captions/{name}", "captions/en.vtt", "{name}", "0.jpg"}
 			}))
 		}
 	}

@@ -27,19 +27,21 @@ type details struct {
 	uploads  map[video.ID]catalog.Upload
 	replicas map[video.ID][]catalog.Replica
 	holdings map[video.ID]map[string]catalog.Holding
+	captions map[video.ID][]catalog.Object
 }
 
-// readDetails reads them of the videos that the caller may see them of: by three statements,
-// however many there are.
+// readDetails reads them of the videos that the caller may see them of: by four statements,
+// however many there are. The captions everybody sees.
 func (g *Gateway) readDetails(ctx context.Context, all []loaded) (d details, err error) {
-	var ids []video.ID
+	var ids, every []video.ID
 	for _, s := range all {
+		every = append(every, s.row.ID)
 		if s.facts().Insider() {
 			ids = append(ids, s.row.ID)
 		}
 	}
-	if len(ids) == 0 {
-		return details{}, nil
+	if d.captions, err = g.catalog.CaptionsOf(ctx, every); err != nil || len(ids) == 0 {
+		return d, err
 	}
 	if d.uploads, err = g.catalog.UploadsOf(ctx, ids); err != nil {
 		return details{}, err
@@ -84,6 +86,7 @@ func (g *Gateway) renderFrom(s loaded, base string, known details) (video.Video,
 	if err := findings(s.row, &v); err != nil {
 		return video.Video{}, err
 	}
+	v.Captions = g.shownCaptions(known.captions[s.row.ID])
 	if s.decided || s.facts().Insider() {
 		v.Failure = s.failure()
 	}
@@ -105,6 +108,11 @@ func (g *Gateway) renderFrom(s loaded, base string, known details) (video.Video,
 		g.estimate(s.row, v.Progress)
 	}
 	g.addReplicas(known.replicas[s.row.ID], known.holdings[s.row.ID], &v)
+	for i, r := range v.Replicas {
+		if r.State == catalog.ReplicaComplete && g.lacksCaptions(known.captions[s.row.ID], r.Store) {
+			v.Replicas[i].State = catalog.ReplicaBehind // they are copied soon, by a gateway
+		}
+	}
 	return v, nil
 }
 
@@ -119,7 +127,7 @@ func basics(s loaded) video.Video {
 		Reviewers: []string{},
 		CreatedAt: instant(row.CreatedAt), PublishedAt: instant(row.PublishedAt), PublishAt: instant(row.PublishAt),
 		DeletedAt: instant(row.HiddenAt), PurgeAt: instant(row.PurgeAt),
-		Renditions: []video.Rendition{}, Replicas: []video.Replica{}, Warnings: list(row.Warnings),
+		Renditions: []video.Rendition{}, Captions: []video.Captions{}, Replicas: []video.Replica{}, Warnings: list(row.Warnings),
 		Actions: state.Actions(s.roles...), Revision: row.Revision,
 	}
 }

@@ -94,7 +94,7 @@ Error splitting the argument list: Option not found" >&2; exit 1;; esac; exec $R
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tools := tools(t)
+			tools := bare(t)
 			tools.FFmpeg = standIn(t, "ffmpeg", script)
 			for call, err := range calls(t.Context(), tools, path, info) {
 				if err == nil || video.CodeOf(err) != video.Unavailable {
@@ -109,7 +109,7 @@ Error splitting the argument list: Option not found" >&2; exit 1;; esac; exec $R
 func TestIdleFFmpegRejectsNothing(t *testing.T) {
 	t.Parallel()
 	path := clip(t, "clip.mp4", args(picture("320x180", "30", 2), sound(2), h264, "-c:a aac")...)
-	tools := tools(t)
+	tools := bare(t)
 	info := probe(t, tools, path)
 	tools.FFmpeg = standIn(t, "ffmpeg", "exit 0")
 	for call, err := range calls(t.Context(), tools, path, info) {
@@ -133,7 +133,7 @@ func TestBrokenFFprobeRejectsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tools := tools(t)
+			tools := bare(t)
 			tools.FFprobe = standIn(t, "ffprobe", script)
 			for _, path := range []string{path, webm} {
 				if _, err := tools.Probe(t.Context(), file(path)); err == nil || video.CodeOf(err) != video.Unavailable {
@@ -159,7 +159,7 @@ func TestLackOfMemoryRejectsNothing(t *testing.T) {
 	}
 	for more := -2; more < 60; more += step { // in MB; the first steps are those where anything may happen
 		for path, info := range infos {
-			tools := tools(t)
+			tools := bare(t)
 			limit := "ulimit -v " + strconv.Itoa(least+more<<10) + `; exec $REAL "$@"`
 			tools.FFmpeg, tools.FFprobe = standIn(t, "ffmpeg", limit), standIn(t, "ffprobe", limit)
 			_, unprobed := tools.Probe(t.Context(), file(path))
@@ -201,7 +201,7 @@ func TestOtherLimitsRejectNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tools := tools(t)
+			tools := bare(t)
 			tools.FFmpeg = standIn(t, "ffmpeg", limit+`; exec $REAL "$@"`)
 			failed := false
 			for call, err := range calls(t.Context(), tools, path, info) {
@@ -224,7 +224,7 @@ func TestLackOfThreadsRejectsNothing(t *testing.T) {
 		t.Skip("only root can become somebody else, and of root no limit of processes is asked")
 	}
 	path := clip(t, "clip.mp4", args(picture("640x360", "30", 2), h264)...)
-	tools := tools(t)
+	tools := bare(t)
 	tools.Threads = 4
 	tools.FFmpeg = standIn(t, "ffmpeg", `exec setpriv --reuid=65534 --clear-groups prlimit --nproc=1 $REAL "$@"`)
 	if err := os.Chmod(filepath.Dir(tools.FFmpeg), 0o755); err != nil {
@@ -279,7 +279,7 @@ func TestSelfTestNamesWhatIsMissing(t *testing.T) {
 	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tools := tools(t)
+			tools := bare(t)
 			at := map[string]*string{"ffmpeg": &tools.FFmpeg, "ffprobe": &tools.FFprobe}[test.program]
 			*at = standIn(t, test.program, test.script)
 			err := tools.SelfTest(t.Context())

@@ -38,7 +38,7 @@ func TestBreakdown(t *testing.T) {
 	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tools := tools(t)
+			tools := bare(t)
 			tools.FFmpeg = standIn(t, "ffmpeg", c.script)
 			for call, err := range calls(t.Context(), tools, path, info) {
 				broke, is := errors.AsType[*Breakdown](err)
@@ -62,7 +62,7 @@ func TestProbeBreaksDown(t *testing.T) {
 		`echo '{"streams": 7}'`: "ffprobe: prints what can't be read",
 		`case "$*" in *packet=*) exec sh -c 'while :; do :; done';; esac; exec $REAL "$@"`: "ffprobe: used up its processor time",
 	} {
-		broken := tools(t)
+		broken := bare(t)
 		broken.FFprobe, broken.Runner.CPU = standIn(t, "ffprobe", script), time.Second
 		_, err := broken.Probe(t.Context(), file(path))
 		if broke, is := errors.AsType[*Breakdown](err); !is || broke.Exit != exit {

@@ -21,9 +21,10 @@
 // can do the same with a sample of its own (SelfTest, and a part of it before each
 // rejection). Everything else is Unavailable.
 //
-// What exists while a job runs: an HTTP server on a loopback address that hands
-// the decrypted input to the program, an unguessable path being its only door;
-// and a private directory in memory (Runner.Scratch, names begin with
+// What exists while a job runs: a program in a box of its own (internal/sandbox), which reads neither
+// vault, catalog, credentials nor environment; an HTTP server that hands it the decrypted input, on
+// the loopback address of its box or, where there is none, of this machine, an unguessable path being
+// its only door; and a private directory in memory (Runner.Scratch, names begin with
 // "reelflow-media-", locked as long as its process lives). Both go when the job
 // ends, however it ends; a directory whose process was killed goes with the
 // next Sweep, the program itself at once. Nothing is kept elsewhere.

@@ -247,10 +247,10 @@ func TestKilledParent(t *testing.T) {
 	}
 }
 
-// The program finds nothing of ours: no environment, no limits lifted.
+// The program finds nothing of ours, even without a sandbox: no environment, no limits lifted.
 func TestProgramIsConfined(t *testing.T) {
 	t.Setenv("REELFLOW_SECRET", "secret")
-	runner := tools(t).Runner
+	runner := bare(t).Runner
 	runner.File, runner.CPU = 1<<20, time.Hour
 	shell := func(script string) (string, error) {
 		out := capped{limit: 1 << 16}
@@ -278,7 +278,7 @@ func TestProgramIsConfined(t *testing.T) {
 // The whole group goes, also what the program started.
 func TestGroupIsKilled(t *testing.T) {
 	t.Parallel()
-	tools := tools(t)
+	tools := bare(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/reelflow/reelflow/internal/sandbox"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -146,6 +147,9 @@ func inMemory(data []byte) Source { return text(string(data)) }
 
 var findOnce = sync.OnceValues(Find)
 
+// boxed is the sandbox of all programs in these tests, with what this machine has of it.
+var boxed = sync.OnceValues(func() (*sandbox.Sandbox, error) { return sandbox.Open(context.Background(), sandbox.Prefer) })
+
 // tools returns tools with a scratch of the test's own, which must be empty again at its end.
 func tools(t testing.TB) *Tools {
 	t.Helper()
@@ -157,6 +161,9 @@ func tools(t testing.TB) *Tools {
 	*found = *once
 	found.Runner.Scratch = t.TempDir()
 	found.Threads = 1
+	if found.Runner.Sandbox, err = boxed(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		left, err := os.ReadDir(found.Runner.Scratch)
 		if err != nil || len(left) > 0 {
@@ -164,6 +171,14 @@ func tools(t testing.TB) *Tools {
 		}
 	})
 	return found
+}
+
+// bare returns tools without a sandbox, for programs that are scripts: they start others.
+func bare(t testing.TB) *Tools {
+	t.Helper()
+	tools := tools(t)
+	tools.Runner.Sandbox = nil
+	return tools
 }
 
 func probe(t testing.TB, tools *Tools, path string) Info {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/sandbox"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -20,6 +21,9 @@ import (
 // over loopback, limits on its time, memory and output, and a process group that
 // is killed as a whole. On Linux it dies with this process, however that dies.
 type Runner struct {
+	// Sandbox keeps all else from the program; nil doesn't.
+	Sandbox *sandbox.Sandbox
+
 	// Scratch is the parent of the jobs' directories. Files there are
 	// plaintext: it should be in memory (InMemory tells), without swap.
 	Scratch string
@@ -85,11 +89,8 @@ func (r *Runner) Run(ctx context.Context, job Job) (err error) {
 		}
 	}
 	inner, fail := context.WithCancelCause(ctx)
-	inputs, err := serve(inner, fail, job.Inputs)
-	if err != nil {
-		return unavailable(err)
-	}
-	err = r.execute(inner, fail, job, inputs.base, dir.path)
+	inputs := newOrigin(inner, fail, job.Inputs)
+	err = r.execute(inner, fail, job, inputs, dir.path)
 	if err == nil && job.Collect != nil {
 		err = collect(dir.path, job.Collect)
 	}
@@ -106,12 +107,15 @@ func (r *Runner) Run(ctx context.Context, job Job) (err error) {
 	}
 }
 
-// execute starts the program under its limits and waits for it.
-func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job Job, base, dir string) error {
+// execute starts the program in a box, with its inputs, and waits for it.
+func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job Job, inputs *origin, dir string) error {
+	box, err := r.Sandbox.NewBox()
+	if err != nil {
+		return unavailable(err)
+	}
 	var stderr tail
-	cmd := exec.CommandContext(ctx, job.Program, job.Args(base)...)
+	cmd := exec.CommandContext(ctx, job.Program, job.Args(inputs.at(box.Address()))...)
 	cmd.Dir = dir
-	cmd.Env = environment()
 	cmd.Stdin = job.Stdin
 	cmd.Stderr = &stderr
 	if job.Stderr != nil {
@@ -120,22 +124,24 @@ func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job 
 	if job.Stdout != nil {
 		cmd.Stdout = failing{job.Stdout, fail}
 	}
-	cmd.SysProcAttr = attributes()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 
 	// The kernel sends the death signal when the starting thread ends, not
 	// the process: keep the thread until the program is gone.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
+	listener, err := box.Start(cmd, sandbox.Limits{CPU: r.CPU, Data: r.Memory, File: r.File})
+	if err != nil {
 		return unavailable(fmt.Errorf("start program: %w", err))
 	}
-	if err := r.limit(cmd.Process.Pid); err != nil {
-		fail(unavailable(fmt.Errorf("limit program: %w", err)))
-	}
-	err := cmd.Wait()
+	inputs.serve(listener)
+	return r.ended(job.Program, cmd.Wait(), &stderr)
+}
+
+// ended says what it means how a program ended.
+func (r *Runner) ended(program string, err error, stderr *tail) error {
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		failure := r.exitError(job.Program, exit, stderr.String())
+		failure := r.exitError(program, exit, stderr.String())
 		switch {
 		case failure.crashed():
 			return brokenDown(failure.how(), failure, video.Unavailable)
@@ -146,10 +152,6 @@ func (r *Runner) execute(ctx context.Context, fail context.CancelCauseFunc, job 
 	}
 	return err
 }
-
-// environment is all that a program gets of ours: its words must be English,
-// for blamesMachine.
-func environment() []string { return []string{"PATH=/usr/bin:/bin", "LC_ALL=C"} }
 
 func collect(path string, take func(*os.Root) error) error {
 	// A root, for a program gone bad may have left links that lead elsewhere.

@@ -18,7 +18,7 @@ import (
 // ends. An error with a video.Code of its own comes out of the job with that code.
 type Source func(ctx context.Context) (io.ReadSeekCloser, error)
 
-// origin serves a job's inputs to its program on a loopback address, by ranges.
+// origin serves a job's inputs to its program on the loopback address of its box, by ranges.
 // ffmpeg takes a stream that breaks off for its end, so the origin keeps its own
 // record: the first error of a source fails the job, whatever the program says.
 type origin struct {
@@ -26,7 +26,6 @@ type origin struct {
 	fail   context.CancelCauseFunc
 	inputs map[string]Source
 	path   string // "/<128 random bits>/"
-	base   string // its URL
 	server *http.Server
 
 	mu     sync.Mutex // guards closed, and busy.Add against busy.Wait
@@ -34,17 +33,19 @@ type origin struct {
 	busy   sync.WaitGroup
 }
 
-// serve starts an origin. fail is told of the first error of a source.
-func serve(ctx context.Context, fail context.CancelCauseFunc, inputs map[string]Source) (*origin, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("serve input: %w", err)
-	}
-	path := "/" + rand.Text() + "/"
-	o := &origin{ctx: ctx, fail: fail, inputs: inputs, path: path, base: "http://" + listener.Addr().String() + path}
+// newOrigin makes an origin that isn't reached yet. fail is told of the first error of a source.
+func newOrigin(ctx context.Context, fail context.CancelCauseFunc, inputs map[string]Source) *origin {
+	o := &origin{ctx: ctx, fail: fail, inputs: inputs, path: "/" + rand.Text() + "/"}
 	o.server = &http.Server{Handler: o, ReadHeaderTimeout: 10 * time.Second}
+	return o
+}
+
+// at is the URL of an origin that is served at a host and port.
+func (o *origin) at(address string) string { return "http://" + address + o.path }
+
+// serve answers what comes to a listener until close.
+func (o *origin) serve(listener net.Listener) {
 	o.busy.Go(func() { o.server.Serve(listener) })
-	return o, nil
 }
 
 // close ends all requests and returns when no source is read any more. The

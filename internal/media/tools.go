@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/sandbox/launcher"
 	"github.com/reelflow/reelflow/video"
 )
 
@@ -76,7 +77,7 @@ func mustBeNew(name, path string) (version string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "-version")
-	cmd.Env = environment()
+	cmd.Env = launcher.Environment()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", video.Errorf(video.Unavailable, "%s can't be run here. %s", name, howToInstall).Because(fmt.Errorf("%s: %w: %s", path, err, out))

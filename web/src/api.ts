@@ -26,6 +26,11 @@ export interface Replica {
   verified_at: string | null;
 }
 
+export interface Captions {
+  language: string;
+  label: string;
+}
+
 export interface Video {
   id: string;
   owner: string;
@@ -34,6 +39,7 @@ export interface Video {
   ending: string | null;
   visible: boolean;
   overdue: boolean;
+  held: boolean;
   waiting_for: string | null;
   trouble: boolean;
   title: string;
@@ -42,6 +48,7 @@ export interface Video {
   purge_at: string | null;
   progress: Progress | null;
   upload: Upload | null;
+  captions: Captions[];
   replicas: Replica[];
   warnings: string[];
   failure: { code: string; message: string; comment?: string | null } | null;
@@ -53,6 +60,7 @@ export interface Playback {
   hls: string;
   poster: string;
   previews: string;
+  captions: (Captions & { url: string })[];
 }
 
 /** What the server would not do, in its own words. */
@@ -84,7 +92,8 @@ export const retryMessage = (e: Error) => (e instanceof Unreachable ? "Waiting f
 
 async function call<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
   const request: RequestInit = { method, credentials: "same-origin", cache: "no-store", headers };
-  if (body !== undefined) {
+  if (body instanceof Blob) request.body = body;
+  else if (body !== undefined) {
     request.body = JSON.stringify(body);
     headers["Content-Type"] = "application/json";
   }
@@ -124,6 +133,10 @@ export const playback = (id: string) => call<Playback>("GET", `${at(id)}/playbac
 /** Gives a command; details are what it takes beside its name. */
 export const ask = (id: string, command: string, details?: unknown) =>
   command === "delete" ? call<Video>("DELETE", at(id)) : call<Video>("POST", `${at(id)}/${command}`, details);
+
+/** Makes a file the captions in a language; without one takes them away. */
+export const caption = (id: string, language: string, file?: Blob) =>
+  call<Video>(file ? "PUT" : "DELETE", `${at(id)}/captions/${encodeURIComponent(language)}`, file, file ? { "Content-Type": "text/plain" } : {});
 
 /** Makes a video. However often it is called with one key, it is one video. */
 export const create = (video: unknown, key: string) =>

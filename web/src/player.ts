@@ -4,6 +4,7 @@
 import Hls, { type ErrorData } from "hls.js";
 import { here, playback, Refused, retryMessage, transient, type Playback } from "./api";
 import { backOff, Recoveries } from "./retry";
+import { ShownCaptions } from "./subtitles";
 
 /** What the page is told. */
 export interface PlayerListener {
@@ -29,12 +30,14 @@ export class Player {
   private timer = 0;
   private position = 0; // where to go on, in seconds
   private resume = false;
+  private readonly captions: ShownCaptions;
 
   constructor(
     private readonly element: HTMLVideoElement,
     private readonly id: string,
     private readonly listener: PlayerListener,
   ) {
+    this.captions = new ShownCaptions(element);
     element.addEventListener("play", () => {
       if (!this.again) return;
       this.resume = true;
@@ -52,6 +55,13 @@ export class Player {
     void this.open();
   }
 
+  /** The captions have changed: asks for their addresses. What plays goes on. */
+  async renewCaptions(): Promise<void> {
+    const attempt = this.attempts;
+    const addresses = await playback(this.id).catch(() => null); // a later change, or the next opening, shows them
+    if (addresses && attempt === this.attempts && this.wanted) this.captions.offer(addresses.captions.map((c) => ({ ...c, url: here(c.url) })));
+  }
+
   /** Stops, and drops what is buffered. */
   stop(): void {
     this.wanted = false;
@@ -59,6 +69,7 @@ export class Player {
     this.attempts++;
     this.detach();
     this.element.removeAttribute("poster");
+    this.captions.offer([]);
     this.element.hidden = true;
   }
 
@@ -84,6 +95,7 @@ export class Player {
     this.remember();
     this.detach();
     if (addresses.poster) this.element.poster = here(addresses.poster);
+    this.captions.offer(addresses.captions.map((c) => ({ ...c, url: here(c.url) })));
     if (Hls.isSupported()) this.attachHls(here(addresses.hls));
     else this.element.src = here(addresses.hls);
     this.element.hidden = false;

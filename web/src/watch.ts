@@ -1,5 +1,6 @@
 // The page of one video: /watch/{id} and /embed/{id}.
 import { showActions } from "./actions";
+import { CaptionForm } from "./captions";
 import { ask, load, Refused, transient, type Video } from "./api";
 import type { Answer } from "./confirm";
 import { make, must, say } from "./dom";
@@ -18,6 +19,7 @@ class WatchPage {
   private readonly element = must<HTMLVideoElement>("#player");
   private readonly title = document.title;
   private readonly player: Player;
+  private readonly captions: CaptionForm;
   private now: Video | null = null;
   private problem = ""; // why it doesn't play
   private decided = ""; // what this reviewer has decided, here
@@ -26,6 +28,7 @@ class WatchPage {
   private stop: (() => void) | null = null; // what follows the video
 
   constructor(private readonly id: string) {
+    this.captions = new CaptionForm(id, (v) => this.show(v));
     this.player = new Player(this.element, id, {
       refused: () => void this.look(),
       problem: (why) => {
@@ -72,10 +75,13 @@ class WatchPage {
 
   private show(v: Video): void {
     if (this.over || older(v, this.now)) return;
+    const recaptioned = this.now !== null && this.now.visible && JSON.stringify(this.now.captions) !== JSON.stringify(v.captions);
     this.now = v;
     if (!embedded) this.notice.parentElement!.classList.toggle("waiting", !v.visible);
     if (v.visible) this.player.start();
     else this.player.stop();
+    if (recaptioned && v.visible) void this.player.renewCaptions();
+    this.captions.show(v);
     this.speak(v);
     showStatus(v);
     if (!embedded && v.upload) document.title = [short(v), this.title].filter((part) => part !== "").join(" · ");
@@ -109,7 +115,7 @@ class WatchPage {
     if (insider && code !== "gone") return location.reload(); // it is there; the sign-in is not
     this.player.stop();
     if (!embedded) this.notice.parentElement!.classList.add("waiting");
-    document.querySelectorAll<HTMLElement>("#controls, #status, #go-on").forEach((e) => e.remove());
+    document.querySelectorAll<HTMLElement>("#controls, #status, #go-on, #own-captions").forEach((e) => e.remove());
     document.querySelectorAll<HTMLDialogElement>("dialog[open]").forEach((d) => d.close());
     if (this.where) say(this.where, "");
     if (code !== "gone" && this.decided) return say(this.notice, outcomes[this.decided]);

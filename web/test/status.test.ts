@@ -4,7 +4,7 @@ import type { Video } from "../src/api";
 import { farewell, sentence, short } from "../src/status";
 
 const video = (different: Partial<Video>): Video => ({
-  id: "a", owner: "me", stage: "uploading", paused: false, ending: null, visible: false, overdue: false, waiting_for: null, trouble: false,
+  id: "a", owner: "me", stage: "uploading", paused: false, ending: null, visible: false, overdue: false, held: false, captions: [], waiting_for: null, trouble: false,
   title: "", keep_draft: false, publish_at: null, purge_at: null, progress: null, upload: null, replicas: [], warnings: [], failure: null, actions: [],
   ...different,
 });

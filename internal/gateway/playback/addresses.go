@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/reelflow/reelflow/internal/captions"
 	"github.com/reelflow/reelflow/internal/catalog"
 	"github.com/reelflow/reelflow/video"
 )
@@ -26,6 +27,12 @@ func (s *Server) Addresses(ctx context.Context, row catalog.Video, roles []video
 	}
 	if len(p.cues) > 0 {
 		shown.Previews = root + "previews.vtt"
+	}
+	shown.Captions = []video.CaptionFile{}
+	for _, language := range p.languages {
+		shown.Captions = append(shown.Captions, video.CaptionFile{
+			Captions: video.Captions{Language: language, Label: captions.Label(language)}, URL: root + captionPath(language),
+		})
 	}
 	if row.AllowDownload {
 		shown.Download = root + "source" // what was published was uploaded

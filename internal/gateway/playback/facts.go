@@ -48,12 +48,14 @@ type packaged struct {
 	segments  map[string]map[string]object // by rendition and the name in the address
 	poster    *object
 	previews  []object
-	cues      []byte // previews as WebVTT; empty if the layout is not known
-	size      int64  // bytes of memory, about
+	captions  map[string]object // by language
+	languages []string          // of captions, in the order of their tags
+	cues      []byte            // previews as WebVTT; empty if the layout is not known
+	size      int64             // bytes of memory, about
 }
 
 func packagedOf(row catalog.Video, objects []catalog.Object) (*packaged, error) {
-	p := &packaged{revision: row.Revision, playlists: map[string][]byte{}, segments: map[string]map[string]object{}}
+	p := &packaged{revision: row.Revision, playlists: map[string][]byte{}, segments: map[string]map[string]object{}, captions: map[string]object{}}
 	renditions := map[string][]catalog.Object{}
 	for _, o := range objects {
 		o.Video = row.ID
@@ -64,6 +66,9 @@ func packagedOf(row catalog.Video, objects []catalog.Object) (*packaged, error) 
 			p.poster = &fact
 		case catalog.KindPreview:
 			p.previews = append(p.previews, fact)
+		case catalog.KindCaption:
+			p.captions[o.Rendition] = fact
+			p.languages = append(p.languages, o.Rendition) // the catalog has them in order
 		case catalog.KindSegment:
 			renditions[o.Rendition] = append(renditions[o.Rendition], o)
 			if p.segments[o.Rendition] == nil {
@@ -83,7 +88,10 @@ func (p *packaged) render(row catalog.Video, renditions map[string][]catalog.Obj
 	for name, segments := range renditions {
 		p.playlists[name] = []byte(mediaPlaylist(segments))
 	}
-	master, err := masterPlaylist(row, renditions)
+	for _, language := range p.languages {
+		p.playlists[captionPrefix+language] = []byte(captionPlaylist(language, playingTime(renditions)))
+	}
+	master, err := masterPlaylist(row, renditions, p.languages)
 	if err != nil {
 		return err
 	}

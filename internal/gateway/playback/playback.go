@@ -1,4 +1,4 @@
-// Package playback serves what players fetch: playlists, keys, segments, pictures and
+// Package playback serves what players fetch: playlists, keys, segments, captions, pictures and
 // downloads, and makes the addresses of them.
 //
 // The address of a segment leads to bytes that are noise without their key, the same
@@ -93,6 +93,7 @@ func (s *Server) Register(mux Mux) {
 		"{playlist}":          s.servePlaylist,
 		"previews.vtt":        s.serveCues,
 		"key/{rendition}/{n}": s.serveKey,
+		"captions/{name}":     s.serveCaptions,
 		"poster.jpg":          s.servePoster,
 		"preview/{name}":      s.servePreview,
 		"source":              s.serveSource,

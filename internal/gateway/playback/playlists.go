@@ -59,7 +59,8 @@ func (s *Server) serveCues(w http.ResponseWriter, r *http.Request, at seen) erro
 }
 
 // masterPlaylist lists the renditions of which there are segments, the best first.
-func masterPlaylist(row catalog.Video, renditions map[string][]catalog.Object) (string, error) {
+// Each of them may be watched with the captions in any of the languages.
+func masterPlaylist(row catalog.Video, renditions map[string][]catalog.Object, languages []string) (string, error) {
 	known := map[string]video.Rendition{}
 	if len(row.Renditions) > 0 {
 		var all []video.Rendition
@@ -84,10 +85,14 @@ func masterPlaylist(row catalog.Video, renditions map[string][]catalog.Object) (
 		return cmp.Or(cmp.Compare(peaks[b], peaks[a]), cmp.Compare(a, b))
 	})
 	var out strings.Builder
-	out.WriteString("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n")
+	out.WriteString("#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n" + captionMedia(languages))
+	group := ""
+	if len(languages) > 0 {
+		group = fmt.Sprintf(",SUBTITLES=%q", captionsGroup)
+	}
 	for _, name := range names {
 		fmt.Fprintf(&out, "#EXT-X-STREAM-INF:BANDWIDTH=%d", peaks[name])
-		out.WriteString(attributesOf(known[name]) + "\n" + name + ".m3u8\n")
+		out.WriteString(attributesOf(known[name]) + group + "\n" + name + ".m3u8\n")
 	}
 	return out.String(), nil
 }
