@@ -95,3 +95,22 @@ func (s *site) closeReceipt(id video.ID) video.Receipt {
 	}
 	return r
 }
+
+// What a worker asks before it closes a receipt is answered as it should be from the purge
+// on, and not before.
+func TestValidationAsksThisGateway(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	id := s.in(video.Published, "public")
+	asked := func(want string) {
+		t.Helper()
+		if got := (receipts.Gateway{Address: s.url}).Validate(t.Context(), id); got.Result != want {
+			t.Errorf("%+v, want %s", got, want)
+		}
+	}
+	asked(video.ValidationFailed)
+	s.move(id, video.Purging)
+	asked(video.ValidationPassed)
+	s.closeReceipt(id)
+	asked(video.ValidationPassed)
+}
