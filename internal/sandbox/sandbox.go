@@ -14,6 +14,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -82,19 +83,19 @@ func (s *Sandbox) Check() error {
 		return unavailable("ffmpeg runs without a sandbox, as REELFLOW_SANDBOX says.", nil)
 	}
 	var names []string
-	var cause error
+	var causes []error
 	for _, lack := range s.lacks {
 		if lack.Layer == launcher.Root && s.has(launcher.Landlock) {
 			continue
 		}
 		names = append(names, string(lack.Layer))
-		cause = fmt.Errorf("%s: %w", lack.Layer, lack.Err)
+		causes = append(causes, fmt.Errorf("%s: %w", lack.Layer, lack.Err))
 	}
 	if len(names) == 0 {
 		return nil
 	}
 	return unavailable(fmt.Sprintf("The sandbox of ffmpeg lacks a part on this machine: %s. docs/sandbox.md says what each needs of the kernel "+
-		"and the container; with REELFLOW_SANDBOX=prefer ffmpeg runs without it.", strings.Join(names, ", ")), cause)
+		"and the container; with REELFLOW_SANDBOX=prefer ffmpeg runs without it.", strings.Join(names, ", ")), errors.Join(causes...))
 }
 
 func unavailable(detail string, cause error) error {
