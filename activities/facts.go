@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -129,17 +130,30 @@ func (a *Activities) putFacts(ctx context.Context, leg catalog.Leg, want facts.F
 	if err := a.writer().PutSealed(ctx, leg, o, plain); err != nil {
 		return o, err
 	}
-	// Another attempt at the same may have been faster: then its object counts.
-	stored, err := a.Catalog.Objects(ctx, leg.Video, catalog.Filter{Store: a.Stores.Primary.Name(), Kind: catalog.KindFacts, Stored: true})
+	return a.countingFacts(ctx, leg, want)
+}
+
+// countingFacts are the facts of that generation that count, now that they lie in the primary:
+// another attempt at the same may have been faster. Captions, which no leg changes, may have
+// been changed meanwhile.
+func (a *Activities) countingFacts(ctx context.Context, leg catalog.Leg, want facts.Facts) (found catalog.Object, err error) {
+	stored, err := a.Catalog.Objects(ctx, leg.Video, catalog.Filter{Store: a.Stores.Primary.Name(), Stored: true})
 	if err != nil {
-		return o, err
+		return found, err
 	}
-	for _, s := range stored {
-		if s.Index == o.Index {
-			return s, nil
+	for _, s := range ofKind(stored, catalog.KindFacts) {
+		if int64(s.Index) == want.Generation {
+			found = s
 		}
 	}
-	return o, video.Errorf(video.Unavailable, "Later facts of the video are being written.")
+	switch {
+	case found.Key == "":
+		return found, video.Errorf(video.Unavailable, "Later facts of the video are being written.")
+	case !want.Lists(ofKind(stored, catalog.KindCaption)):
+		err := a.Catalog.BeginDrop(ctx, leg, []int64{found.ID})
+		return found, cmp.Or(err, error(video.Errorf(video.Unavailable, "The captions of the video were changed meanwhile.")))
+	}
+	return found, nil
 }
 
 // copyFacts copies facts of the primary to the backups that lack them.

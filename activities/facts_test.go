@@ -229,3 +229,52 @@ func TestLateFactsAreTakenBack(t *testing.T) {
 		t.Error("no facts were put")
 	}
 }
+
+// Facts tell of the captions, which authors change at any time: those of before a change count
+// no more, also when it comes while facts are being put.
+func TestFactsTellOfCaptions(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	meanwhile := ""
+	r.Stores.Primary = objectstest.Faulty(r.Stores.Primary, func(op objectstest.Op, key string) error {
+		if text := meanwhile; op == objectstest.Put && strings.Contains(key, "/facts/") && text != "" {
+			meanwhile = ""
+			r.captions(text)
+		}
+		return nil
+	})
+	inRebuilt := func() []catalog.Object {
+		t.Helper()
+		rows, _ := r.rebuilt(facts.Run{})
+		found, err := rows.CaptionsOf(r.ctx, []video.ID{r.id})
+		r.must(err)
+		return found[r.id]
+	}
+	lacking := func() []video.ID {
+		t.Helper()
+		ids, err := r.Catalog.WithoutFacts(r.ctx, []video.ID{r.id}, len(r.Stores.All()))
+		r.must(err)
+		return ids
+	}
+	r.processed()
+	for _, store := range r.backups() {
+		r.must(r.CopyReplica(r.ctx, workflows.StoreInput{Leg: r.leg(5), Store: store}))
+	}
+	meanwhile = "first"
+	if err := r.publish(6); video.CodeOf(err) != video.Unavailable {
+		t.Errorf("published with facts that lack captions: %v", err)
+	}
+	r.must(r.publish(6))
+	if got := inRebuilt(); len(got) != 1 || got[0].Key != r.primary(catalog.KindCaption)[0].Key {
+		t.Errorf("published, %+v", got)
+	}
+	r.captions("second")
+	if len(lacking()) != 1 {
+		t.Error("facts of before the captions were replaced still count")
+	}
+	audit := &audit{Activities: r.Activities}
+	r.must(audit.renewFacts(r.ctx, []catalog.Audited{{ID: r.id, Epoch: 6}}))
+	if got := inRebuilt(); len(lacking()) != 0 || len(got) != 1 || got[0].Key != r.primary(catalog.KindCaption)[0].Key {
+		t.Errorf("after the audit, %+v", got)
+	}
+}

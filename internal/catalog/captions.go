@@ -134,8 +134,15 @@ func dropCaptions(tx *gorm.DB, id video.ID, language string) (dropped bool, err 
 	return changed.RowsAffected > 0, changed.Error
 }
 
+// captionsChanged records what a change asks for. Facts, which tell of captions, too, count no
+// more: the next audit writes them anew.
 func (c *Catalog) captionsChanged(tx *gorm.DB, id video.ID) error {
 	if err := c.queueCaptions(tx, id, 0); err != nil {
+		return err
+	}
+	err := tx.Model(&Object{}).Where("video = ? AND kind = ? AND state = ?", id, KindFacts, ObjectStored).
+		Update("state", ObjectDropping).Error
+	if err != nil {
 		return err
 	}
 	return bumpRevision(tx, id)

@@ -16,6 +16,7 @@ package facts
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -183,6 +184,19 @@ func generationIn(key string, id video.ID) (generation int64, ok bool) {
 	}
 	generation, err := strconv.ParseInt(digits, 10, 64)
 	return generation, err == nil && generation >= 0
+}
+
+// Lists reports whether f tells of exactly these captions.
+func (f Facts) Lists(captions []catalog.Object) bool {
+	listed := 0
+	for _, o := range f.Objects {
+		if o.Kind == catalog.KindCaption {
+			listed++
+		}
+	}
+	return listed == len(captions) && !slices.ContainsFunc(captions, func(o catalog.Object) bool {
+		return !slices.ContainsFunc(f.Objects, func(listed Object) bool { return listed.Key == o.Key })
+	})
 }
 
 // SaysTheSame reports whether sealed facts, opened, say what f says, of whatever generation
