@@ -28,7 +28,7 @@ import (
 const (
 	attackLasts = 20 * time.Second
 	leastPairs  = 5         // of measurements, however long they take
-	leastShare  = 0.25      // half of the promise: machines differ
+	leastShare  = 0.1       // a fifth of the promise: machines differ
 	mostMemory  = 400 << 20 // bytes of the gateway, at any time
 	measured    = 2 << 20   // bytes of a piece
 	measuring   = 300 * time.Millisecond
