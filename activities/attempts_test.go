@@ -311,14 +311,25 @@ func (d *disturbed) made(file []byte) {
 	})
 }
 
-// erased takes it to its receipt.
-func (d *disturbed) erased() (video.Receipt, workflows.DestroyInput) {
+// hidden hides it, and checks that facts which count are where they count.
+func (d *disturbed) hidden(at time.Time) {
 	d.t.Helper()
-	now := time.Now().UTC().Truncate(time.Millisecond)
 	d.leg("Hide", func(ctx context.Context, leg workflows.Leg) error {
-		_, err := d.Hide(ctx, workflows.HideInput{Leg: leg, HiddenAt: now})
+		_, err := d.Hide(ctx, workflows.HideInput{Leg: leg, HiddenAt: at})
 		return err
 	})
+	for _, o := range d.stored(catalog.KindFacts) {
+		store, err := d.Stores.ByName(o.Store)
+		d.must(err)
+		if !slices.Contains(d.factsIn(store), o.Key) {
+			d.t.Errorf("%s lacks the facts %s", o.Store, o.Key)
+		}
+	}
+}
+
+// erased takes it to its receipt.
+func (d *disturbed) erased(now time.Time) (video.Receipt, workflows.DestroyInput) {
+	d.t.Helper()
 	end := func(leg workflows.Leg) workflows.DestroyInput {
 		return workflows.DestroyInput{Leg: leg, Reason: video.ByDeletion, HiddenAt: now}
 	}
@@ -407,9 +418,11 @@ func (d *disturbed) frames(segments []catalog.Object, rendition string) int {
 func (d *disturbed) live(file []byte) {
 	d.made(file)
 	d.plays()
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	d.hidden(now)
 	before := d.inventory(d.Stores.Backups[0])
 	counted := len(d.zombies) == 0 // else more may come
-	receipt, end := d.erased()
+	receipt, end := d.erased(now)
 	d.wake(true)
 	for _, store := range d.Stores.All() {
 		if left := d.inventory(store); !left.Empty() {

@@ -255,6 +255,9 @@ func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput
 	}
 	verified := map[string]time.Time{}
 	for _, store := range stores {
+		if err := a.purgeAdded(ctx, in, store); err != nil {
+			return video.Receipt{}, err
+		}
 		if err := a.verify(ctx, wayOut(in.Leg), record, store); err != nil {
 			return video.Receipt{}, err
 		}
@@ -269,6 +272,19 @@ func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput
 	}
 	kept, _, err := a.Catalog.Receipt(ctx, in.ID.Hash())
 	return kept, err
+}
+
+// purgeAdded purges a store that the life doesn't name, for it was added later: facts and captions
+// were copied there since.
+func (a *Activities) purgeAdded(ctx context.Context, in workflows.DestroyInput, store objects.Store) error {
+	if slices.Contains(in.Stores, store.Name()) {
+		return nil
+	}
+	left, err := store.Inventory(ctx, in.ID.Prefix(), nil)
+	if err != nil || left.Empty() {
+		return err
+	}
+	return a.PurgeReplica(ctx, workflows.StoreInput{Leg: in.Leg, Store: store.Name()})
 }
 
 // storesOf returns all stores of the settings, and those of the life: Unavailable when one

@@ -3,6 +3,7 @@ package activities
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -25,8 +26,20 @@ func (a *Activities) renewFacts(ctx context.Context, leg catalog.Leg) {
 	defer cancel()
 	err := a.keepFactsOfRow(ctx, leg)
 	if err != nil && !is(err, video.Gone, video.NotFound, video.Conflict) { // else a later leg sees to it
+		err = errors.Join(err, a.discountFacts(context.WithoutCancel(ctx), leg))
 		a.Log.Warn("the facts of a video are not up to date; the audit will see to it", "video", leg.Video, "error", err)
 	}
+}
+
+// discountFacts lets no facts of a video count, for which it needs the catalog alone.
+func (a *Activities) discountFacts(ctx context.Context, leg catalog.Leg) error {
+	ctx, cancel := context.WithTimeout(ctx, factsTime)
+	defer cancel()
+	old, err := a.Catalog.Objects(ctx, leg.Video, catalog.Filter{Kind: catalog.KindFacts, Stored: true})
+	if err != nil {
+		return err
+	}
+	return a.Catalog.BeginDrop(ctx, leg, idsOfObjects(old))
 }
 
 // keepFactsOfRow is keepFacts for a video that is published, or waits for the end of the

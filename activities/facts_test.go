@@ -204,6 +204,51 @@ func TestFactsAfterAStoreWasDown(t *testing.T) {
 	}
 }
 
+// Where not even the facts that there are can be read, those of before a change count no more.
+func TestFactsThatCanNotBeReadCountNoMore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var down atomic.Bool
+	r.Stores.Primary = objectstest.Faulty(r.Stores.Primary, func(op objectstest.Op, key string) error {
+		if op == objectstest.Get && down.Load() {
+			return video.Errorf(video.Unavailable, "down").At("primary")
+		}
+		return nil
+	})
+	r.published()
+	down.Store(true)
+	_, err := r.Hide(r.ctx, workflows.HideInput{Leg: r.leg(8), HiddenAt: time.Now(), Grace: time.Hour})
+	r.must(err)
+	if left := r.stored(catalog.KindFacts); len(left) != 0 {
+		t.Errorf("facts of before the deletion count: %+v", left)
+	}
+}
+
+// A store that was added since a life began is purged with it: facts were written there.
+func TestAStoreThatWasAddedIsPurged(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.published()
+	life := r.destroy(7, false)
+	r.Stores.Backups = append(r.Stores.Backups, objectstest.NewMemory("backup-c"))
+	r.must(r.keepFactsOfRow(r.ctx, catalog.Leg{Video: r.id, Epoch: 6}))
+	added := r.Stores.Backups[2]
+	if r.inventory(added).Empty() {
+		t.Fatal("the audit writes no facts there")
+	}
+	_, err := r.Hide(r.ctx, workflows.HideInput{Leg: r.leg(7), HiddenAt: time.Now()})
+	r.must(err)
+	r.must(r.DestroyKey(r.ctx, life))
+	for _, store := range life.Stores {
+		r.must(r.PurgeReplica(r.ctx, workflows.StoreInput{Leg: r.leg(7), Store: store}))
+	}
+	receipt, err := r.CloseReceipt(r.ctx, life)
+	r.must(err)
+	if left := r.inventory(added); !left.Empty() || len(receipt.Stores) != 4 || receipt.Stores[3].Removed.Objects == 0 {
+		t.Errorf("it keeps %+v, and the receipt says %+v", left, receipt.Stores)
+	}
+}
+
 // An attempt at hiding that was thought dead puts nothing once the key is destroyed.
 func TestLateFactsAreTakenBack(t *testing.T) {
 	t.Parallel()

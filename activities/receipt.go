@@ -28,7 +28,9 @@ type ReceiptFacts struct {
 const (
 	technique = "cryptographic erase, then the removal of every version"
 	cipher    = "AES-256-GCM by 64 KiB, and AES-128-CBC for HLS segments, under keys derived from one random 256-bit key of the video; nothing of it was stored in plain"
-	notAsked  = "The worker that closed the receipt knows no address of the gateway."
+	// rootsGoLater is said where older roots of the vault are forgotten only after the receipt was closed.
+	rootsGoLater = "; older roots of the key vault are to be forgotten by nothing_opens_after"
+	notAsked     = "The worker that closed the receipt knows no address of the gateway."
 )
 
 // outOfReach is what no purge reaches. What of it is the video's own is noise without its key.
@@ -86,6 +88,9 @@ func (a *Activities) newReceipt(ctx context.Context, in workflows.DestroyInput, 
 	if !record.RootForgottenAt.IsZero() {
 		r.Technique.NothingOpensAfter = record.RootForgottenAt
 	}
+	if r.Technique.NothingOpensAfter.After(time.Now()) {
+		r.Technique.Name += rootsGoLater
+	}
 	return r, err
 }
 
@@ -106,6 +111,8 @@ func (a *Activities) requested(ctx context.Context, in workflows.DestroyInput, r
 		r.Role, r.Channel = video.AskedByGate, video.ChannelRule
 	case r.Ground == video.ByRejection:
 		r.Role, r.Channel = video.AskedByReviewer, video.ChannelAPI
+	case v.AskedBy == video.AskedByUnknown:
+		r.Role, r.Channel = video.AskedByUnknown, video.ChannelUnknown
 	case v.AskedBy != "":
 		r.Role, r.Channel = v.AskedBy, video.ChannelAPI
 	default: // who can send signals is an operator

@@ -92,6 +92,7 @@ func TestReceiptTellsWhoAsked(t *testing.T) {
 		role, channel string
 	}{
 		"author":   {video.ByDeletion, func(r *rig) { _, err := r.Catalog.HideFor(r.ctx, r.id, video.AskedByAuthor); r.must(err) }, "author", "api"},
+		"upgraded": {video.ByDeletion, func(r *rig) { _, err := r.Catalog.HideFor(r.ctx, r.id, video.AskedByUnknown); r.must(err) }, "unknown", "unknown"},
 		"operator": {video.ByDeletion, func(r *rig) { _, err := r.Catalog.HideFor(r.ctx, r.id, video.AskedByOperator); r.must(err) }, "operator", "api"},
 		"canceled": {video.ByCancellation, func(r *rig) {
 			_, _, err := r.Catalog.AskCancelFor(r.ctx, r.id, false, video.AskedByAuthor)

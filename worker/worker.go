@@ -161,25 +161,31 @@ func tools(ctx context.Context, c *config.Config, log *slog.Logger) (*media.Tool
 	if err := t.Runner.Sweep(); err != nil {
 		return nil, err
 	}
-	if t.Runner.Sandbox, err = openSandbox(ctx, c, log); err != nil {
+	if err := openSandbox(ctx, c, t, log); err != nil {
 		return nil, err
 	}
 	return t, t.SelfTest(ctx)
 }
 
-// openSandbox finds out what of a sandbox there is, and says what is missing.
-func openSandbox(ctx context.Context, c *config.Config, log *slog.Logger) (*sandbox.Sandbox, error) {
+// openSandbox lets the tools run in what there is of a sandbox, and says what is missing.
+func openSandbox(ctx context.Context, c *config.Config, t *media.Tools, log *slog.Logger) error {
 	s, err := sandbox.Open(ctx, sandbox.Mode(c.Sandbox))
 	if err != nil {
-		return nil, err
+		return err
 	}
+	t.Runner.Sandbox = s
 	if s == nil {
 		log.Warn("ffmpeg runs without a sandbox")
+		return nil
 	}
+	s.Fit(ctx, t.MustRun)
 	for _, lack := range s.Lacks() {
 		log.Warn("the sandbox of ffmpeg lacks a layer", "layer", lack.Layer, "error", lack.Err)
 	}
-	return s, nil
+	if sandbox.Mode(c.Sandbox) == sandbox.Require {
+		return s.Check()
+	}
+	return nil
 }
 
 // Run takes work until ctx ends, and calls ready once it does. It returns when

@@ -64,6 +64,9 @@ func Clean(file []byte) ([]byte, error) {
 	return []byte(out.String()), nil
 }
 
+// mostLines is far above what people say in ten minutes, and what a file of line feeds would take.
+const mostLines = 100_000
+
 func tooLarge() error {
 	return video.Errorf(video.TooLarge, "Captions may have %d bytes at most.", MaxSize)
 }
@@ -73,6 +76,9 @@ func tooLarge() error {
 func linesOf(file []byte) ([]string, error) {
 	file = bytes.TrimPrefix(file, []byte("\ufeff"))
 	text := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(file))
+	if strings.Count(text, "\n") > mostLines {
+		return nil, video.Errorf(video.TooLarge, "Captions may have %d lines at most.", mostLines)
+	}
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		if !utf8.ValidString(line) {

@@ -134,7 +134,7 @@ func (f Facts) rows() catalog.Rebuilt {
 		LastByteAt: f.Upload.LastByteAt, ExpiresAt: f.Upload.ExpiresAt, FinishedAt: f.Upload.FinishedAt, Announced: true,
 	}
 	if v.Stage == video.PendingDeletion {
-		v.Ending = video.ByDeletion
+		v.Ending, v.AskedBy = video.ByDeletion, video.AskedByUnknown
 	}
 	r := catalog.Rebuilt{Video: v, Epoch: f.Epoch, Upload: u}
 	for _, o := range f.Objects {

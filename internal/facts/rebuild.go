@@ -157,9 +157,12 @@ func (r *Rebuilder) make(ctx context.Context, id video.ID, found []copyOf, resul
 	if err != nil {
 		return "", err
 	}
-	if run.Open && run.Stage != video.Published && run.Stage != video.PendingDeletion {
+	if run.Open && (run.Stage == "" || !shows(run.Stage)) {
 		result.Notes = append(result.Notes, "its workflow says that it is "+string(run.Stage))
 		return Unpublished, nil
+	}
+	if run.Known && !run.Open && !run.Completed && !shows(run.Stage) {
+		return "", video.Errorf(video.Internal, "Its workflow was ended in Temporal while it was %s: somebody must decide.", run.Stage)
 	}
 	if len(found) == 0 {
 		if run.Open {
@@ -194,6 +197,11 @@ func (r *Rebuilder) make(ctx context.Context, id video.ID, found []copyOf, resul
 	return Made, nil
 }
 
+// shows reports whether what Temporal shows of a run is a stage that facts tell of, or nothing.
+func shows(stage video.Stage) bool {
+	return stage == "" || stage == video.Published || stage == video.PendingDeletion
+}
+
 // detailOf is what somebody may be told of an error.
 func detailOf(err error) string {
 	if known, ok := errors.AsType[*video.Error](err); ok {
@@ -214,7 +222,7 @@ func ofOneVideo(err error) error {
 // could still be told. Facts that say so count where the run doesn't, for that can only be
 // a run that was restored with an older Temporal.
 func (f *Facts) follow(run Run) {
-	if f.Stage == video.PendingDeletion || run.Stage != video.PendingDeletion || !run.Open {
+	if f.Stage == video.PendingDeletion || run.Stage != video.PendingDeletion || !run.Known {
 		return
 	}
 	f.Stage = video.PendingDeletion

@@ -290,6 +290,8 @@ func TestTheRunKnowsTheStage(t *testing.T) {
 		"deleted meanwhile":          {facts.Run{Known: true, Open: true, Stage: video.PendingDeletion}, facts.Made, video.PendingDeletion, video.ByDeletion},
 		"its publication taken back": {facts.Run{Known: true, Open: true, Stage: video.Draft}, facts.Unpublished, "", ""},
 		"being purged":               {facts.Run{Known: true, Open: true, Stage: video.Purging}, facts.Unpublished, "", ""},
+		"terminated in its grace":    {facts.Run{Known: true, Stage: video.PendingDeletion}, facts.Made, video.PendingDeletion, video.ByDeletion},
+		"terminated when canceled":   {facts.Run{Known: true, Stage: video.Draft}, facts.Failed, "", ""},
 		"it has ended":               {facts.Run{Known: true, Completed: true, Stage: video.Purged}, facts.Failed, "", ""},
 	} {
 		id := b.published()

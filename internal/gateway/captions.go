@@ -21,7 +21,7 @@ import (
 )
 
 // captionsTime is how long somebody who may change the captions may take to send them.
-const captionsTime = time.Minute
+const captionsTime = 20 * time.Second
 
 // captionTypes are the media types that captions are sent as. What they are, their first line
 // says: many programs know no type for SubRip, and say what they say of any file.
@@ -81,6 +81,13 @@ func (g *Gateway) putCaptions(ctx context.Context, in *newCaptions) (*commandAns
 	if err != nil {
 		return nil, err
 	}
+	waiting, stop := context.WithTimeoutCause(ctx, readTurnPatience, errManyWait)
+	defer stop()
+	done, err := g.readTurns.captions.Take(waiting, s.who.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	file, err := in.read()
 	if err != nil {
 		return nil, err

@@ -17,13 +17,14 @@ const (
 	readTurnPatience = 5 * time.Second // how long a request waits for one
 )
 
-// readTurns are what reads wait for that cost the gateway much and their sender nothing. The
+// readTurns are what requests, reads but for one kind, wait for that cost the gateway much and their sender nothing. The
 // processor and the connections of the catalog are for players and uploads as well, whose
 // requests don't wait here.
 type readTurns struct {
 	reads     *turns.Turns // pages, reads of the API, beginnings of streams
 	downloads *turns.Turns // their beginnings, for which the store may let us wait
 	ranges    *turns.Turns // several ranges at once, of whatever
+	captions  *turns.Turns // captions that are sent: a file takes many times its size while it is read
 	others    *turns.Others
 }
 
@@ -33,6 +34,7 @@ func newReadTurns() readTurns {
 		reads:     turns.New(most, most, readTurnLasts, others),
 		downloads: turns.New(2, 1, readTurnLasts, others),
 		ranges:    turns.New(2, 1, readTurnLasts, others),
+		captions:  turns.New(4, 2, 0, others),
 		others:    others,
 	}
 }
@@ -88,13 +90,15 @@ func (g *Gateway) inTurn(pattern string, next http.Handler) http.Handler {
 	})
 }
 
+var errManyWait = video.Errorf(video.Unavailable, "Very many requests are waiting at the moment. Please try again in a few seconds.")
+
 // awaitTurn returns nil after it has refused a request whose turn doesn't come soon.
 func (g *Gateway) awaitTurn(w http.ResponseWriter, r *http.Request, all *turns.Turns) (done func()) {
 	ctx, cancel := context.WithTimeout(r.Context(), readTurnPatience)
 	defer cancel()
 	done, err := all.Take(ctx, origin.From(ctx).Address)
 	if err != nil {
-		g.errors.Refuse(w, r, video.Errorf(video.Unavailable, "Very many requests are waiting at the moment. Please try again in a few seconds."))
+		g.errors.Refuse(w, r, errManyWait)
 		return nil
 	}
 	return done

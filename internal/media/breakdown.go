@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 
 	"github.com/reelflow/reelflow/video"
@@ -84,6 +85,8 @@ func (e *ExitError) crashed() bool {
 	if signal == 0 && e.Status > 128 {
 		signal = syscall.Signal(e.Status - 128) // as a shell has it
 	}
-	fault := signal == syscall.SIGSEGV || signal == syscall.SIGABRT || signal == syscall.SIGFPE
+	// SIGABRT doesn't reach the first process of a namespace: there abort(3) ends by a trap.
+	faults := []syscall.Signal{syscall.SIGSEGV, syscall.SIGABRT, syscall.SIGFPE, syscall.SIGTRAP, syscall.SIGILL}
+	fault := slices.Contains(faults, signal)
 	return fault && !blamesMachine(e.Stderr)
 }

@@ -70,6 +70,17 @@ func Find() (*Tools, error) {
 	return &Tools{FFmpeg: paths[0], FFprobe: paths[1], Version: versions[0], Threads: threads, Runner: defaultRunner()}, nil
 }
 
+// MustRun runs the programs as all work runs them, and does nothing by it.
+func (t *Tools) MustRun(ctx context.Context) error {
+	for _, program := range []string{t.FFmpeg, t.FFprobe} {
+		job := Job{Program: program, Args: func(string) []string { return []string{"-version"} }}
+		if err := t.Runner.Run(ctx, job); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // mustBeNew asks a program for its version, and returns its first words. Builds from between two
 // versions have no number, and pass.
 func mustBeNew(name, path string) (version string, err error) {

@@ -25,16 +25,16 @@ type Gateway struct {
 }
 
 // Validate asks for an erased video at all of its addresses. It passes where each answers 410
-// Gone (RFC 9110, section 15.5.11), is not made where one can't be reached, and else has
-// failed. It takes some seconds at most and changes nothing.
+// Gone (RFC 9110, section 15.5.11), is not made where one can't be reached or
+// can't answer, and else has failed. It takes some seconds at most and changes nothing.
 func (g Gateway) Validate(ctx context.Context, id video.ID) video.Validation {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	v := video.Validation{Result: video.ValidationPassed, Address: strings.TrimSuffix(g.Address, "/"), Checks: []video.Check{}}
 	for _, path := range addresses {
 		status, err := g.ask(ctx, v.Address+strings.Replace(path, "{id}", string(id), 1))
-		if err != nil {
-			v.Result, v.Why = video.ValidationNotMade, "The address could not be reached."
+		if err != nil || status >= 500 || status == http.StatusTooManyRequests { // nobody has answered for the video
+			v.Result, v.Why = video.ValidationNotMade, "The address could not be reached, or could not answer."
 			return v
 		}
 		check := video.Check{What: "GET " + path, Answer: fmt.Sprintf("%d %s", status, http.StatusText(status)), Passed: status == http.StatusGone, At: time.Now().UTC()}

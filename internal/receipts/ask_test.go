@@ -36,8 +36,13 @@ func TestValidate(t *testing.T) {
 		t.Errorf("a validation names the video: %s", text)
 	}
 	alive = "/watch/" + string(id)
-	for _, status = range []int{http.StatusOK, http.StatusNotFound, http.StatusFound, http.StatusServiceUnavailable} {
+	for _, status = range []int{http.StatusOK, http.StatusNotFound, http.StatusFound} {
 		if v := gateway.Validate(t.Context(), id); v.Result != video.ValidationFailed || v.Checks[2].Passed || !v.Checks[3].Passed {
+			t.Errorf("%d: %+v", status, v)
+		}
+	}
+	for _, status = range []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable} {
+		if v := gateway.Validate(t.Context(), id); v.Result != video.ValidationNotMade || v.Why == "" {
 			t.Errorf("%d: %+v", status, v)
 		}
 	}

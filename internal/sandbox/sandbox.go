@@ -76,6 +76,28 @@ func (s *Sandbox) Lacks() []Lack {
 	return s.lacks
 }
 
+func (s *Sandbox) lose(layer launcher.Layer, err error) {
+	s.layers = slices.DeleteFunc(s.layers, func(l launcher.Layer) bool { return l == layer })
+	s.lacks = append(s.lacks, Lack{layer, err})
+}
+
+// Fit gives up layers until a program runs in a box, as proof finds out: those that hide files
+// first, for a program's libraries may lie where nobody looks for them. Where it runs in none, it
+// may be broken.
+func (s *Sandbox) Fit(ctx context.Context, proof func(context.Context) error) {
+	for _, layers := range [][]launcher.Layer{{launcher.Root, launcher.Landlock}, {launcher.Seccomp}, {launcher.Namespaces}} {
+		err := proof(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		for _, layer := range layers {
+			if s.has(layer) {
+				s.lose(layer, fmt.Errorf("ffmpeg doesn't run within it: %w", err))
+			}
+		}
+	}
+}
+
 // Check fails with Unavailable if a layer is missing that the others don't make up for: all but
 // launcher.Root where launcher.Landlock refuses the same files.
 func (s *Sandbox) Check() error {

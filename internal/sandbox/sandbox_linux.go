@@ -44,11 +44,6 @@ func find(ctx context.Context) *Sandbox {
 	return s
 }
 
-func (s *Sandbox) lose(layer launcher.Layer, err error) {
-	s.layers = slices.DeleteFunc(s.layers, func(l launcher.Layer) bool { return l == layer })
-	s.lacks = append(s.lacks, Lack{layer, err})
-}
-
 // try starts a launcher that runs no program, and returns the layer that has failed.
 func (s *Sandbox) try(ctx context.Context) (launcher.Layer, error) {
 	runtime.LockOSThread()

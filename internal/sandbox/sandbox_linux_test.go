@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -389,5 +390,32 @@ func BenchmarkStart(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Layers within which a program doesn't run are given up, those that hide files first, and no more
+// than that takes.
+func TestFitGivesUpWhatAProgramCanNotDoWith(t *testing.T) {
+	t.Parallel()
+	s, err := Open(t.Context(), Prefer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := slices.Clone(s.layers)
+	s.Fit(t.Context(), func(context.Context) error { return nil })
+	if !slices.Equal(s.layers, before) {
+		t.Errorf("%v are left of %v where all is well", s.layers, before)
+	}
+	s.Fit(t.Context(), func(context.Context) error {
+		if s.has(launcher.Root) || s.has(launcher.Landlock) {
+			return errors.New("no library")
+		}
+		return nil
+	})
+	if s.has(launcher.Root) || s.has(launcher.Landlock) || s.has(launcher.Seccomp) != slices.Contains(before, launcher.Seccomp) {
+		t.Errorf("%v are left of %v", s.layers, before)
+	}
+	if s.Check() == nil {
+		t.Error("what is missing is no fault")
 	}
 }

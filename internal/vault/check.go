@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/reelflow/reelflow/video"
 )
 
 // Check implements Vault. It looks at everything as it is at one moment.
@@ -26,7 +28,21 @@ func (v *PostgresVault) Check(ctx context.Context) (r Report, err error) {
 			break
 		}
 	}
+	if err == nil {
+		_, err = v.PublicKeys(ctx)
+		err = r.checkSigning(err)
+	}
 	return r, databaseFault(err)
+}
+
+// checkSigning notes that the keys which sign receipts can't be read. Nothing makes another in their
+// place by itself: by the public halves the receipts that there are are checked.
+func (r *Report) checkSigning(err error) error {
+	if err == nil || video.CodeOf(err) != video.Internal {
+		return err
+	}
+	r.Damage = append(r.Damage, "the keys that sign receipts: they can't be read, and no receipt is closed until they can")
+	return nil
 }
 
 // Rotate implements Vault.
@@ -111,6 +127,10 @@ func (v *FileVault) Check(ctx context.Context) (r Report, err error) {
 		}
 		return v.checkLedger(&r)
 	})
+	if err == nil {
+		_, err = v.PublicKeys(ctx)
+		err = r.checkSigning(err)
+	}
 	return r, fault(err)
 }
 

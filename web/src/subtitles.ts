@@ -50,7 +50,9 @@ export class ShownCaptions {
 
   private turn(language: string): void {
     this.wanted = language;
-    for (const t of this.tracks()) t.mode = t.language === language ? "showing" : "disabled";
+    // A browser that plays HLS by itself has each twice: of the page and of the playlist.
+    const one = this.tracks().find((t) => t.language === language);
+    for (const t of this.tracks()) t.mode = t === one ? "showing" : "disabled";
     this.reflect();
   }
 

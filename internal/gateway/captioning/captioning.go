@@ -31,6 +31,7 @@ const (
 	claimTime = 2 * time.Minute  // in which no other gateway does the same
 	retryWait = 15 * time.Second // before a store that failed is asked again
 	storeTime = 30 * time.Second // for one object
+	overWait  = 10 * time.Minute // before captions of a video that ends are looked at again
 	tasksOnce = 20
 )
 
@@ -135,8 +136,8 @@ func (k *Keeper) settle(ctx context.Context, task catalog.CaptionTask, failed ma
 	}
 	left, err := k.settlingOf(rows, failed).all(ctx)
 	switch {
-	case isOver(err):
-		return k.catalog.FinishCaptions(ctx, task)
+	case isOver(err): // it may be restored; else the task goes with the video
+		return k.catalog.PutOffCaptions(ctx, task, overWait)
 	case err != nil || left:
 		return errors.Join(err, k.catalog.PutOffCaptions(ctx, task, retryWait))
 	}
@@ -225,7 +226,9 @@ func (s settling) try(ctx context.Context, name string, errs *error, work func(c
 		return false
 	}
 	if err != nil {
-		s.failed[name] = true
+		if place := video.PlaceOf(err); place == "" || place == name { // else the fault is the original's
+			s.failed[name] = true
+		}
 		*errs = errors.Join(*errs, err)
 	}
 	return err == nil

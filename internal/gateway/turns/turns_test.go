@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +16,8 @@ import (
 type crowd struct {
 	*turns.Turns
 	t     *testing.T
-	order []string // of who had a turn, in a bubble, where nobody does at the same time
+	mu    sync.Mutex
+	order []string // of who had a turn
 }
 
 // come begins to wait, and uses the turn for a while.
@@ -26,7 +28,9 @@ func (c *crowd) come(name, address string, use time.Duration) {
 			c.t.Error(err)
 			return
 		}
+		c.mu.Lock()
 		c.order = append(c.order, name)
+		c.mu.Unlock()
 		time.Sleep(use)
 		done()
 		done() // again is harmless
@@ -37,9 +41,15 @@ func (c *crowd) come(name, address string, use time.Duration) {
 func (c *crowd) had(want ...string) {
 	c.t.Helper()
 	synctest.Wait()
-	if !slices.Equal(c.order, want) {
-		c.t.Errorf("turns were had by %v, not %v", c.order, want)
+	if order := c.soFar(); !slices.Equal(order, want) {
+		c.t.Errorf("turns were had by %v, not %v", order, want)
 	}
+}
+
+func (c *crowd) soFar() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.order)
 }
 
 // Turns go round by address, however many wait at one of them, and at one address in the
@@ -120,19 +130,19 @@ func TestTurnsRest(t *testing.T) {
 			c.come("alone", "a", 9*time.Millisecond)
 			time.Sleep(10 * time.Millisecond)
 		}
-		if len(c.order) != 10 || c.Waiting() != 0 {
-			t.Errorf("after %v %d had their turn", time.Since(begun), len(c.order))
+		if had := len(c.soFar()); had != 10 || c.Waiting() != 0 {
+			t.Errorf("after %v %d had their turn", time.Since(begun), had)
 		}
 		const many = 100
 		for range many {
 			c.come("crowded", "a", 10*time.Millisecond)
 		}
 		time.Sleep(many * 20 * time.Millisecond)
-		if n := len(c.order) - 10; n == 0 || n > many/2 {
+		if n := len(c.soFar()) - 10; n == 0 || n > many/2 {
 			t.Errorf("in half of the time there were %d of %d turns", n, many)
 		}
 		time.Sleep(time.Minute)
-		if n := len(c.order) - 10; n != many {
+		if n := len(c.soFar()) - 10; n != many {
 			t.Errorf("in the end there were %d of %d turns", n, many)
 		}
 	})
@@ -146,13 +156,13 @@ func TestTurnsRestForOthers(t *testing.T) {
 		const many, use = 100, 10 * time.Millisecond
 		crowd := func(want func(n int) bool) {
 			t.Helper()
-			c.order = nil
+			before := len(c.soFar())
 			for range many {
 				c.come("crowded", "a", use)
 			}
 			time.Sleep(many * use)
 			synctest.Wait()
-			if n := len(c.order); !want(n) {
+			if n := len(c.soFar()) - before; !want(n) {
 				t.Errorf("in the time of %d turns there were %d", many, n)
 			}
 			time.Sleep(time.Minute)

@@ -48,6 +48,7 @@ type tree struct {
 // changeRoot makes a root of an empty file system in memory, with the trees that the program
 // needs, and lets go of the old one.
 func (p *process) changeRoot() error {
+	defer syscall.Umask(syscall.Umask(0o022)) // who the program becomes walks the new directories, too
 	trees, err := p.openTrees()
 	if err != nil {
 		return err
