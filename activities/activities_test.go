@@ -62,7 +62,7 @@ func TestEveryActivityMayRunTwice(t *testing.T) {
 	}
 	var first video.Receipt
 	twice("CloseReceipt", func() error {
-		receipt, err := r.CloseReceipt(r.ctx, end)
+		receipt, err := r.closeReceipt(r.ctx, end)
 		if first.VideoSHA256 == "" {
 			first = receipt
 		}
@@ -159,7 +159,7 @@ func TestNothingBeginsAgainstTheControlRow(t *testing.T) {
 	for _, store := range r.Stores.All() {
 		r.must(r.PurgeReplica(r.ctx, workflows.StoreInput{Leg: r.leg(22), Store: store.Name()}))
 	}
-	_, err = r.CloseReceipt(r.ctx, end)
+	_, err = r.closeReceipt(r.ctx, end)
 	r.must(err)
 	if row, err = r.Control(r.ctx, workflows.ControlInput{Leg: r.leg(1)}); err != nil || !row.Erased {
 		t.Errorf("a run that comes after the purge: %+v, %v", row, err)
@@ -179,11 +179,11 @@ func TestReceiptStaysOpenWhileAnythingIsFound(t *testing.T) {
 	late := manifest.NewKey(r.id, "hls/480p/0", ".ts")
 	_, err := r.Stores.Backups[1].Put(r.ctx, late, []byte("late"), objects.PutOptions{})
 	r.must(err)
-	if _, err := r.CloseReceipt(r.ctx, end); video.CodeOf(err) != video.Conflict {
+	if _, err := r.closeReceipt(r.ctx, end); video.CodeOf(err) != video.Conflict {
 		t.Errorf("with a leftover: %v", err)
 	}
 	r.must(r.PurgeReplica(r.ctx, workflows.StoreInput{Leg: r.leg(22), Store: "backup-b"}))
-	if _, err := r.CloseReceipt(r.ctx, end); err != nil {
+	if _, err := r.closeReceipt(r.ctx, end); err != nil {
 		t.Errorf("after another purge: %v", err)
 	}
 }

@@ -342,7 +342,7 @@ func (d *disturbed) erased(now time.Time) (video.Receipt, workflows.DestroyInput
 	var receipt video.Receipt
 	var mu sync.Mutex
 	d.step("CloseReceipt", func(ctx context.Context, leg workflows.Leg) error {
-		r, err := d.CloseReceipt(ctx, end(leg))
+		r, err := d.closeReceipt(ctx, end(leg))
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil {
@@ -429,7 +429,7 @@ func (d *disturbed) live(file []byte) {
 			d.t.Errorf("%s still has %+v", store.Name(), left)
 		}
 	}
-	again, err := d.CloseReceipt(d.ctx, end)
+	again, err := d.closeReceipt(d.ctx, end)
 	if err != nil || fmt.Sprint(again) != fmt.Sprint(receipt) {
 		d.t.Errorf("the receipt is %+v, then %+v, %v", receipt, again, err)
 	}

@@ -240,8 +240,13 @@ func copyLedger(ctx context.Context, record vault.Record, id video.ID, store obj
 // receipt can't say how much was removed; the first one that was kept is returned, the same
 // byte for byte. A validation that fails is told in the receipt and keeps it from nothing: what
 // answers there may be another's.
-func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput) (video.Receipt, error) {
+func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput) (video.ReceiptSummary, error) {
 	defer heart(ctx)()
+	receipt, err := a.closeReceipt(ctx, in)
+	return receipt.Summary(), err
+}
+
+func (a *Activities) closeReceipt(ctx context.Context, in workflows.DestroyInput) (video.Receipt, error) {
 	if err := a.checkInstallation(ctx); err != nil {
 		return video.Receipt{}, err
 	}
@@ -277,7 +282,7 @@ func (a *Activities) CloseReceipt(ctx context.Context, in workflows.DestroyInput
 // purgeAdded purges a store that the life doesn't name, for it was added later: facts and captions
 // were copied there since.
 func (a *Activities) purgeAdded(ctx context.Context, in workflows.DestroyInput, store objects.Store) error {
-	if slices.Contains(in.Stores, store.Name()) {
+	if len(in.Stores) == 0 || slices.Contains(in.Stores, store.Name()) { // runs of earlier releases name none
 		return nil
 	}
 	left, err := store.Inventory(ctx, in.ID.Prefix(), nil)

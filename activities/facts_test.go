@@ -117,7 +117,7 @@ func TestFactsOfALife(t *testing.T) {
 			t.Errorf("%s keeps %+v", store.Name(), left)
 		}
 	}
-	receipt, err := r.CloseReceipt(r.ctx, r.destroy(7, false))
+	receipt, err := r.closeReceipt(r.ctx, r.destroy(7, false))
 	r.must(err)
 	for _, of := range receipt.Stores {
 		if of.Removed.Versions != removed[of.Store].Versions {
@@ -230,6 +230,7 @@ func TestAStoreThatWasAddedIsPurged(t *testing.T) {
 	r := newRig(t)
 	r.published()
 	life := r.destroy(7, false)
+	life.Stores = append([]string{r.Stores.Primary.Name()}, r.backups()...)
 	r.Stores.Backups = append(r.Stores.Backups, objectstest.NewMemory("backup-c"))
 	r.must(r.keepFactsOfRow(r.ctx, catalog.Leg{Video: r.id, Epoch: 6}))
 	added := r.Stores.Backups[2]
@@ -242,7 +243,7 @@ func TestAStoreThatWasAddedIsPurged(t *testing.T) {
 	for _, store := range life.Stores {
 		r.must(r.PurgeReplica(r.ctx, workflows.StoreInput{Leg: r.leg(7), Store: store}))
 	}
-	receipt, err := r.CloseReceipt(r.ctx, life)
+	receipt, err := r.closeReceipt(r.ctx, life)
 	r.must(err)
 	if left := r.inventory(added); !left.Empty() || len(receipt.Stores) != 4 || receipt.Stores[3].Removed.Objects == 0 {
 		t.Errorf("it keeps %+v, and the receipt says %+v", left, receipt.Stores)

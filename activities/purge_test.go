@@ -68,7 +68,7 @@ func TestPurgeOfALockedReplica(t *testing.T) {
 	}
 	r.must(purge("backup-a"))
 	r.must(purge("backup-b"))
-	if _, err := r.CloseReceipt(r.ctx, r.destroy(1, false)); video.CodeOf(err) != video.Conflict {
+	if _, err := r.closeReceipt(r.ctx, r.destroy(1, false)); video.CodeOf(err) != video.Conflict {
 		t.Errorf("closed all the same: %v", err)
 	}
 	locked.Store(false)
@@ -76,7 +76,7 @@ func TestPurgeOfALockedReplica(t *testing.T) {
 	if row := r.replica("primary"); row.State != catalog.ReplicaEmpty || !row.LockedUntil.IsZero() {
 		t.Errorf("the row of an empty store: %+v", row)
 	}
-	_, err := r.CloseReceipt(r.ctx, r.destroy(1, false))
+	_, err := r.closeReceipt(r.ctx, r.destroy(1, false))
 	r.must(err)
 }
 
@@ -162,7 +162,7 @@ func TestPurgeOfManyObjects(t *testing.T) {
 	r.must(group.Wait())
 	stack.Restart(t, devstacktest.BackupA)
 	r.must(purge("backup-a"))
-	receipt, err := r.CloseReceipt(r.ctx, r.destroy(1, false))
+	receipt, err := r.closeReceipt(r.ctx, r.destroy(1, false))
 	r.must(err)
 	t.Logf("%d objects were purged in %v, with %d KiB more in memory", n, time.Since(began), most>>10)
 	for _, of := range receipt.Stores {

@@ -20,7 +20,7 @@ func (r *rig) ended(in workflows.DestroyInput) video.Receipt {
 	for _, store := range r.Stores.All() {
 		r.must(r.PurgeReplica(r.ctx, workflows.StoreInput{Leg: in.Leg, Store: store.Name()}))
 	}
-	receipt, err := r.CloseReceipt(r.ctx, in)
+	receipt, err := r.closeReceipt(r.ctx, in)
 	r.must(err)
 	return receipt
 }
@@ -69,7 +69,7 @@ func TestReceiptIsSignedOnce(t *testing.T) {
 	}
 	_, err = r.Vault.Signer(r.ctx, 0) // another key signs from now on
 	r.must(err)
-	again, err := r.CloseReceipt(r.ctx, in)
+	again, err := r.closeReceipt(r.ctx, in)
 	r.must(err)
 	if again.JWS != receipt.JWS {
 		t.Error("a receipt was signed twice")

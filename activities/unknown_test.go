@@ -78,7 +78,7 @@ func TestAnUnknownVideoIsNotEnded(t *testing.T) {
 		"Hide":         {video.NotFound, func() error { _, err := r.Hide(r.ctx, workflows.HideInput{Leg: r.leg(2)}); return err }},
 		"DestroyKey":   {video.NotFound, func() error { return r.DestroyKey(r.ctx, r.destroy(2, false)) }},
 		"PurgeReplica": {video.Internal, func() error { return r.PurgeReplica(r.ctx, store) }},
-		"CloseReceipt": {video.Internal, func() error { _, err := r.CloseReceipt(r.ctx, r.destroy(2, true)); return err }},
+		"CloseReceipt": {video.Internal, func() error { _, err := r.closeReceipt(r.ctx, r.destroy(2, true)); return err }},
 	} {
 		if err := c.run(); !is(err, c.code) {
 			t.Errorf("%s: %v, want %s", name, err, c.code)
@@ -165,7 +165,7 @@ func TestAPersonsDeleteNeedsNoCatalog(t *testing.T) {
 		r.must(r.PurgeReplica(r.ctx, workflows.StoreInput{Leg: r.leg(3), Store: store.Name()}))
 	}
 	for range 2 {
-		receipt, err := r.CloseReceipt(r.ctx, r.destroy(3, true))
+		receipt, err := r.closeReceipt(r.ctx, r.destroy(3, true))
 		if err != nil || receipt.VideoSHA256 != r.id.Hash() || receipt.KeyDestroyedAt.IsZero() || len(receipt.Stores) != 3 {
 			t.Errorf("receipt %+v, %v", receipt, err)
 		}
@@ -191,13 +191,13 @@ func TestReceiptOfAnErasureWhoseRowIsLost(t *testing.T) {
 	if err != nil || !row.Erased || row.Ending != video.ByDeletion || read != row {
 		t.Errorf("what only the vault's ledger knows: %+v, read %+v, %v", row, read, err)
 	}
-	if _, err := r.CloseReceipt(r.ctx, r.destroy(1, false)); !is(err, video.Conflict) || video.PlaceOf(err) != "primary" {
+	if _, err := r.closeReceipt(r.ctx, r.destroy(1, false)); !is(err, video.Conflict) || video.PlaceOf(err) != "primary" {
 		t.Errorf("while something is there: %v of %q", err, video.PlaceOf(err))
 	}
 	for _, store := range r.Stores.All() {
 		r.must(r.PurgeReplica(r.ctx, workflows.StoreInput{Leg: r.leg(1), Store: store.Name()}))
 	}
-	if _, err := r.CloseReceipt(r.ctx, r.destroy(1, false)); err != nil {
+	if _, err := r.closeReceipt(r.ctx, r.destroy(1, false)); err != nil {
 		t.Errorf("the receipt: %v", err)
 	}
 }
@@ -213,7 +213,7 @@ func TestNothingIsPurgedBeforeTheKeyIsDestroyed(t *testing.T) {
 	if err := r.PurgeReplica(r.ctx, workflows.StoreInput{Leg: r.leg(1), Store: "primary"}); !is(err, video.Internal) {
 		t.Errorf("the purge: %v", err)
 	}
-	if _, err := r.CloseReceipt(r.ctx, r.destroy(1, true)); !is(err, video.Internal) {
+	if _, err := r.closeReceipt(r.ctx, r.destroy(1, true)); !is(err, video.Internal) {
 		t.Errorf("the receipt: %v", err)
 	}
 	r.intact("before the key is destroyed", before)

@@ -2,7 +2,7 @@ package video
 
 import "time"
 
-// Receipt is the proof of an erasure, and the result of a Lifecycle. It names no
+// Receipt is the proof of an erasure. It names no
 // person and no video: only the SHA-256 of the id.
 type Receipt struct {
 	// JWS is all of this but Reappeared, signed by the key that its header names (RFC 7515,
@@ -25,6 +25,32 @@ type Receipt struct {
 
 	// Reappeared is what was found after the receipt was closed, and erased again.
 	Reappeared []Reappearance `json:"reappeared,omitempty" doc:"What stores were found to hold again later, as after a store was restored from a backup; not signed"`
+}
+
+// ReceiptSummary is the result of a Lifecycle: what was erased, when and where. It rests in the
+// history twice, so it is short; the receipt itself is kept by the catalog.
+type ReceiptSummary struct {
+	VideoSHA256    string         `json:"video_sha256"`
+	Reason         Ending         `json:"reason"`
+	HiddenAt       time.Time      `json:"hidden_at"`
+	KeyDestroyedAt time.Time      `json:"key_destroyed_at"`
+	Stores         []StoreSummary `json:"stores"`
+}
+
+// StoreSummary is the part of StoreReceipt that counts.
+type StoreSummary struct {
+	Store      string `json:"store"`
+	Removed    Counts `json:"removed"`
+	FoundAfter Counts `json:"found_after"`
+}
+
+// Summary returns the summary of the receipt.
+func (r Receipt) Summary() ReceiptSummary {
+	s := ReceiptSummary{VideoSHA256: r.VideoSHA256, Reason: r.Reason, HiddenAt: r.HiddenAt, KeyDestroyedAt: r.KeyDestroyedAt}
+	for _, of := range r.Stores {
+		s.Stores = append(s.Stores, StoreSummary{of.Store, of.Removed, of.FoundAfter})
+	}
+	return s
 }
 
 // Completed returns the receipt with what those of earlier releases lack: lists that are empty

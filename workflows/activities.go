@@ -71,7 +71,7 @@ type Activities interface {
 	// CloseReceipt lists every store once more, completes the ledger there,
 	// forgets the video in the catalog and returns the receipt. A store where
 	// anything is found again fails with video.Conflict, so that it is purged again.
-	CloseReceipt(context.Context, DestroyInput) (video.Receipt, error)
+	CloseReceipt(context.Context, DestroyInput) (video.ReceiptSummary, error)
 }
 
 // Leg identifies one stretch of work; every durable write is fenced by Epoch.

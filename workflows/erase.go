@@ -12,19 +12,19 @@ import (
 
 // erase is the one door out. Nothing but a legal hold can stop it: it keeps at
 // every step for as long as the step takes, in as many runs as that needs.
-func (l *life) erase() (video.Receipt, error) {
+func (l *life) erase() (video.ReceiptSummary, error) {
 	l.await(l.rows.written)
 	if l.moved { // the row says that the life goes on elsewhere
-		return video.Receipt{}, errMoved
+		return video.ReceiptSummary{}, errMoved
 	}
 	for _, step := range []func() error{l.hide, l.waitForGrace, l.holdUp, l.destroyKey} {
 		if err := step(); err != nil {
-			return video.Receipt{}, err
+			return video.ReceiptSummary{}, err
 		}
 	}
 	receipt, err := l.purge()
 	if err != nil {
-		return video.Receipt{}, err
+		return video.ReceiptSummary{}, err
 	}
 	l.kept.Stage, l.shown = video.Purged, shown{}
 	l.forgetTrouble()
@@ -136,7 +136,7 @@ func (l *life) stores() []string { return append([]string{l.in.Primary}, l.in.Ba
 
 // purge erases the video from every store, for as long as that takes, until an
 // independent listing of all of them is empty and the receipt is closed.
-func (l *life) purge() (receipt video.Receipt, err error) {
+func (l *life) purge() (receipt video.ReceiptSummary, err error) {
 	for attempt := 1; ; attempt++ {
 		l.progress(0, len(l.stores()))
 		err := l.eachStore(l.root, l.stores(), func(ctx workflow.Context, store string) error {

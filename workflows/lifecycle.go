@@ -22,10 +22,10 @@ import (
 // receipt of its erasure. Many doors lead in, one leads out: whatever ends the
 // life - deletion, cancellation, rejection, expiry, a cancel of the workflow
 // itself - ends in erase, and the workflow completes with the receipt.
-func Lifecycle(ctx workflow.Context, in video.LifecycleInput) (video.Receipt, error) {
+func Lifecycle(ctx workflow.Context, in video.LifecycleInput) (video.ReceiptSummary, error) {
 	l := newLife(ctx, in)
 	if err := l.registerHandlers(ctx); err != nil {
-		return video.Receipt{}, err
+		return video.ReceiptSummary{}, err
 	}
 	if l.kept.Stray {
 		l.writeFence() // its former run may have work under way
@@ -41,14 +41,14 @@ func Lifecycle(ctx workflow.Context, in video.LifecycleInput) (video.Receipt, er
 
 // live goes from where the life stands to its end. It fails with the error that
 // continues it as a new run, or with errMoved.
-func (l *life) live() (video.Receipt, error) {
+func (l *life) live() (video.ReceiptSummary, error) {
 	for {
 		if err := l.publishIt(); !errors.Is(err, errEnding) {
-			return video.Receipt{}, err
+			return video.ReceiptSummary{}, err
 		}
 		taken, err := l.waitAside()
 		if err != nil {
-			return video.Receipt{}, err
+			return video.ReceiptSummary{}, err
 		}
 		if !taken {
 			return l.erase()

@@ -153,7 +153,7 @@ func (ws *worlds) register(w worker.ActivityRegistry) {
 		"Publish":      func(c context.Context, in PublishInput) error { return ws.of(in.ID).Publish(c, in) },
 		"DestroyKey":   func(c context.Context, in DestroyInput) error { return ws.of(in.ID).DestroyKey(c, in) },
 		"PurgeReplica": func(c context.Context, in StoreInput) error { return ws.of(in.ID).PurgeReplica(c, in) },
-		"CloseReceipt": func(c context.Context, in DestroyInput) (video.Receipt, error) {
+		"CloseReceipt": func(c context.Context, in DestroyInput) (video.ReceiptSummary, error) {
 			return ws.of(in.ID).CloseReceipt(c, in)
 		},
 	} {
@@ -286,7 +286,7 @@ func (l *tale) arrives(stage video.Stage) video.Status {
 }
 
 // receipt waits for the end of the life, over all its runs.
-func (l *tale) receipt() (r video.Receipt) {
+func (l *tale) receipt() (r video.ReceiptSummary) {
 	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), 30*time.Second)
 	defer cancel()

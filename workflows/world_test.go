@@ -326,8 +326,8 @@ func (w *world) PurgeReplica(ctx context.Context, in StoreInput) error {
 	return err
 }
 
-func (w *world) CloseReceipt(ctx context.Context, in DestroyInput) (video.Receipt, error) {
-	receipt := video.Receipt{VideoSHA256: in.ID.Hash(), Reason: in.Reason, HiddenAt: in.HiddenAt}
+func (w *world) CloseReceipt(ctx context.Context, in DestroyInput) (video.ReceiptSummary, error) {
+	receipt := video.ReceiptSummary{VideoSHA256: in.ID.Hash(), Reason: in.Reason, HiddenAt: in.HiddenAt}
 	err := w.do(ctx, "CloseReceipt", in.Leg)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -471,7 +471,7 @@ func (f *film) update(c video.Command, request ...any) *answer {
 	return a
 }
 
-func (f *film) receipt() video.Receipt {
+func (f *film) receipt() video.ReceiptSummary {
 	f.t.Helper()
 	if !f.IsWorkflowCompleted() {
 		f.t.Fatal("the life has not ended")
@@ -479,7 +479,7 @@ func (f *film) receipt() video.Receipt {
 	if err := f.GetWorkflowError(); err != nil {
 		f.t.Fatalf("the life has failed: %v", err)
 	}
-	var r video.Receipt
+	var r video.ReceiptSummary
 	if err := f.GetWorkflowResult(&r); err != nil {
 		f.t.Fatal(err)
 	}

@@ -40,7 +40,8 @@ func (c *call) awaitTurn(ctx context.Context) (done func(), err error) {
 
 // bringsMuch reads the beginning of the body, if it is for where the upload stands, and
 // reports whether it is worth a lease: what the request says of its length is no proof. Of
-// one that says that it is small it reads all.
+// one that says that it is small it reads all, but for the last piece, of which there is one: it is
+// stored as it comes.
 func (c *call) bringsMuch() bool {
 	u := c.upload
 	left := u.Length - u.Offset
@@ -49,7 +50,7 @@ func (c *call) bringsMuch() bool {
 		return false // it will be refused
 	}
 	isLast := func() bool { return c.body.ended && c.body.count == left }
-	if c.saysSmall() {
+	if c.saysSmall() && c.r.ContentLength != left {
 		c.body.readAhead(leastPiece)
 		return isLast()
 	}
