@@ -364,7 +364,11 @@ func repeatedWithoutEnd(t *testing.T, s *server) {
 	for range senders {
 		all.Go(func() {
 			for range each {
-				if err := s.client.SignalWorkflow(t.Context(), l.in.ID.WorkflowID(), "", "delete", nil); err != nil {
+				err := s.client.SignalWorkflow(t.Context(), l.in.ID.WorkflowID(), "", "delete", nil)
+				for again := 0; err != nil && again < 5; again++ { // a busy server may not answer in time
+					err = s.client.SignalWorkflow(t.Context(), l.in.ID.WorkflowID(), "", "delete", nil)
+				}
+				if err != nil {
 					t.Error(err)
 					return
 				}
