@@ -71,7 +71,9 @@ func (a *Activities) writeControl(ctx context.Context, in workflows.ControlInput
 		return workflows.ControlRow{}, err
 	}
 	if in.HoldSaid && !row.Behind && (in.Stage == video.Published || in.Stage == video.PendingDeletion) {
-		a.renewFacts(ctx, catalog.Leg{Video: in.ID, Epoch: row.Epoch, Ending: row.Ending != ""})
+		if err := a.renewFacts(ctx, catalog.Leg{Video: in.ID, Epoch: row.Epoch, Ending: row.Ending != ""}); err != nil {
+			return workflows.ControlRow{}, err
+		}
 	}
 	if in.Paused || in.Ending != "" || in.Draft {
 		err = a.untilLetGo(ctx, in.ID)

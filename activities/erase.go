@@ -35,7 +35,7 @@ func (a *Activities) Hide(ctx context.Context, in workflows.HideInput) (workflow
 	}
 	hidden.PurgeAt = hidden.HiddenAt.Add(in.Grace)
 	if err == nil {
-		a.renewFacts(ctx, wayOut(in.Leg)) // so that no catalog is rebuilt with it as published
+		err = a.renewFacts(ctx, wayOut(in.Leg)) // so that no catalog is rebuilt with it as published
 	}
 	return hidden, err
 }

@@ -3,7 +3,6 @@ package activities
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -20,15 +19,19 @@ const factsTime = 4 * time.Second
 
 // renewFacts brings the facts of a video up to its rows, unless it is on its way out for
 // good. Nobody waits for a store that is down: what fails here the audit does again, for
-// facts that don't say what the rows say don't count from the first moment.
-func (a *Activities) renewFacts(ctx context.Context, leg catalog.Leg) {
+// facts that don't say what the rows say count no more. It fails where that can't be recorded.
+func (a *Activities) renewFacts(ctx context.Context, leg catalog.Leg) error {
 	ctx, cancel := context.WithTimeout(ctx, factsTime)
 	defer cancel()
 	err := a.keepFactsOfRow(ctx, leg)
-	if err != nil && !is(err, video.Gone, video.NotFound, video.Conflict) { // else a later leg sees to it
-		err = errors.Join(err, a.discountFacts(context.WithoutCancel(ctx), leg))
-		a.Log.Warn("the facts of a video are not up to date; the audit will see to it", "video", leg.Video, "error", err)
+	if err == nil || is(err, video.Gone, video.NotFound, video.Conflict) { // a later leg sees to it
+		return nil
 	}
+	a.Log.Warn("the facts of a video are not up to date; the audit will see to it", "video", leg.Video, "error", err)
+	if err = a.discountFacts(context.WithoutCancel(ctx), leg); is(err, video.Gone, video.NotFound, video.Conflict) {
+		return nil
+	}
+	return err
 }
 
 // discountFacts lets no facts of a video count, for which it needs the catalog alone.
